@@ -1,0 +1,155 @@
+"""Everything that the node raises on purpose.
+
+* InterledgerError
+  - PacketError             octets that are not the packet they claim to be
+  - SettingError            a value that an operator gave and that cannot be
+  - StoreError              what a store cannot do for us
+    · UnknownAccount
+    · AccountExists
+    · AccountInUse
+    · UnknownRoute
+    · InsufficientBalance
+    · AmountTooLarge
+    · StoreUnavailable      locked, full, read-only, closed: try again or mend it
+    · SchemaTooNew
+    · NodeFenced            another node has declared this one dead
+  - ControlError            what the operator asked for and cannot have
+    · NotAuthorized
+    · NotFound
+    · Conflict
+  - SettlementError         what a settlement engine cannot do for us
+    · LedgerUnreachable
+    · LedgerRefused
+
+A Reject is no error: it is a reply, and a service returns it. What is raised is either one of
+these, or a bug.
+"""
+
+from __future__ import annotations
+
+
+class InterledgerError(Exception):
+    """The base of every error that the node raises on purpose."""
+
+
+class PacketError(InterledgerError):
+    """The octets are not the packet they claim to be."""
+
+    def __init__(self, problem: str, *, octet: int) -> None:
+        super().__init__(f"{problem}, at octet {octet}")
+        self.problem = problem
+        self.octet = octet
+
+
+class SettingError(InterledgerError):
+    """A value that an operator gave cannot be; says what was found and what was needed."""
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(f"{field}: {problem}")
+        self.field = field
+        self.problem = problem
+
+
+class StoreError(InterledgerError):
+    """A store could not do what it was asked."""
+
+
+class UnknownAccount(StoreError):
+    """No account has this id or username."""
+
+    def __init__(self, account: str) -> None:
+        super().__init__(f"there is no account {account!r}")
+        self.account = account
+
+
+class AccountExists(StoreError):
+    """Another account already has this username, address or token."""
+
+    def __init__(self, field: str, value: str) -> None:
+        super().__init__(f"another account already has the {field} {value!r}")
+        self.field = field
+        self.value = value
+
+
+class AccountInUse(StoreError):
+    """The account still has a balance, packets in flight or routes, and was not deleted."""
+
+    def __init__(self, account: str, why: str) -> None:
+        super().__init__(f"account {account!r} was not deleted: {why}")
+        self.account = account
+        self.why = why
+
+
+class UnknownRoute(StoreError):
+    """There is no static route for this prefix."""
+
+    def __init__(self, prefix: str) -> None:
+        super().__init__(f"there is no static route for {prefix!r}")
+        self.prefix = prefix
+
+
+class InsufficientBalance(StoreError):
+    """The balance would fall below what the account's operator allows."""
+
+    def __init__(self, account: str, *, needed: int, available: int) -> None:
+        super().__init__(f"account {account!r} needs {needed} and has {available} left")
+        self.account = account
+        self.needed = needed
+        self.available = available
+
+
+class AmountTooLarge(StoreError):
+    """The amount, or the sum it would make, does not fit the books' 64-bit columns."""
+
+    def __init__(self, amount: int, *, maximum: int) -> None:
+        super().__init__(f"the amount {amount} is more than the books carry, {maximum}")
+        self.amount = amount
+        self.maximum = maximum
+
+
+class StoreUnavailable(StoreError):
+    """The store is locked, full, read-only or closed: nothing was changed."""
+
+
+class SchemaTooNew(StoreError):
+    """The database was written by a newer version of this program."""
+
+    def __init__(self, found: str, known: str) -> None:
+        super().__init__(
+            f"the database has schema {found}, and this version of Signalbox knows {known}: "
+            "install the newer version, or restore a backup made before the upgrade"
+        )
+        self.found = found
+        self.known = known
+
+
+class NodeFenced(StoreError):
+    """This node's lease ran out and another process has settled what it left pending."""
+
+
+class ControlError(InterledgerError):
+    """What an operator asked for cannot be done; nothing was changed."""
+
+
+class NotAuthorized(ControlError):
+    """The token is missing or wrong."""
+
+
+class NotFound(ControlError):
+    """There is no such thing."""
+
+
+class Conflict(ControlError):
+    """It is already there, or in the way of something that is."""
+
+
+class SettlementError(InterledgerError):
+    """A settlement engine could not do what it was asked."""
+
+
+class LedgerUnreachable(SettlementError):
+    """The ledger's node does not answer: try again later, nothing is decided."""
+
+
+class LedgerRefused(SettlementError):
+    """The ledger said no; decide only from receipts, never from this text."""

@@ -1,0 +1,213 @@
+"""What the node asks of its books, and the numbers that they keep.
+
+Per account, integers in the account's own scale:
+
+* `payable`      what we owe: they fulfilled, or paid us in advance for nothing yet
+* `receivable`   what they owe: we passed them a fulfillment; negative where they have prepaid
+* `pending_in`   prepared by them, not yet decided
+* `pending_out`  prepared to them, not yet decided
+* `unknown_out`  left undecided by a crash: they may or may not have fulfilled; shown, never guessed
+
+A transfer has two phases. `prepare` makes it durable as PENDING before the packet leaves; exactly
+one of `fulfill`, `reject` and `expire` ends the upstream leg. Where a transfer expired, the
+downstream leg stays open until a late fulfillment is booked as owed (a loss) or none came.
+
+    PENDING ──fulfill──▶ FULFILLED
+       ├─────reject────▶ REJECTED
+       ├─────expire────▶ EXPIRED ──fulfill_late──▶ LATE     upstream void, downstream owed: a loss
+       │                    └──────abandon───────▶ REJECTED
+       └──(node dies)──▶ UNKNOWN ──resolve────────▶ LATE | REJECTED
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NewType, Protocol, final, runtime_checkable
+
+from core.account import AccountId
+from core.service import Conversion
+
+TransferId = NewType("TransferId", int)
+"""Names the node process in its upper bits (`id >> 42`) and counts in the lower; unique in the store for ever."""
+
+TRANSFERS_PER_NODE_BITS = 42
+
+
+class TransferState(enum.IntEnum):
+    """Where a transfer stands; each is in exactly one."""
+
+    PENDING = 0
+    FULFILLED = 1
+    REJECTED = 2
+    EXPIRED = 3
+    LATE = 4
+    UNKNOWN = 5
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transfer:
+    """One packet that is about to leave; amounts are above zero on at least one side."""
+
+    from_account: AccountId
+    to_account: AccountId
+    incoming_amount: int
+    outgoing_amount: int
+    conversion: Conversion | None
+    destination: str
+    condition: bytes
+    expires_at_ms: int
+    """When upstream stops waiting for us."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """An account's running numbers, as of the last commit."""
+
+    payable: int = 0
+    receivable: int = 0
+    pending_in: int = 0
+    pending_out: int = 0
+    unknown_out: int = 0
+
+    @property
+    def net(self) -> int:
+        """Above zero: we owe them, or hold what they prepaid. Below zero: they owe us."""
+        return self.payable - self.receivable
+
+    def available(self, min_balance: int | None) -> int | None:
+        """Return how much more they may prepare, or None for no limit."""
+        return None if min_balance is None else self.net - self.pending_in - min_balance
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnknownTransfer:
+    """A leg that a crash left undecided, for the operator to resolve from the peer's statement."""
+
+    id: TransferId
+    node: int
+    from_account: AccountId
+    to_account: AccountId
+    incoming_amount: int
+    outgoing_amount: int
+    destination: str
+    condition: bytes
+    created_at_ms: int
+    expires_at_ms: int
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """What was found of dead nodes, and settled by rule."""
+
+    nodes: int
+    transfers: int
+    """How many pending transfers they left; each is UNKNOWN now."""
+
+
+@runtime_checkable
+class Books(Protocol):
+    """The node's books. A call that returns is durable; a call that raises changed nothing.
+
+    Calls that arrive within a few milliseconds are applied in one transaction, each on its own
+    merits: one that is refused does not touch the others. All raise StoreUnavailable when the store
+    is locked, full, read-only or closed, and NodeFenced when another process declared this node dead.
+    """
+
+    async def prepare(self, transfer: Transfer) -> TransferId:
+        """Write the transfer as PENDING and hold its amounts.
+
+        Raises:
+            UnknownAccount: one of the accounts is gone.
+            InsufficientBalance: `net − pending_in − incoming_amount` would fall below min_balance.
+            AmountTooLarge: an amount, or the sum that it would make, does not fit 64 bits.
+        """
+
+    async def fulfill(self, transfer_id: TransferId, fulfillment: bytes) -> None:
+        """Post both legs, and keep the fulfillment; it may be relayed once this returns."""
+
+    async def reject(self, transfer_id: TransferId, code: bytes) -> None:
+        """Void both legs."""
+
+    async def expire(self, transfer_id: TransferId) -> None:
+        """Void the upstream leg; the downstream one stays held until the two calls below."""
+
+    async def fulfill_late(self, transfer_id: TransferId, fulfillment: bytes) -> None:
+        """Post the downstream leg as owed and as a loss; upstream is void. Ends PENDING and EXPIRED alike."""
+
+    async def abandon(self, transfer_id: TransferId) -> None:
+        """Void the downstream leg of an expired transfer: no fulfillment came."""
+
+    async def balance(self, account: AccountId) -> Balance:
+        """Return an account's numbers; zeros for one that never moved anything."""
+
+    async def balances(self) -> Mapping[AccountId, Balance]:
+        """Return the numbers of every account that has any."""
+
+    async def correct(self, account: AccountId, amount: int, reason: str) -> None:
+        """Add `amount` to net by the operator's word; posted against `correction`, with the reason."""
+
+    async def unknown_transfers(self, *, limit: int) -> Sequence[UnknownTransfer]:
+        """Return the legs that crashes left undecided, oldest first."""
+
+    async def resolve_unknown(self, transfer_id: TransferId, *, fulfilled: bool) -> None:
+        """Decide one by the peer's statement: owed, and a loss, if they fulfilled; void otherwise."""
+
+    async def recover(self) -> Recovery:
+        """Settle by rule what dead nodes left: upstream void, downstream UNKNOWN. Touches no living node's rows."""
+
+    async def roll_up(self, *, before_ms: int, rows_max: int) -> int:
+        """Fold journal rows of final transfers older than `before_ms` into totals; return how many."""
+
+    async def audit(self) -> AuditReport:
+        """Derive every balance from the journal anew and compare."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class AssetTotal:
+    """All postings of one asset, by side; they sum to zero or the books are wrong."""
+
+    code: str
+    scale: int
+    peers: int
+    exchange: int
+    spread: int
+    settlement: int
+    loss: int
+    correction: int
+
+    @property
+    def sum(self) -> int:
+        return (
+            self.peers
+            + self.exchange
+            + self.spread
+            + self.settlement
+            + self.loss
+            + self.correction
+        )
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditReport:
+    """Whether the books hold, and every place where they do not."""
+
+    findings: Sequence[str]
+    """One sentence each; empty is a pass."""
+    totals: Sequence[AssetTotal]
+    accounts: int
+    transfers: int
+    """Rows examined, rolled-up ones counted as folded."""
+    pending: int
+    unknown: int
+
+    @property
+    def passed(self) -> bool:
+        return not self.findings

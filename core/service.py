@@ -1,0 +1,152 @@
+"""The two kinds of service, what they are handed, and how each says what it would do.
+
+An incoming service sees a packet and whom it came from; an outgoing one also sees whom it goes to.
+The router is the one place where the first kind hands to the second. Services keep nothing between
+two packets; what is made for a packet is its request, and no more.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Generic, Protocol, TypeAlias, TypeVar, final
+
+from core.account import Account, AccountId
+from core.packet import Prepare, Reject, Reply
+
+A = TypeVar("A")
+A_co = TypeVar("A_co", covariant=True)
+A_contra = TypeVar("A_contra", contravariant=True)
+
+
+@final
+class Trace:
+    """What became of one packet, written down on its way for counters, live view and log."""
+
+    __slots__ = ("incoming_amount", "outgoing_amount", "to_account")
+
+    def __init__(self, incoming_amount: int) -> None:
+        self.incoming_amount = incoming_amount
+        self.outgoing_amount: int | None = None
+        self.to_account: AccountId | None = None
+
+
+@final
+@dataclass(slots=True)
+class IncomingRequest(Generic[A_co]):
+    """A packet, and the account it came from."""
+
+    from_account: A_co
+    prepare: Prepare
+    trace: Trace | None = None
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """How the incoming amount became the outgoing one, exact, for the books.
+
+    `gross = incoming_amount × rate`; what the next hop gets is `floor(gross × (1 − spread))`, and
+    `gross = outgoing_amount + spread_amount + remainder`, where the remainder is below two units.
+    """
+
+    rate: Fraction
+    """Outgoing smallest units for one incoming smallest unit, before the spread."""
+    spread: Fraction
+    spread_amount: int
+    """Our income in outgoing smallest units, floored."""
+    remainder: Fraction
+    """What flooring left over, in outgoing smallest units; it stays in the exchange position."""
+
+
+@final
+@dataclass(slots=True)
+class OutgoingRequest(Generic[A_co]):
+    """A packet, whom it came from and whom it goes to.
+
+    `prepare.amount` is in the outgoing account's units once the exchange-rate service has seen it;
+    `incoming_amount` and `incoming_expires_at_ms` stay as the packet came.
+    """
+
+    from_account: A_co
+    to_account: A_co
+    prepare: Prepare
+    incoming_amount: int
+    incoming_expires_at_ms: int
+    trace: Trace | None = None
+    conversion: Conversion | None = None
+    """None while, and where, both sides count alike and no spread is taken."""
+    on_late_reply: Callable[[Reply], None] | None = field(default=None, repr=False)
+    """Called by the link, at most once, with what the next hop answered after we had stopped waiting."""
+
+
+def outgoing(request: IncomingRequest[A], to_account: A) -> OutgoingRequest[A]:
+    """Return the same packet on its way to `to_account`."""
+    return OutgoingRequest(
+        request.from_account,
+        to_account,
+        request.prepare,
+        request.prepare.amount,
+        request.prepare.expires_at_ms,
+        request.trace,
+    )
+
+
+class Verdict(enum.Enum):
+    """What a service would do with a packet."""
+
+    PASSES = "passes"
+    REJECTS = "rejects"
+    ANSWERS = "answers"
+    """It fulfills the packet itself."""
+    SENDS = "sends"
+    """It is a link: the packet leaves here."""
+
+
+Fact: TypeAlias = str | int | bool | None
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one service would do, in a sentence with the numbers that it compared."""
+
+    service: str
+    verdict: Verdict
+    sentence: str
+    reject: Reject | None = None
+    facts: Mapping[str, Fact] = field(default_factory=dict)
+    """For programs: `next_hop`, `prefix`, `incoming_amount`, `outgoing_amount`, `expires_at_ms`, …"""
+
+
+Explanation: TypeAlias = tuple[Step, ...]
+"""The steps a packet would meet, the last being the one that decides."""
+
+
+class IncomingService(Protocol[A_contra]):
+    """Does something with a packet that came in, or hands it on."""
+
+    async def handle(self, request: IncomingRequest[A_contra]) -> Reply:
+        """Return what goes back to whoever sent it."""
+
+    async def explain(self, request: IncomingRequest[A_contra]) -> Explanation:
+        """Return what would become of it from here on; nothing is booked, counted or sent.
+
+        The packet is the explainer's own copy: amount and expiry may be changed on it.
+        """
+
+
+class OutgoingService(Protocol[A_contra]):
+    """Does something with a packet on its way out, or hands it on."""
+
+    async def send(self, request: OutgoingRequest[A_contra]) -> Reply:
+        """Return what the next hop answered, or why it was not asked."""
+
+    async def explain(self, request: OutgoingRequest[A_contra]) -> Explanation:
+        """Return what would become of it from here on; nothing is booked, counted or sent."""
+
+
+Incoming: TypeAlias = IncomingService[Account]
+Outgoing: TypeAlias = OutgoingService[Account]

@@ -1,0 +1,79 @@
+"""The stores as one record, and how a URL becomes one."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol, final, runtime_checkable
+
+from core.account import AccountStore
+from core.clock import Clock
+from core.errors import SettingError
+from core.ledger.books import Books
+from core.ledger.lease import LeaseStore
+from core.rates.rate import RateStore
+from core.routing.table import RouteStore
+from core.settlement.store import SettlementStore
+from core.telemetry.history import HistoryStore
+
+
+@runtime_checkable
+class SettingStore(Protocol):
+    """Small facts that the whole cluster shares: our ILP address, secrets (encrypted), versions."""
+
+    async def load_setting(self, name: str) -> str | None: ...
+
+    async def save_setting(self, name: str, value: str) -> None: ...
+
+    async def load_secret(self, name: str) -> bytes | None:
+        """Return a secret, decrypted."""
+
+    async def save_secret(self, name: str, secret: bytes) -> None:
+        """Keep a secret, encrypted at rest."""
+
+    async def versions(self) -> Mapping[str, int]:
+        """Return a number for each of `accounts`, `routes`, `rates`, `settings` that grows with each change,
+
+        so that every node sees within a poll what another one, or an engine, has changed.
+        """
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """Everything that a node or an engine keeps; services are handed the fields that they name."""
+
+    url: str
+    accounts: AccountStore
+    books: Books
+    leases: LeaseStore
+    routes: RouteStore
+    rates: RateStore
+    settings: SettingStore
+    settlements: SettlementStore
+    history: HistoryStore
+    close: Callable[[], Awaitable[None]]
+    """Finish what is queued, close files and threads; idempotent."""
+
+
+async def open_stores(url: str, clock: Clock) -> Stores:
+    """Open, and where needed create or migrate, the store that `url` names.
+
+    Raises:
+        SettingError: no such kind of store; says which there are.
+        SchemaTooNew: a newer version wrote it.
+        StoreUnavailable: locked, read-only, full, or not a database.
+    """
+    # A backend's libraries are loaded when it is asked for, not by every process.
+    if url == "memory:":
+        from core.stores.memory import open_memory  # noqa: PLC0415
+
+        return open_memory(clock)
+    if url.startswith("sqlite:///"):
+        from core.stores.sqlite import open_sqlite  # noqa: PLC0415
+
+        return await open_sqlite(url, clock)
+    raise SettingError(
+        "store",
+        f"{url!r} names no store; use sqlite:///PATH (an absolute path has four slashes) or memory:",
+    )

@@ -1,0 +1,1 @@
+"""What the node counts, keeps and shows of its traffic."""
