@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol, final, runtime_checkable
 
@@ -65,7 +65,7 @@ class RoutingTable:
     def __len__(self) -> int:
         return len(self._routes)
 
-    def __iter__(self) -> Iterable[Route]:
+    def __iter__(self) -> Iterator[Route]:
         return iter(self._routes.values())
 
 

@@ -32,9 +32,9 @@ class SettingStore(Protocol):
         """Keep a secret, encrypted at rest."""
 
     async def versions(self) -> Mapping[str, int]:
-        """Return a number for each of `accounts`, `routes`, `rates`, `settings` that grows with each change,
+        """Return a number for each of `accounts`, `routes`, `rates`, `settings` that grows with each change.
 
-        so that every node sees within a poll what another one, or an engine, has changed.
+        With it every node sees within a poll what another one, or an engine, has changed.
         """
 
 
