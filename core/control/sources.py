@@ -1,0 +1,149 @@
+"""What the operator's door needs of the running node, as protocols: whoever builds the node hands it in.
+
+The stores' own protocols (accounts, books, routes, …) are beside the parts that use them and are
+named in `ControlSources` as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, final
+
+from core.account import Account, AccountDirectory, AccountId, AccountStore
+from core.clock import Clock
+from core.control.views import LinkState, LogLine
+from core.ledger.books import Books
+from core.ledger.lease import LeaseStore
+from core.node_address import NodeAddress
+from core.rates.rate import RateStore, RateTable
+from core.routing.table import RouteStore, RoutingTable
+from core.service import Incoming, Outgoing
+from core.settlement.records import SettlementView
+from core.telemetry.history import HistoryStore
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrafficCounters:
+    """What one account, or the node, did since the process started."""
+
+    prepares: int = 0
+    fulfills: int = 0
+    rejects: int = 0
+    packets_per_second: float = 0.0
+    """Over the last ten seconds; a figure for the eye."""
+    last_packet_at_ms: int | None = None
+    last_reject: str = ""
+    """Code, name and message of the last reject; empty where there was none."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PacketRecord:
+    """One packet that ended, as the chain saw it."""
+
+    sequence: int
+    at_ms: int
+    from_account: AccountId
+    to_account: AccountId | None
+    destination: str
+    incoming_amount: int
+    outgoing_amount: int | None
+    code: str
+    """Empty for a fulfill."""
+    triggered_by: str
+    message: str
+    latency_us: int
+
+
+class TrafficSource(Protocol):
+    """The telemetry recorder, as the operator's door reads it; all of it is in memory."""
+
+    def totals(self) -> TrafficCounters:
+        """Return the whole node's counters."""
+
+    def counters(self, account: AccountId) -> TrafficCounters:
+        """Return one account's counters, zeros where it did nothing yet."""
+
+    def in_flight(self) -> int:
+        """Return how many packets have come in and not ended."""
+
+    def packets(self, *, after_sequence: int, limit: int) -> Sequence[PacketRecord]:
+        """Return packets that ended since, oldest first, the newest `limit` of them."""
+
+
+class LogSource(Protocol):
+    """The log's memory, and its level."""
+
+    def lines(self, *, after_sequence: int, limit: int) -> Sequence[LogLine]:
+        """Return lines since, oldest first, the newest `limit` of them."""
+
+    def set_level(self, directive: str) -> str:
+        """Put a directive in force, `info,core.links=debug`, and return what is in force.
+
+        Raises:
+            SettingError: it is no directive; says which part.
+        """
+
+
+class LinkSource(Protocol):
+    """How the links to the accounts are."""
+
+    def state(self, account: Account) -> tuple[LinkState, str]:
+        """Return whether it can be reached, and the reason in a sentence."""
+
+
+class ChangeSource(Protocol):
+    """What has changed in the store, by anybody."""
+
+    async def versions(self) -> Mapping[str, int]:
+        """Return a number a kind that grows with each change."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeFacts:
+    """What is true of the process as long as it runs."""
+
+    version: str
+    node_number: int
+    started_at_ms: int
+    store_url: str
+    http_bind: str
+    store_octets: Callable[[], int | None] = lambda: None
+    """How large the store is now; None where it is no file."""
+    problems: Callable[[], Sequence[str]] = tuple
+    """What keeps the node from working now, a sentence each."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlSources:
+    """Everything that the operator's door is built from."""
+
+    facts: NodeFacts
+    clock: Clock
+    node_address: NodeAddress
+    directory: AccountDirectory
+    routing_table: RoutingTable
+    rate_table: RateTable
+    accounts: AccountStore
+    routes: RouteStore
+    rates: RateStore
+    books: Books
+    leases: LeaseStore
+    settlements: SettlementView
+    history: HistoryStore
+    changes: ChangeSource
+    traffic: TrafficSource
+    links: LinkSource
+    log: LogSource
+    incoming: Incoming
+    """The whole incoming chain, for explaining."""
+    link: Outgoing
+    """The outgoing link alone, for pings: they meet no rate, no balance and no route."""
+    refresh: Callable[[], Awaitable[None]]
+    """Load accounts, routes and rates from the store into the packet path's memory, now."""
+    engine_alive_ms: int = field(default=15_000)
+    """An engine that has not written of itself for so long counts as gone."""
