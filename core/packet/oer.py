@@ -72,13 +72,15 @@ def read_octets(view: memoryview, at: int) -> tuple[memoryview, int]:
     return view[start:end], end
 
 
-def read_uint(view: memoryview, at: int) -> tuple[int, int]:
-    """Return a variable-size unsigned integer of any size, and the octet behind it.
+def read_uint(view: memoryview, at: int, *, octets_max: int = 8) -> tuple[int, int]:
+    """Return a variable-size unsigned integer, and the octet behind it.
 
     Raises:
-        PacketError: it has no octets, or fewer than its length says.
+        PacketError: it has no octets, more than `octets_max`, or fewer than its length says.
     """
     octets, end = read_octets(view, at)
     if not octets:
         raise PacketError("an integer needs at least one octet", octet=at)
+    if len(octets) > octets_max:
+        raise PacketError(f"the integer has {len(octets)} octets, {octets_max} fit", octet=at)
     return int.from_bytes(octets, "big"), end
