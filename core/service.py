@@ -25,12 +25,13 @@ A_contra = TypeVar("A_contra", contravariant=True)
 class Trace:
     """What became of one packet, written down on its way for counters, live view and log."""
 
-    __slots__ = ("incoming_amount", "outgoing_amount", "to_account")
+    __slots__ = ("incoming_amount", "outgoing_amount", "prefix", "to_account")
 
     def __init__(self, incoming_amount: int) -> None:
         self.incoming_amount = incoming_amount
         self.outgoing_amount: int | None = None
         self.to_account: AccountId | None = None
+        self.prefix: str | None = None
 
 
 @final
@@ -41,6 +42,8 @@ class IncomingRequest(Generic[A_co]):
     from_account: A_co
     prepare: Prepare
     trace: Trace | None = None
+    may_return: bool = False
+    """Whether it may go back to the account it came from: only our own answer to an echo may."""
 
 
 @final
@@ -80,6 +83,8 @@ class OutgoingRequest(Generic[A_co]):
     """None while, and where, both sides count alike and no spread is taken."""
     on_late_reply: Callable[[Reply], None] | None = field(default=None, repr=False)
     """Called by the link, at most once, with what the next hop answered after we had stopped waiting."""
+    timed_out: bool = False
+    """Set where we stopped waiting while the next hop may still fulfill: its leg stays open."""
 
 
 def outgoing(request: IncomingRequest[A], to_account: A) -> OutgoingRequest[A]:

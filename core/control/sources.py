@@ -12,7 +12,7 @@ from typing import Protocol, final
 
 from core.account import Account, AccountDirectory, AccountId, AccountStore
 from core.clock import Clock
-from core.control.views import LinkState, LogLine
+from core.control.views import LinkState
 from core.ledger.books import Books
 from core.ledger.lease import LeaseStore
 from core.node_address import NodeAddress
@@ -21,40 +21,7 @@ from core.routing.table import RouteStore, RoutingTable
 from core.service import Incoming, Outgoing
 from core.settlement.records import SettlementView
 from core.telemetry.history import HistoryStore
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrafficCounters:
-    """What one account, or the node, did since the process started."""
-
-    prepares: int = 0
-    fulfills: int = 0
-    rejects: int = 0
-    packets_per_second: float = 0.0
-    """Over the last ten seconds; a figure for the eye."""
-    last_packet_at_ms: int | None = None
-    last_reject: str = ""
-    """Code, name and message of the last reject; empty where there was none."""
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PacketRecord:
-    """One packet that ended, as the chain saw it."""
-
-    sequence: int
-    at_ms: int
-    from_account: AccountId
-    to_account: AccountId | None
-    destination: str
-    incoming_amount: int
-    outgoing_amount: int | None
-    code: str
-    """Empty for a fulfill."""
-    triggered_by: str
-    message: str
-    latency_us: int
+from core.telemetry.records import LogLine, PacketRecord, TrafficCounters
 
 
 class TrafficSource(Protocol):
@@ -147,3 +114,15 @@ class ControlSources:
     """Load accounts, routes and rates from the store into the packet path's memory, now."""
     engine_alive_ms: int = field(default=15_000)
     """An engine that has not written of itself for so long counts as gone."""
+
+
+__all__ = [
+    "ChangeSource",
+    "ControlSources",
+    "LinkSource",
+    "LogSource",
+    "NodeFacts",
+    "PacketRecord",
+    "TrafficCounters",
+    "TrafficSource",
+]

@@ -12,6 +12,7 @@ from core.account import Account, Asset
 from core.ledger.books import AuditReport, Balance
 from core.service import Explanation
 from core.settlement.records import Direction, EngineStatus, SettlementState
+from core.telemetry.records import LogLine
 
 
 @final
@@ -333,18 +334,6 @@ class RatesView:
 
     prices: Mapping[str, str]
     spread: Fraction
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogLine:
-    """One line of the log."""
-
-    sequence: int
-    at_ms: int
-    level: str
-    component: str
-    text: str
 
 
 __all__ = [
