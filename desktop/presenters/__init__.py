@@ -1,0 +1,1 @@
+"""What a page can do; no widget. Only presenters call the operator's door."""

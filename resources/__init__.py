@@ -1,0 +1,1 @@
+"""Files that the application reads: icons and styles."""
