@@ -1,0 +1,411 @@
+"""One SQLite file: a writer thread that commits what came together at once, and a reader beside it.
+
+SQLite has one writer at a time and a commit waits for the disk. So callers queue, the writer thread
+takes all that has queued while the disk was busy, applies it in one transaction, waits for the disk
+once and answers all. Whoever waits on the event loop is answered after COMMIT, and all of a
+transaction's callers by one wake-up of the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any, Final, Protocol, Self, TypeVar, final
+
+from core.errors import StoreError, StoreUnavailable
+
+T = TypeVar("T")
+O = TypeVar("O")  # noqa: E741 an operation
+R = TypeVar("R")
+O_contra = TypeVar("O_contra", contravariant=True)
+R_co = TypeVar("R_co", covariant=True)
+
+BUSY_SECONDS: Final = 5.0
+"""How long another process may hold the write lock before our callers are told."""
+QUEUE_MAX: Final = 20_000
+"""More writes than this do not wait: the store is not keeping up, and the caller is told."""
+BATCH_MAX: Final = 512
+"""How many writes share one transaction at most."""
+CHECKPOINT_PAGES: Final = 2_000
+WAL_OCTETS_KEPT: Final = 64 * 2**20
+MIN_VERSION: Final = (3, 37, 0)
+"""The first with STRICT tables."""
+
+
+class Batch(Protocol[O_contra, R_co]):
+    """Applies operations that were queued together, each on its own merits.
+
+    It returns one outcome an operation, a StoreError being what that one's caller gets raised. It
+    writes nothing for an operation that it refuses. If it raises, all are undone and all callers get that.
+    """
+
+    def __call__(
+        self, connection: sqlite3.Connection, operations: Sequence[O_contra], /
+    ) -> Sequence[R_co | StoreError]: ...
+
+
+@final
+@dataclass(slots=True, eq=False)
+class _Job:
+    """One call that waits: `work` alone, or an operation for a Batch."""
+
+    future: asyncio.Future[Any]
+    work: Callable[..., Any]
+    operation: Any = None
+    batched: bool = False
+    result: Any = field(default=None)
+    error: BaseException | None = field(default=None)
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open a connection in autocommit mode; transactions are begun and ended by whoever uses it."""
+    connection = sqlite3.connect(
+        path, timeout=BUSY_SECONDS, isolation_level=None, cached_statements=512
+    )
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA temp_store = MEMORY")
+    connection.execute("PRAGMA cache_size = -16384")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+    connection.execute(f"PRAGMA journal_size_limit = {WAL_OCTETS_KEPT}")
+    return connection
+
+
+@final
+class SqliteFile:
+    """The database file; the one place that knows of its threads, locks and commits."""
+
+    __slots__ = (
+        "_closed",
+        "_closing",
+        "_connect",
+        "_loop",
+        "_reader",
+        "_reads",
+        "_writer",
+        "_writes",
+        "path",
+    )
+
+    def __init__(
+        self,
+        path: Path,
+        loop: asyncio.AbstractEventLoop,
+        connect: Callable[[Path], sqlite3.Connection],
+    ) -> None:
+        """Use `open`, which also starts the threads."""
+        self.path = path
+        self._loop = loop
+        self._connect = connect
+        self._closing = False
+        self._closed: asyncio.Future[None] | None = None
+        self._writes: SimpleQueue[_Job | None] = SimpleQueue()
+        self._reads: SimpleQueue[_Job | None] = SimpleQueue()
+        self._writer = threading.Thread(
+            target=self._run_writer, name="sqlite-writer", daemon=True
+        )
+        self._reader = threading.Thread(
+            target=self._run_reader, name="sqlite-reader", daemon=True
+        )
+
+    @classmethod
+    async def open(
+        cls, path: Path, *, connect: Callable[[Path], sqlite3.Connection] = connect
+    ) -> Self:
+        """Open the file for this event loop; create it (0600, its folder 0700) if there is none.
+
+        Raises:
+            StoreUnavailable: it cannot be opened, is not a database, or cannot be written.
+        """
+        loop = asyncio.get_running_loop()
+        await asyncio.to_thread(_prepare, path, connect)
+        file = cls(path, loop, connect)
+        file._writer.start()
+        file._reader.start()
+        return file
+
+    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `work` in the writer thread and return what it returned once that is on the disk.
+
+        It shares its transaction with others that wait; if it raises, only what it did is undone.
+
+        Raises:
+            StoreUnavailable: the file is locked, full, read-only, damaged or closed; nothing changed.
+        """
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._queue(_Job(future, work))
+        return await future
+
+    def submit(self, batch: Batch[O, R], operation: O) -> asyncio.Future[R]:
+        """Queue an operation; what waits for the same `batch` is handed to it together."""
+        future: asyncio.Future[R] = self._loop.create_future()
+        self._queue(_Job(future, batch, operation, batched=True))
+        return future
+
+    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `work` in the reader thread, on one snapshot of what is committed.
+
+        Raises:
+            StoreUnavailable: the file cannot be read or is closed.
+        """
+        self._refuse_if_closed()
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._reads.put(_Job(future, work))
+        return await future
+
+    async def read_at_length(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Like `read`, in a thread and connection of its own: for what takes seconds."""
+        self._refuse_if_closed()
+        return await asyncio.to_thread(self._read_once, work)
+
+    async def close(self) -> None:
+        """Finish what is queued, fold the log into the file and end the threads; idempotent."""
+        if self._closed is None:
+            self._closed = self._loop.create_future()
+            self._closing = True
+            self._writes.put(None)
+            self._reads.put(None)
+        await asyncio.shield(self._closed)
+        await asyncio.to_thread(self._reader.join)
+        await asyncio.to_thread(self._writer.join)
+
+    def _queue(self, job: _Job) -> None:
+        self._refuse_if_closed()
+        if self._writes.qsize() >= QUEUE_MAX:
+            raise StoreUnavailable(
+                f"the store {self.path} does not keep up: {QUEUE_MAX} writes wait for the disk"
+            )
+        self._writes.put(job)
+
+    def _refuse_if_closed(self) -> None:
+        if self._closing:
+            raise StoreUnavailable(f"the store {self.path} is closed")
+
+    # --- In the writer thread -------------------------------------------------------------------
+
+    def _run_writer(self) -> None:
+        connection: sqlite3.Connection | None = None
+        going_on = True
+        while going_on:
+            jobs: list[_Job] = []
+            job = self._writes.get()
+            while True:
+                if job is None:
+                    going_on = False
+                    break
+                jobs.append(job)
+                if len(jobs) >= BATCH_MAX:
+                    break
+                try:
+                    job = self._writes.get_nowait()
+                except Empty:
+                    break
+            if jobs:
+                connection = self._commit(connection, jobs)
+                self._answer(jobs)
+        if connection is not None:
+            _end(connection)
+        self._call_soon(self._writer_ended)
+
+    def _commit(
+        self, connection: sqlite3.Connection | None, jobs: list[_Job]
+    ) -> sqlite3.Connection | None:
+        """Run the jobs in one transaction, and leave each its result or error."""
+        try:
+            if connection is None:
+                connection = self._connect(self.path)
+            connection.execute("BEGIN IMMEDIATE")
+            self._run_jobs(connection, jobs)
+            connection.execute("COMMIT")
+        except Exception as error:  # noqa: BLE001 the callers get it
+            problem = unavailable(self.path, error)
+            for job in jobs:
+                job.error = problem
+            if connection is not None and not _roll_back(connection):
+                return None
+        return connection
+
+    def _run_jobs(self, connection: sqlite3.Connection, jobs: list[_Job]) -> None:
+        index = 0
+        while index < len(jobs):
+            job = jobs[index]
+            end = index + 1
+            if job.batched:
+                while end < len(jobs) and jobs[end].work == job.work:
+                    end += 1
+            self._run_saved(connection, jobs[index:end])
+            index = end
+
+    def _run_saved(self, connection: sqlite3.Connection, jobs: list[_Job]) -> None:
+        """Run one job, or one batch of them, so that it alone is undone if it raises."""
+        work = jobs[0].work
+        connection.execute("SAVEPOINT job")
+        try:
+            if jobs[0].batched:
+                outcomes = work(connection, [job.operation for job in jobs])
+                for job, outcome in zip(jobs, outcomes, strict=True):
+                    if isinstance(outcome, StoreError):
+                        job.error = outcome
+                    else:
+                        job.result = outcome
+            else:
+                jobs[0].result = work(connection)
+        except Exception as error:
+            if not connection.in_transaction:
+                raise  # SQLite itself has undone everything: a full disk, an I/O error
+            connection.execute("ROLLBACK TO job")
+            problem = unavailable(self.path, error)
+            for job in jobs:
+                job.result, job.error = None, problem
+        connection.execute("RELEASE job")
+
+    # --- In the reader thread -------------------------------------------------------------------
+
+    def _run_reader(self) -> None:
+        connection: sqlite3.Connection | None = None
+        while (job := self._reads.get()) is not None:
+            try:
+                if connection is None:
+                    connection = self._connect_to_read()
+                job.result = _in_snapshot(connection, job.work)
+            except Exception as error:  # noqa: BLE001 the caller gets it
+                job.error = unavailable(self.path, error)
+                if connection is not None and not _roll_back(connection):
+                    connection = None
+            self._answer([job])
+        if connection is not None:
+            connection.close()
+
+    def _read_once(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            connection = self._connect_to_read()
+            try:
+                return _in_snapshot(connection, work)
+            finally:
+                connection.close()
+        except sqlite3.Error as error:
+            raise unavailable(self.path, error) from error
+
+    def _connect_to_read(self) -> sqlite3.Connection:
+        connection = self._connect(self.path)
+        connection.execute("PRAGMA query_only = ON")
+        return connection
+
+    # --- Back to the event loop -----------------------------------------------------------------
+
+    def _answer(self, jobs: list[_Job]) -> None:
+        self._call_soon(_deliver, jobs)
+
+    def _call_soon(self, callback: Callable[..., None], *arguments: object) -> None:
+        try:
+            self._loop.call_soon_threadsafe(callback, *arguments)
+        except RuntimeError:
+            if not self._loop.is_closed():
+                raise  # with the loop closed nobody waits any more
+
+    def _writer_ended(self) -> None:
+        if self._closed is not None and not self._closed.done():
+            self._closed.set_result(None)
+
+
+def _deliver(jobs: list[_Job]) -> None:
+    for job in jobs:
+        future = job.future
+        if future.done():
+            continue  # cancelled; what was written stays written
+        if job.error is not None:
+            future.set_exception(job.error)
+        else:
+            future.set_result(job.result)
+
+
+def _prepare(path: Path, connect: Callable[[Path], sqlite3.Connection]) -> None:
+    """Make folder and file with their modes, and the file a WAL database."""
+    if sqlite3.sqlite_version_info < MIN_VERSION:
+        raise StoreUnavailable(
+            f"this Python has SQLite {sqlite3.sqlite_version}; "
+            f"{'.'.join(map(str, MIN_VERSION))} or newer is needed"
+        )
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        raise StoreUnavailable(
+            f"the store {path} cannot be opened: {error.strerror}"
+        ) from error
+    try:
+        connection = connect(path)
+        try:
+            (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+            if mode != "wal":
+                raise StoreUnavailable(
+                    f"the store {path} is on a file system without shared memory; "
+                    "SQLite's write-ahead log needs it"
+                )
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        raise unavailable(path, error) from error
+
+
+def _in_snapshot(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
+    connection.execute("BEGIN")
+    result = work(connection)
+    connection.execute("COMMIT")
+    return result
+
+
+def _roll_back(connection: sqlite3.Connection) -> bool:
+    """Undo what is open; False if the connection is of no more use and was closed."""
+    try:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+    except sqlite3.Error:
+        connection.close()
+        return False
+    return True
+
+
+def _end(connection: sqlite3.Connection) -> None:
+    """Fold the log into the file if nobody else is reading, and close."""
+    try:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    except sqlite3.Error:
+        pass  # the log is as durable as the file: the next opener folds it
+    finally:
+        connection.close()
+
+
+_SENTENCES: Final = {
+    sqlite3.SQLITE_BUSY: "is locked by another program and stayed so for {seconds:.0f} seconds",
+    sqlite3.SQLITE_LOCKED: "is locked by another program and stayed so for {seconds:.0f} seconds",
+    sqlite3.SQLITE_READONLY: "cannot be written: it, its folder or its disk is read-only",
+    sqlite3.SQLITE_FULL: "cannot grow: the disk is full",
+    sqlite3.SQLITE_CORRUPT: "is damaged ({error}): restore a backup",
+    sqlite3.SQLITE_NOTADB: "is not a Signalbox database",
+    sqlite3.SQLITE_CANTOPEN: "cannot be opened: {error}",
+    sqlite3.SQLITE_IOERR: "cannot be read or written: {error}",
+    sqlite3.SQLITE_PERM: "cannot be opened: {error}",
+    sqlite3.SQLITE_PROTOCOL: "is locked by another program: {error}",
+}
+
+
+def unavailable(path: Path, error: Exception) -> Exception:
+    """Return the sentence for what SQLite could not do; any other error as it is."""
+    if not isinstance(error, sqlite3.Error):
+        return error
+    code: int | None = getattr(error, "sqlite_errorcode", None)
+    sentence = None if code is None else _SENTENCES.get(code & 0xFF)
+    if sentence is None:
+        return error  # a statement of ours is wrong
+    found = StoreUnavailable(
+        f"the store {path} {sentence.format(error=error, seconds=BUSY_SECONDS)}"
+    )
+    found.__cause__ = error
+    return found

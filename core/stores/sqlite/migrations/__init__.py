@@ -1,0 +1,90 @@
+"""The database's schema, as numbered steps that only go forward.
+
+Each area of the store has one module; a change to a schema that was ever released is a new module.
+A step and the record that it was done are one transaction: an upgrade that was interrupted goes on
+where it stood.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Final
+
+from sqlite_utils import Database
+from sqlite_utils.migrations import Migrations
+
+from core.errors import SchemaTooNew
+from core.stores.sqlite.connection import SqliteFile
+from core.stores.sqlite.migrations.m0001_configuration import create_configuration
+from core.stores.sqlite.migrations.m0002_books import create_books
+from core.stores.sqlite.migrations.m0004_history import create_history
+
+Step = Callable[[Database], None]
+
+MIGRATION_SET: Final = "signalbox"
+STEPS: Final[Sequence[tuple[str, Step]]] = (
+    ("m0001_configuration", create_configuration),
+    ("m0002_books", create_books),
+    ("m0004_history", create_history),
+)
+"""Every step, by the name under which it is recorded, in the order they are done."""
+
+
+async def migrate(file: SqliteFile) -> None:
+    """Bring the file's schema to this version's.
+
+    Raises:
+        SchemaTooNew: it has a step that this version does not know; nothing was changed.
+        StoreUnavailable: it is locked, full or read-only; the steps that were done stay done.
+    """
+    for name in await file.read(pending_steps):
+        await file.write(partial(apply_step, name=name))  # a transaction of its own
+
+
+def pending_steps(
+    connection: sqlite3.Connection, *, steps: Sequence[tuple[str, Step]] = STEPS
+) -> Sequence[str]:
+    """Return the steps that are still to do, in order.
+
+    Raises:
+        SchemaTooNew: a step was done that is none of ours.
+    """
+    known = [name for name, _ in steps]
+    done = _applied(connection)
+    if foreign := sorted(done - set(known)):
+        raise SchemaTooNew(found=foreign[-1], known=known[-1])
+    return [name for name in known if name not in done]
+
+
+def apply_step(
+    connection: sqlite3.Connection,
+    *,
+    name: str,
+    steps: Sequence[tuple[str, Step]] = STEPS,
+) -> None:
+    """Do one step and record it, inside the caller's transaction; nothing if another process did it."""
+    if name not in pending_steps(connection, steps=steps):
+        return
+    names = [step_name for step_name, _ in steps]
+    following = names[names.index(name) + 1 :]
+    migrations = Migrations(MIGRATION_SET)
+    for step_name, step in steps:
+        migrations(name=step_name)(step)
+    database = Database(connection, recursive_triggers=False, execute_plugins=False)
+    migrations.apply(database, stop_before=following)
+
+
+def _applied(connection: sqlite3.Connection) -> set[str]:
+    table = connection.execute(
+        "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?",
+        (Migrations.migrations_table,),
+    ).fetchone()
+    if table is None:
+        return set()
+    rows = connection.execute(
+        f"SELECT name FROM {Migrations.migrations_table} WHERE migration_set = ?",  # noqa: S608
+        (MIGRATION_SET,),
+    )
+    return {name for (name,) in rows}
