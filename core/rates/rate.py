@@ -70,10 +70,23 @@ class RateTable:
 
 
 def convert(amount: int, rate: Fraction, spread: Fraction) -> tuple[int, Conversion]:
-    """Return what the next hop gets, and where the rest went. Fractions stay with us: both are floored."""
-    gross = amount * rate
-    spread_exact = gross * spread
-    outgoing_amount = int(gross - spread_exact)  # floor: nothing here is below zero
-    spread_amount = int(spread_exact)
-    remainder = gross - outgoing_amount - spread_amount
+    """Return what the next hop gets, and where the rest went. Fractions stay with us: both are floored.
+
+    In whole numbers, since it is on the packet's path: over the common denominator of rate and
+    spread, what the next hop gets is one `divmod`, and what is left of it is the remainder.
+    """
+    share, shares = spread.numerator, spread.denominator
+    whole = rate.denominator * shares
+    unit = amount * rate.numerator
+    outgoing_amount, left = divmod(unit * (shares - share), whole)
+    if not share:
+        return outgoing_amount, Conversion(rate, spread, 0, Fraction(left, whole))
+    spread_amount, left_of_spread = divmod(unit * share, whole)
+    remainder = Fraction(left + left_of_spread, whole)
     return outgoing_amount, Conversion(rate, spread, spread_amount, remainder)
+
+
+def largest_convertible(rate: Fraction, spread: Fraction, *, maximum: int) -> int:
+    """Return the largest amount that `convert` turns into no more than `maximum`; the rate is above zero."""
+    # floor(amount × net) ≤ maximum exactly where amount × net < maximum + 1.
+    return -(-(maximum + 1) // (rate * (1 - spread))) - 1

@@ -1,0 +1,141 @@
+"""Outgoing: from what the sender's account counts to what the next hop's account counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Generic, Protocol, TypeVar, final
+
+from core.account import AMOUNT_MAX_BOOKED, Asset, format_amount
+from core.node_address import NodeAddress
+from core.packet import ErrorCode, Reject, Reply, max_packet_amount_data
+from core.rates.rate import convert, largest_convertible
+from core.service import (
+    Conversion,
+    Explanation,
+    OutgoingRequest,
+    OutgoingService,
+    Step,
+    Verdict,
+)
+
+
+class AssetAccount(Protocol):
+    """An account whose amounts count something."""
+
+    @property
+    def username(self) -> str: ...
+    @property
+    def asset(self) -> Asset: ...
+
+
+A = TypeVar("A", bound=AssetAccount)
+
+
+class Rates(Protocol):
+    """The rates in force, in memory."""
+
+    @property
+    def spread(self) -> Fraction:
+        """The share of each conversion that is ours."""
+
+    def rate(self, source: Asset, target: Asset) -> Fraction | None:
+        """Return target smallest units for one source smallest unit, or None where a price is missing."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class ExchangeRateService(Generic[A]):
+    """Write the next hop's amount into the packet, exactly, and keep how it came about for the books.
+
+    Where both accounts count alike and no spread is taken, nothing is computed. The fraction and
+    the spread stay with us; what would round to nothing is R01, what does not fit the books F08.
+    """
+
+    next: OutgoingService[A]
+    rates: Rates
+    address: NodeAddress
+
+    async def send(self, request: OutgoingRequest[A]) -> Reply:
+        converted = self._convert(request)
+        if isinstance(converted, Reject):
+            return converted
+        outgoing_amount, request.conversion = converted
+        if request.conversion is not None:
+            request.prepare.amount = outgoing_amount
+        if request.trace is not None:
+            request.trace.outgoing_amount = outgoing_amount
+        return await self.next.send(request)
+
+    async def explain(self, request: OutgoingRequest[A]) -> Explanation:
+        converted = self._convert(request)
+        if isinstance(converted, Reject):
+            return (Step("exchange rate", Verdict.REJECTS, converted.message, converted),)
+        outgoing_amount, request.conversion = converted
+        request.prepare.amount = outgoing_amount
+        step = Step(
+            "exchange rate",
+            Verdict.PASSES,
+            self._words(request, outgoing_amount),
+            facts={
+                "incoming_amount": request.incoming_amount,
+                "outgoing_amount": outgoing_amount,
+            },
+        )
+        return (step, *await self.next.explain(request))
+
+    def _convert(self, request: OutgoingRequest[A]) -> tuple[int, Conversion | None] | Reject:
+        amount = request.incoming_amount
+        source, target = request.from_account.asset, request.to_account.asset
+        spread = self.rates.spread
+        if not spread and source == target:
+            if amount > AMOUNT_MAX_BOOKED:
+                return self._too_large(request, AMOUNT_MAX_BOOKED)
+            return amount, None
+        rate = self.rates.rate(source, target)
+        if rate is None:
+            return self.address.reject(
+                ErrorCode.INTERNAL_ERROR,
+                f"This node has no exchange rate from {source.code} to {target.code}.",
+            )
+        if amount == 0:
+            return 0, None
+        outgoing_amount, conversion = convert(amount, rate, spread)
+        if outgoing_amount == 0:
+            return self.address.reject(
+                ErrorCode.INSUFFICIENT_SOURCE_AMOUNT,
+                f"{format_amount(amount, source)} is less than the smallest unit of "
+                f"{request.to_account.username}, {format_amount(1, target)}: send more in one packet.",
+            )
+        if outgoing_amount > AMOUNT_MAX_BOOKED or amount > AMOUNT_MAX_BOOKED:
+            return self._too_large(
+                request, largest_convertible(rate, spread, maximum=AMOUNT_MAX_BOOKED)
+            )
+        return outgoing_amount, conversion
+
+    def _too_large(self, request: OutgoingRequest[A], maximum: int) -> Reject:
+        source = request.from_account.asset
+        maximum = min(maximum, AMOUNT_MAX_BOOKED)
+        return self.address.reject(
+            ErrorCode.AMOUNT_TOO_LARGE,
+            f"{format_amount(request.incoming_amount, source)} is more than this node can carry to "
+            f"{request.to_account.username} in one packet, {format_amount(maximum, source)}.",
+            max_packet_amount_data(received=request.incoming_amount, maximum=maximum),
+        )
+
+    def _words(self, request: OutgoingRequest[A], outgoing_amount: int) -> str:
+        source, target = request.from_account.asset, request.to_account.asset
+        incoming = format_amount(request.incoming_amount, source)
+        conversion = request.conversion
+        if conversion is None:
+            return f"{incoming} stays {format_amount(outgoing_amount, target)}: nothing is converted."
+        sentence = (
+            f"{incoming} becomes {format_amount(outgoing_amount, target)}, at {conversion.rate} "
+            f"smallest units of {target} for one of {source}"
+        )
+        if conversion.spread:
+            sentence += (
+                f"; {format_amount(conversion.spread_amount, target)} of it "
+                f"stays here, a spread of {conversion.spread}"
+            )
+        return sentence + "."

@@ -1,0 +1,1 @@
+"""What tests of several files need: fakes with the protocols' methods, and builders. Shipped nowhere."""
