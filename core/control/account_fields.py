@@ -1,0 +1,248 @@
+"""The grammar of an account's single fields: each function returns the canonical value or raises its fault.
+
+A fault's sentence says what was found and what is needed, and follows the field's name: `asset_scale
+is 300: …`. Tokens are never repeated in one.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import unicodedata
+from typing import Final
+from urllib.parse import SplitResult, urlsplit
+
+from core.account import SCALE_MAX, RoutingRelation
+from core.control.usernames import canonical_username, is_canonical_username
+from core.errors import PacketError, SettingError
+from core.packet import AMOUNT_MAX, Address, address
+from core.settlement.records import BUNDLED_ENGINE_SCHEME
+
+I64_MIN: Final = -(2**63)
+I64_MAX: Final = 2**63 - 1
+U32_MAX: Final = 2**32 - 1
+TOKEN_CHARACTERS_MAX: Final = 1_024
+"""Far above any key or JWT, far below what a header may hold."""
+LABEL_CHARACTERS_MAX: Final = 64
+NOTES_CHARACTERS_MAX: Final = 4_000
+URL_CHARACTERS_MAX: Final = 2_048
+ADDRESS_CHARACTERS_MAX: Final = 128
+
+_ASSET_CODE: Final = re.compile(r"[\x21-\x7e]{1,12}")
+_TOKEN: Final = re.compile(r"[\x21-\x7e]+")
+_ENGINE: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+_ETHEREUM_ADDRESS: Final = re.compile(r"0x[0-9a-fA-F]{40}")
+
+
+def read_username(text: str) -> str:
+    """Return the canonical username."""
+    name = canonical_username(text)
+    if not is_canonical_username(name):
+        raise SettingError(
+            "username", f"is {text!r}; it needs 2 to 32 characters of a-z, 0-9, _, ~ and -"
+        )
+    return name
+
+
+def read_asset_code(text: str) -> str:
+    """Return the asset code, in upper case."""
+    code = unicodedata.normalize("NFKC", text).strip().upper()
+    if _ASSET_CODE.fullmatch(code) is None:
+        raise SettingError(
+            "asset_code", f"is {text!r}; it needs 1 to 12 printable characters, as in USD"
+        )
+    return code
+
+
+def read_asset_scale(scale: int) -> int:
+    """Return how many decimals the asset has."""
+    return _between("asset_scale", scale, 0, SCALE_MAX, "it says how many decimals there are")
+
+
+def read_max_packet_amount(amount: int | None) -> int:
+    """Return the largest packet; where none was named, all that a packet can carry."""
+    if amount is None:
+        return AMOUNT_MAX
+    return _between("max_packet_amount", amount, 1, AMOUNT_MAX, "a packet carries 64 bits")
+
+
+def read_booked_amount(field: str, amount: int | None) -> int | None:
+    """Return an amount, with its sign, that the books can carry."""
+    if amount is None:
+        return None
+    return _between(field, amount, I64_MIN, I64_MAX, "the books carry 64 bits with a sign")
+
+
+def read_limit(field: str, limit: int | None, maximum: int) -> int | None:
+    """Return how much there may be in a minute; None is no limit."""
+    if limit is None:
+        return None
+    return _between(field, limit, 1, maximum, "leave it out for no limit")
+
+
+def read_round_trip_time(milliseconds: int) -> int:
+    """Return the time that a packet to the other side and back is given."""
+    return _between("round_trip_time", milliseconds, 0, U32_MAX, "it counts milliseconds")
+
+
+def read_routing_relation(text: str) -> RoutingRelation:
+    """Return what the other side is to us; its name is taken in any case."""
+    for relation in RoutingRelation:
+        if relation.value.casefold() == text.strip().casefold():
+            return relation
+    known = ", ".join(relation.value for relation in RoutingRelation)
+    raise SettingError("routing_relation", f"is {text!r}; it is one of {known}")
+
+
+def read_ilp_address(text: str) -> Address:
+    """Return a whole ILP address."""
+    try:
+        return address(text.strip())
+    except PacketError as error:
+        raise SettingError("ilp_address", error.problem) from None
+
+
+def read_token(field: str, token: str) -> str:
+    """Return a token that fits a header; an empty one clears what is stored."""
+    if token and _TOKEN.fullmatch(token) is None:
+        raise SettingError(
+            field,
+            "has blanks or other characters that a header cannot carry; use visible ASCII",
+        )
+    if len(token) > TOKEN_CHARACTERS_MAX:
+        raise SettingError(
+            field, f"has {len(token)} characters, {TOKEN_CHARACTERS_MAX} are allowed"
+        )
+    return token
+
+
+def read_link_url(field: str, text: str, *, schemes: tuple[str, ...]) -> str | None:
+    """Return the URL of a peer; None for an empty one."""
+    url = text.strip()
+    if not url:
+        return None
+    parts = _split(field, url)
+    if parts.scheme not in schemes:
+        raise SettingError(
+            field, f"starts with {parts.scheme or url!r}; it needs {' or '.join(schemes)}://"
+        )
+    return url
+
+
+def read_engine_url(field: str, text: str) -> str | None:
+    """Return what names an engine: `signalbox:ethereum`, or the http URL of one that speaks RFC-0038."""
+    url = text.strip()
+    if not url:
+        return None
+    if url.startswith(BUNDLED_ENGINE_SCHEME):
+        engine = url.removeprefix(BUNDLED_ENGINE_SCHEME)
+        if _ENGINE.fullmatch(engine) is None:
+            raise SettingError(
+                field, f"is {url!r}; behind {BUNDLED_ENGINE_SCHEME} an engine's name is needed,"
+                f" as in {BUNDLED_ENGINE_SCHEME}ethereum",
+            )  # fmt: skip
+        return url
+    parts = _split(field, url)
+    if parts.scheme not in {"http", "https"}:
+        raise SettingError(
+            field,
+            f"is {url!r}; it needs {BUNDLED_ENGINE_SCHEME}ENGINE for an engine of this program,"
+            " or an http:// or https:// URL for another one",
+        )
+    return url
+
+
+def read_settlement_address(text: str | None, *, engine_url: str | None) -> str | None:
+    """Return where the other side is paid, as far as its engine's ledger is known here."""
+    found = (text or "").strip()
+    if not found:
+        return None
+    field = "settlement_address"
+    if len(found) > ADDRESS_CHARACTERS_MAX or not found.isprintable():
+        raise SettingError(
+            field, f"needs at most {ADDRESS_CHARACTERS_MAX} printable characters on one line"
+        )
+    if (
+        engine_url == f"{BUNDLED_ENGINE_SCHEME}ethereum"
+        and _ETHEREUM_ADDRESS.fullmatch(found) is None
+    ):
+        raise SettingError(
+            field, f"is {found!r}; an Ethereum address is 0x and 40 hexadecimal digits"
+        )
+    return found
+
+
+def read_label(text: str) -> str:
+    """Return the name for screens."""
+    label = text.strip()
+    if len(label) > LABEL_CHARACTERS_MAX or not label.isprintable():
+        raise SettingError(
+            "label", f"needs at most {LABEL_CHARACTERS_MAX} printable characters on one line"
+        )
+    return label
+
+
+def read_notes(text: str) -> str:
+    """Return the operator's own notes, on as many lines as they have."""
+    if len(text) > NOTES_CHARACTERS_MAX:
+        raise SettingError(
+            "notes", f"has {len(text)} characters, {NOTES_CHARACTERS_MAX} are allowed"
+        )
+    return text
+
+
+def is_loopback(url: str) -> bool:
+    """Tell whether the URL leads to this machine, where nobody listens in between."""
+    host = urlsplit(url).hostname or ""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _split(field: str, url: str) -> SplitResult:
+    """Return the parts of a URL that names a host and carries no secret."""
+    if (
+        len(url) > URL_CHARACTERS_MAX
+        or not url.isascii()
+        or not url.isprintable()
+        or " " in url
+    ):
+        raise SettingError(
+            field, f"needs a URL of at most {URL_CHARACTERS_MAX} visible ASCII characters"
+        )
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise SettingError(field, f"is {url!r}, which is no URL: {error}") from None
+    if parts.scheme and parts.netloc and "@" in parts.netloc:
+        raise SettingError(
+            field, "has a user or password in it; put the token into its own field"
+        )
+    if not parts.hostname or port == 0:
+        raise SettingError(
+            field, f"is {url!r}; it needs a host, as in https://bob.example/accounts/us/ilp"
+        )
+    if parts.fragment:
+        raise SettingError(field, f"is {url!r}; a part behind # is never sent, leave it out")
+    _check_host(field, parts.hostname)
+    return parts
+
+
+def _check_host(field: str, host: str) -> None:
+    """Refuse addresses that are no peer's: a cloud's metadata service lives on a link-local one."""
+    try:
+        ip = ipaddress.ip_address(host)
+    except ValueError:
+        return
+    if ip.is_link_local or ip.is_multicast or ip.is_unspecified:
+        raise SettingError(field, f"leads to {host}, where no peer can be")
+
+
+def _between(field: str, number: int, minimum: int, maximum: int, why: str) -> int:
+    if minimum <= number <= maximum:
+        return number
+    raise SettingError(field, f"is {number}; it needs {minimum} to {maximum}: {why}")

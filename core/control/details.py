@@ -1,0 +1,159 @@
+"""An account's details as they are typed or sent, made into `AccountDetails`, and back.
+
+What comes as JSON has numbers as numbers or as text; both are read exactly, and neither a float nor
+a boolean counts as a number.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from typing import Final
+
+from core.account import Account
+from core.control.views import AccountDetails
+from core.errors import SettingError
+from core.packet import AMOUNT_MAX
+
+TOKEN_FIELDS: Final = (
+    "ilp_over_http_incoming_token",
+    "ilp_over_http_outgoing_token",
+    "ilp_over_btp_incoming_token",
+    "ilp_over_btp_outgoing_token",
+)
+INTEGER_FIELDS: Final = (
+    "asset_scale",
+    "max_packet_amount",
+    "min_balance",
+    "settle_threshold",
+    "settle_to",
+    "round_trip_time",
+    "packets_per_minute_limit",
+    "amount_per_minute_limit",
+)
+ALL_FIELDS: Final = tuple(field.name for field in fields(AccountDetails))
+_REQUIRED: Final = ("username", "asset_code", "asset_scale")
+_NEVER_NONE: Final[Mapping[str, object]] = {"enabled": True, "label": "", "notes": ""}
+_INTEGER: Final = re.compile(r"[+-]?[0-9]{1,40}")
+
+
+def read_details(given: Mapping[str, object]) -> AccountDetails:
+    """Return the details in `given`, field by field of the right type; what they mean is checked later.
+
+    Raises:
+        SettingError: a field is unknown, missing, or not of its type.
+    """
+    values = read_fields(given)
+    for name in _REQUIRED:
+        if values.get(name) is None:
+            raise SettingError(name, "is missing, and every account needs it")
+    return _details(values)
+
+
+def read_fields(given: Mapping[str, object]) -> dict[str, object]:
+    """Return `given` with every value of its field's type, or None.
+
+    Raises:
+        SettingError: a field is unknown, or not of its type.
+    """
+    return {name: read_field(name, value) for name, value in given.items()}
+
+
+def read_field(name: str, value: object) -> object:
+    """Return one value in its field's type.
+
+    Raises:
+        SettingError: there is no such field, or the value is not of its type.
+    """
+    if name not in ALL_FIELDS:
+        raise SettingError(
+            name, f"an account has no such field; it has {', '.join(ALL_FIELDS)}"
+        )
+    if value is None:
+        return _NEVER_NONE.get(name)
+    if name in INTEGER_FIELDS:
+        return read_integer(name, value)
+    if name == "enabled":
+        if not isinstance(value, bool):
+            raise SettingError(name, f"is true or false, not {_shown(value)}")
+        return value
+    if not isinstance(value, str):
+        found = type(value).__name__ if name in TOKEN_FIELDS else _shown(value)
+        raise SettingError(name, f"is text, not {found}")
+    return value
+
+
+def read_integer(name: str, value: object) -> int:
+    """Return a whole number that came as a number or as text.
+
+    Raises:
+        SettingError: it is neither.
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return int(value)
+    if isinstance(value, str) and _INTEGER.fullmatch(value.strip()) is not None:
+        return int(value.strip())
+    raise SettingError(
+        name, f"is a whole number in the asset's smallest unit, not {_shown(value)}"
+        if "amount" in name or name in {"min_balance", "settle_threshold", "settle_to"}
+        else f"is a whole number, not {_shown(value)}",
+    )  # fmt: skip
+
+
+def details_of(account: Account, *, derived_address: str) -> AccountDetails:
+    """Return the details that would make this account; tokens stay None, which keeps them.
+
+    An address that only follows from the username is left out, so that it goes on following it.
+    """
+    return AccountDetails(
+        username=account.username,
+        asset_code=account.asset.code,
+        asset_scale=account.asset.scale,
+        ilp_address=None if account.ilp_address == derived_address else account.ilp_address,
+        max_packet_amount=(
+            None if account.max_packet_amount == AMOUNT_MAX else account.max_packet_amount
+        ),
+        min_balance=account.min_balance,
+        ilp_over_http_url=account.ilp_over_http_url,
+        ilp_over_btp_url=account.ilp_over_btp_url,
+        settle_threshold=account.settle_threshold,
+        settle_to=account.settle_to,
+        settlement_engine_url=account.settlement_engine_url,
+        settlement_address=account.settlement_address,
+        routing_relation=account.routing_relation.value,
+        round_trip_time=account.round_trip_time_ms,
+        packets_per_minute_limit=account.packets_per_minute_limit,
+        amount_per_minute_limit=account.amount_per_minute_limit,
+        enabled=account.enabled,
+        label=account.label,
+        notes=account.notes,
+    )
+
+
+def changed(details: AccountDetails, changes: Mapping[str, object]) -> AccountDetails:
+    """Return the details with single fields changed: absent stays, None clears.
+
+    Raises:
+        SettingError: a field is unknown, not of its type, or one that no account can be without.
+    """
+    values = read_fields(changes)
+    for name in _REQUIRED:
+        if name in values and values[name] is None:
+            raise SettingError(name, "cannot be cleared, every account needs it")
+    for name in TOKEN_FIELDS:
+        if name in values and values[name] is None:
+            values[name] = ""
+    return _details({**asdict(details), **values})
+
+
+def _details(values: Mapping[str, object]) -> AccountDetails:
+    return AccountDetails(**values)  # type: ignore[arg-type]  # read_field has seen to each type
+
+
+def _shown(value: object) -> str:
+    """Return a value for an error's sentence, short."""
+    text = repr(value)
+    return text if len(text) <= 60 else text[:60] + "…"

@@ -1,0 +1,74 @@
+"""Is the other side there? An empty packet over its link, and the time that any answer takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, final
+
+from core.account import AccountDirectory
+from core.clock import Clock
+from core.control.accounts import find_account
+from core.control.views import PingResult
+from core.errors import Conflict
+from core.node_address import NodeAddress
+from core.packet import ErrorCode, Prepare, Reject, error_words
+from core.service import Outgoing, OutgoingRequest
+
+PING_MS: Final = 5_000
+"""How long an answer is waited for: a person is waiting too."""
+_CONDITION: Final = bytes(32)
+"""Nobody knows what hashes to this, so that nobody can fulfill it."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ping:
+    """Asks over the link alone: no rate, no balance and no route takes part."""
+
+    directory: AccountDirectory
+    node_address: NodeAddress
+    link: Outgoing
+    clock: Clock
+
+    async def send(self, username: str) -> PingResult:
+        """Send one; raises UnknownAccount, and Conflict where there is no address to send to."""
+        account = find_account(self.directory, username)
+        if account.ilp_over_http_url is None and account.ilp_over_btp_url is None:
+            raise Conflict(
+                f"{account.name} has no address to send to: it can only be heard when it sends"
+            )
+        expires_at_ms = self.clock.now_ms() + PING_MS
+        prepare = Prepare.build(
+            amount=0,
+            expires_at_ms=expires_at_ms,
+            condition=_CONDITION,
+            destination=account.ilp_address,
+        )
+        request = OutgoingRequest(account, account, prepare, 0, expires_at_ms)
+        sent_at = self.clock.monotonic()
+        reply = await self.link.send(request)
+        latency_us = round((self.clock.monotonic() - sent_at) * 1_000_000)
+        milliseconds = f"{latency_us / 1000:.1f} ms"
+        if not isinstance(reply, Reject):
+            return PingResult(
+                answered=True,
+                latency_us=latency_us,
+                sentence=f"{account.name} answered in {milliseconds}.",
+            )
+        code = reply.code.decode("ascii", "replace")
+        if reply.triggered_by == self.node_address.current:
+            why = reply.message or f"{code} {error_words(code)}"
+            late = reply.code == ErrorCode.TRANSFER_TIMED_OUT.value
+            return PingResult(
+                answered=False,
+                latency_us=latency_us,
+                sentence=f"{account.name} did not answer within {PING_MS // 1000} s."
+                if late
+                else f"{account.name} did not answer: {why}",
+            )
+        return PingResult(
+            answered=True,
+            latency_us=latency_us,
+            sentence=f"{account.name} answered in {milliseconds}, with {code} {error_words(code)},"
+            " as is to be expected of an empty packet.",
+        )
