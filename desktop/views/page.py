@@ -1,0 +1,43 @@
+"""How a page plugs into the window."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QWidget
+
+from desktop.presenters.page import PagePresenter
+
+
+class Page(QWidget):
+    """One page of the window: a widget with a name, an icon and a presenter.
+
+    The window calls `presenter.start()` when the page is shown and `presenter.stop()` when it is
+    hidden, puts `inspector` into the dock while the page is the current one, and listens to the
+    presenter's `failed`, `reported`, `problem_changed`, `refreshed` and `badge_changed`.
+    """
+
+    key: ClassVar[str]
+    """What other pages call it: `overview`, `peers`, `routes`, `traffic`, `settlements`, `logs`."""
+    title: ClassVar[str]
+    icon: ClassVar[str]
+    """A file in resources/icons, without its suffix."""
+
+    navigated = Signal(str, str)
+    """Another page is wanted: its key, and what to show there (a username, a prefix, a filter), or nothing."""
+
+    def __init__(self, presenter: PagePresenter, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.presenter = presenter
+        self.inspector: QWidget | None = None
+        """Details of what is selected; None for a page without any."""
+
+    def open(self, target: str) -> None:
+        """Show `target`, which another page navigated to."""
+
+    def focus_filter(self) -> None:
+        """Put the cursor into the page's filter line; `/` does."""
+
+    def add(self) -> None:
+        """Begin adding what the page lists; Ctrl+N does, on the peers page."""
