@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import pytest
+from PySide6.QtWidgets import QApplication
+
+from desktop.theme import (
+    CONTRAST_MIN,
+    DARK,
+    LIGHT,
+    Colours,
+    Theme,
+    ThemeChoice,
+    colours,
+    contrast,
+    mixed,
+    palette_of,
+)
+
+both = pytest.mark.parametrize("look", [LIGHT, DARK], ids=["light", "dark"])
+
+
+@both
+def test_text_of_every_meaning_can_be_read_on_every_ground(look: Colours) -> None:
+    grounds = (look.window, look.base, look.raised, look.selection)
+    texts = (
+        look.text, look.muted, look.accent, look.ok, look.warn, look.bad, look.paused,
+        look.owed_to_us, look.owed_by_us, look.in_flight,
+    )  # fmt: skip
+
+    poor = [
+        (text, ground, round(contrast(text, ground), 2))
+        for ground in grounds
+        for text in texts
+        if contrast(text, ground) < CONTRAST_MIN
+    ]
+
+    assert poor == []
+
+
+@both
+def test_words_on_a_coloured_ground_can_be_read(look: Colours) -> None:
+    for text, ground in (
+        (look.ok, look.ok_soft), (look.warn, look.warn_soft), (look.bad, look.bad_soft),
+        (look.text, look.ok_soft), (look.text, look.warn_soft), (look.text, look.bad_soft),
+        (look.muted, look.warn_soft), (look.muted, look.bad_soft),
+        (look.accent_text, look.accent),
+    ):  # fmt: skip
+        assert contrast(text, ground) >= CONTRAST_MIN, (text, ground)
+
+
+@both
+def test_every_curve_stands_out_from_the_graph(look: Colours) -> None:
+    assert all(contrast(curve, look.base) >= CONTRAST_MIN for curve in look.series)
+    assert len(set(look.series)) == len(look.series)
+
+
+@both
+def test_what_is_painted_with_a_palette_has_its_colours(look: Colours) -> None:
+    assert colours(palette_of(look)) is look
+
+
+def test_the_theme_changes_at_run_time_and_says_so(qapp: QApplication) -> None:
+    theme = Theme(qapp, "QLabel { color: $text; }", ThemeChoice.LIGHT)
+    told: list[bool] = []
+    theme.changed.connect(lambda: told.append(theme.colours.dark))
+
+    theme.choose(ThemeChoice.DARK)
+    theme.choose(ThemeChoice.DARK)
+
+    assert told == [True]
+    assert colours(qapp.palette()) is DARK
+    assert DARK.text in qapp.styleSheet()
+    theme.choose(ThemeChoice.LIGHT)
+    assert told == [True, False]
+    theme.deleteLater()
+
+
+def test_black_and_white_are_as_far_apart_as_can_be() -> None:
+    assert round(contrast("#000000", "#ffffff"), 1) == 21.0
+    assert mixed("#000000", "#ffffff", 0.5) == "#808080"
