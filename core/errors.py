@@ -20,6 +20,9 @@
   - SettlementError         what a settlement engine cannot do for us
     · LedgerUnreachable
     · LedgerRefused
+    · EngineRunning         another process runs this engine
+    · EngineFenced          another process has taken this engine over
+    · EngineStopped         going on could lose money: a person has to look
 
 A Reject is no error: it is a reply, and a service returns it. What is raised is either one of
 these, or a bug.
@@ -153,3 +156,15 @@ class LedgerUnreachable(SettlementError):
 
 class LedgerRefused(SettlementError):
     """The ledger said no; decide only from receipts, never from this text."""
+
+
+class EngineRunning(SettlementError):
+    """A living process runs this engine already; two would pay twice."""
+
+
+class EngineFenced(SettlementError):
+    """Another process has taken this engine's lease: this one may write nothing any more."""
+
+
+class EngineStopped(SettlementError):
+    """The engine found something that it must not go on with; says what a person has to do."""
