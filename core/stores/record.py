@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol, final, runtime_checkable
+from typing import Protocol, final, get_type_hints, runtime_checkable
 
 from core.account import AccountStore
 from core.clock import Clock
@@ -77,3 +78,29 @@ async def open_stores(url: str, clock: Clock) -> Stores:
         "store",
         f"{url!r} names no store; use sqlite:///PATH (an absolute path has four slashes) or memory:",
     )
+
+
+def check_stores(stores: Stores) -> None:
+    """Refuse a record whose fields cannot do what the node will ask of them; called at start-up.
+
+    A type checker says it earlier, of a store that it sees; this says it of one from a plug-in.
+
+    Raises:
+        SettingError: names every method that is missing, and whose.
+    """
+    missing = [
+        f"{field}.{name}"
+        for field, kind in get_type_hints(type(stores)).items()
+        for name in _methods(kind)
+        if not callable(getattr(getattr(stores, field), name, None))
+    ]
+    if missing:
+        raise SettingError("store", f"{stores.url} lacks {', '.join(missing)}")
+
+
+def _methods(kind: object) -> list[str]:
+    """Return the names of what a protocol asks for, those it inherits included; of else, none."""
+    if not (inspect.isclass(kind) and Protocol in kind.__mro__):
+        return []
+    parents = kind.__mro__[: kind.__mro__.index(Protocol)]
+    return sorted({n for parent in parents for n in vars(parent) if not n.startswith("_")})

@@ -1,0 +1,50 @@
+"""What every backend does alike with an account's tokens, its uniqueness and its end."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from core.account import Asset, Secret
+from core.errors import AccountInUse, SettingError
+from core.ledger.books import Balance
+
+HIDDEN: Final = "(hidden)"
+"""Stands for a token in an error's sentence: errors end in logs."""
+
+WRITTEN_OFF: Final = "the account was deleted with this balance"
+"""The reason of the correction that brings a deleted account to zero."""
+
+
+def chosen_token(new: Secret | None, stored: Secret | None) -> Secret | None:
+    """Return the outgoing token after a change: None keeps what is stored, an empty one clears it."""
+    if new is None:
+        return stored
+    return new if new.reveal() else None
+
+
+def refuse_deletion_in_use(username: str, balance: Balance, *, even_with_balance: bool) -> None:
+    """Let an account go only if nothing is under way, and no money stands on it unsaid.
+
+    Raises:
+        AccountInUse: says what is in the way.
+    """
+    if balance.pending_in or balance.pending_out:
+        raise AccountInUse(username, "it has packets in flight; try again in a minute")
+    if balance.unknown_out:
+        raise AccountInUse(
+            username,
+            f"{balance.unknown_out} of its units are undecided since a crash; resolve them first",
+        )
+    if balance.net and not even_with_balance:
+        who = "you owe it" if balance.net > 0 else "it owes you"
+        raise AccountInUse(
+            username,
+            f"{who} {abs(balance.net)} units; settle first, or delete it with its balance",
+        )
+
+
+def asset_is_fixed(username: str, asset: Asset) -> SettingError:
+    """Return the sentence for a change that would count what was booked in another asset."""
+    return SettingError(
+        "asset", f"{username} has moved money in {asset}: add another account for another asset"
+    )
