@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from datetime import UTC, datetime, tzinfo
 from typing import Final
@@ -199,3 +200,10 @@ def shortened(text: str, length: int) -> str:
         return text
     head = (length - 1) * 2 // 3
     return f"{text[:head]}…{text[head - length + 1 :]}"
+
+
+def tooltip(text: str) -> str:
+    """Return text for a tooltip, which guesses whether it is markup: what could be is escaped and marked."""
+    if "<" not in text and "&" not in text:
+        return text
+    return f"<span>{html.escape(text, quote=False)}</span>".replace("\n", "<br>")

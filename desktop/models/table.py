@@ -7,7 +7,6 @@ new ones with the old and tells Qt only what is different.
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -22,6 +21,8 @@ from PySide6.QtCore import (
     Signal,
 )
 
+from desktop.formatting import tooltip
+
 R = TypeVar("R")
 
 ROW_ROLE: Final = int(Qt.ItemDataRole.UserRole) + 1
@@ -35,7 +36,7 @@ _RIGHT: Final = int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
 _Index = QModelIndex | QPersistentModelIndex
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # with slots, `Column[Row](…)` does not work before 3.12
 class Column(Generic[R]):
     """One column: what it shows of a row, and how wide it starts."""
 
@@ -244,7 +245,7 @@ class TableModel(QAbstractTableModel, Generic[R]):
         if role == Qt.ItemDataRole.TextAlignmentRole:
             return _RIGHT if column.right else _LEFT
         if role == Qt.ItemDataRole.ToolTipRole:
-            return html.escape((column.tooltip or column.text)(row)) or None
+            return tooltip((column.tooltip or column.text)(row)) or None
         if role == Qt.ItemDataRole.AccessibleTextRole:
             return f"{column.title}: {(column.accessible or column.text)(row)}"
         return None

@@ -52,7 +52,7 @@ def test_a_tooltip_shows_the_letters_that_are_there_and_no_markup() -> None:
     table.replace([Row("<img src=x>", 1)])
 
     tooltip = table.data(table.index(0, 0), Qt.ItemDataRole.ToolTipRole)
-    assert tooltip == "&lt;img src=x&gt;"
+    assert tooltip == "<span>&lt;img src=x&gt;</span>"
 
 
 def test_sorting_is_by_number_where_the_column_is_one() -> None:
