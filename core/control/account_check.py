@@ -293,8 +293,8 @@ def _together(account: Account, surroundings: Surroundings) -> Iterator[FieldPro
             f"is {account.ilp_address}; this node is in the network {scheme(ours)!r} and forwards"
             f" nothing to another one, so that it needs an address that starts with {scheme(ours)}.",
         )
-    threshold, settle_to = account.settle_threshold, account.settle_to
-    if threshold is not None and settle_to is not None and threshold <= settle_to:
+    threshold, settle_to = account.settle_threshold, account.settle_to or 0
+    if threshold is not None and threshold <= settle_to:
         yield FieldProblem(
             "settle_threshold",
             f"is {threshold}; it needs more than settle_to, which is {settle_to},"

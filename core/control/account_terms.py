@@ -43,8 +43,8 @@ def _limits(account: Account) -> Iterator[str]:
 
 def _settlement(account: Account, engine_url: str | None) -> Iterator[str]:
     name, asset = account.name, account.asset
-    threshold, settle_to = account.settle_threshold, account.settle_to
-    if threshold is None or settle_to is None:
+    threshold, settle_to = account.settle_threshold, account.settle_to or 0
+    if threshold is None:
         yield f"What you owe {name} is settled only when you say so."
         return
     when = f"When you owe {name} {format_amount(threshold, asset)} or more"

@@ -109,11 +109,9 @@ def _link(account: Account, details: AccountDetails) -> Iterator[FieldProblem]:
 
 def _settlement(account: Account, engine_url: str | None) -> Iterator[FieldProblem]:
     threshold, settle_to = account.settle_threshold, account.settle_to
-    if threshold is not None and settle_to is None:
-        yield FieldProblem("settle_to", "is not set: without it the threshold does nothing")
     if settle_to is not None and threshold is None:
         yield FieldProblem("settle_threshold", "is not set: without it settle_to does nothing")
-    if threshold is None or settle_to is None:
+    if threshold is None:
         return
     if engine_url is None:
         yield FieldProblem(

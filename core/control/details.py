@@ -1,7 +1,7 @@
 """An account's details as they are typed or sent, made into `AccountDetails`, and back.
 
-What comes as JSON has numbers as numbers or as text; both are read exactly, and neither a float nor
-a boolean counts as a number.
+What comes as JSON has numbers as numbers or as text, and both are read exactly: JSON's `1.0` comes
+as a Decimal, and neither a float nor a boolean counts as a number.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, fields
+from decimal import Decimal
 from typing import Final
 
 from core.account import Account
@@ -35,7 +36,8 @@ INTEGER_FIELDS: Final = (
 ALL_FIELDS: Final = tuple(field.name for field in fields(AccountDetails))
 _REQUIRED: Final = ("username", "asset_code", "asset_scale")
 _NEVER_NONE: Final[Mapping[str, object]] = {"enabled": True, "label": "", "notes": ""}
-_INTEGER: Final = re.compile(r"[+-]?[0-9]{1,40}")
+_DIGITS_MAX: Final = 40
+_INTEGER: Final = re.compile(rf"[+-]?[0-9]{{1,{_DIGITS_MAX}}}")
 
 
 def read_details(given: Mapping[str, object]) -> AccountDetails:
@@ -92,8 +94,10 @@ def read_integer(name: str, value: object) -> int:
     """
     if isinstance(value, int) and not isinstance(value, bool):
         return value
-    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
-        return int(value)
+    if isinstance(value, Decimal) and value == value.to_integral_value():
+        if value.adjusted() < _DIGITS_MAX:  # 1e999999 is not worth its digits
+            return int(value)
+        raise SettingError(name, f"has more than {_DIGITS_MAX} digits")
     if isinstance(value, str) and _INTEGER.fullmatch(value.strip()) is not None:
         return int(value.strip())
     raise SettingError(

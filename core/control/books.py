@@ -1,0 +1,102 @@
+"""The operator and the books: what is owed, what a crash left open, corrections, and the audit."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, final
+
+from core.account import AMOUNT_MAX_BOOKED, AccountDirectory, Asset, format_amount
+from core.control.accounts import AccountDesk, find_account
+from core.control.routes import name_of
+from core.control.views import AccountView, Exposure, UnknownRow
+from core.errors import SettingError
+from core.ledger.books import AuditReport, Balance, Books, TransferId
+
+log = logging.getLogger(__name__)
+
+UNKNOWN_TRANSFERS_MAX: Final = 1_000
+REASON_CHARACTERS_MAX: Final = 500
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BooksDesk:
+    """What the operator does with the books."""
+
+    directory: AccountDirectory
+    books: Books
+    accounts: AccountDesk
+
+    async def unknown(self) -> Sequence[UnknownRow]:
+        return tuple(
+            UnknownRow(
+                id=transfer.id,
+                from_username=name_of(self.directory, transfer.from_account),
+                to_username=name_of(self.directory, transfer.to_account),
+                outgoing_amount=transfer.outgoing_amount,
+                outgoing_asset=Asset("?", 0)
+                if (account := self.directory.by_id(transfer.to_account)) is None
+                else account.asset,
+                destination=transfer.destination,
+                created_at_ms=transfer.created_at_ms,
+            )
+            for transfer in await self.books.unknown_transfers(limit=UNKNOWN_TRANSFERS_MAX)
+        )
+
+    async def resolve(self, transfer_id: int, *, fulfilled: bool) -> None:
+        await self.books.resolve_unknown(TransferId(transfer_id), fulfilled=fulfilled)
+        log.info(
+            "transfer %d, left open by a crash, was %s",
+            transfer_id,
+            "fulfilled, and is owed" if fulfilled else "not fulfilled",
+        )
+
+    async def correct(self, username: str, amount: int, reason: str) -> AccountView:
+        account = find_account(self.directory, username)
+        text = reason.strip()
+        if not text:
+            raise SettingError("reason", "is empty; a correction is kept with its reason")
+        if len(text) > REASON_CHARACTERS_MAX:
+            raise SettingError(
+                "reason", f"has {len(text)} characters, {REASON_CHARACTERS_MAX} are allowed"
+            )
+        if amount == 0 or abs(amount) > AMOUNT_MAX_BOOKED:
+            raise SettingError(
+                "amount", f"is {amount}; it needs one that is not 0 and that the books carry"
+            )
+        await self.books.correct(account.id, amount, text)
+        log.info(
+            "balance of %s corrected by %s: %s",
+            account.username,
+            format_amount(amount, account.asset),
+            text,
+        )
+        return await self.accounts.one(account.username)
+
+    async def audit(self) -> AuditReport:
+        return await self.books.audit()
+
+    async def exposure(self) -> Sequence[Exposure]:
+        balances = await self.books.balances()
+        sums: dict[Asset, list[Balance]] = {}
+        for account in self.directory.all():
+            sums.setdefault(account.asset, []).append(balances.get(account.id, Balance()))
+        return tuple(
+            _exposure(asset, sums[asset])
+            for asset in sorted(sums, key=lambda asset: (asset.code, asset.scale))
+        )
+
+
+def _exposure(asset: Asset, balances: Sequence[Balance]) -> Exposure:
+    # Between two accounts of one asset a packet is pending on both: it is in flight once.
+    pending_in = sum(balance.pending_in for balance in balances)
+    pending_out = sum(balance.pending_out for balance in balances)
+    return Exposure(
+        asset=asset,
+        owed_to_us=sum(max(-balance.net, 0) for balance in balances),
+        owed_by_us=sum(max(balance.net, 0) for balance in balances),
+        in_flight=max(pending_in, pending_out),
+        unknown=sum(balance.unknown_out for balance in balances),
+    )

@@ -1,0 +1,75 @@
+"""Settlement engines as the operator sees them: which serve what, and whether they live."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import final
+
+from core.clock import Clock
+from core.control.account_fields import read_asset_code, read_engine_url
+from core.control.views import EngineView
+from core.control.words import ago_words
+from core.errors import SettingError
+from core.settlement.records import BUNDLED_ENGINE_SCHEME, EngineStatus, SettlementView
+
+log = logging.getLogger(__name__)
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineDesk:
+    """What the operator does with engines."""
+
+    settlements: SettlementView
+    clock: Clock
+    alive_ms: int
+
+    async def all(self) -> Sequence[EngineView]:
+        return tuple(self.view(status) for status in await self.settlements.engine_statuses())
+
+    def view(self, status: EngineStatus) -> EngineView:
+        """Return an engine with what its last signs mean now."""
+        silent_ms = self.clock.now_ms() - status.heartbeat_at_ms
+        if status.stopped_at_ms is not None:
+            since = ago_words(self.clock.now_ms() - status.stopped_at_ms)
+            return EngineView(
+                status=status, alive=False, sentence=f"{status.name} was stopped {since} ago."
+            )
+        if silent_ms > self.alive_ms:
+            return EngineView(
+                status=status,
+                alive=False,
+                sentence=f"{status.name} has not been heard of for {ago_words(silent_ms)}:"
+                " its process is gone or hangs.",
+            )
+        if status.problem:
+            sentence = f"{status.name} runs and has a problem: {status.problem}"
+        else:
+            where = f" on {status.ledger}" if status.ledger else ""
+            block = "" if status.head is None else f", at block {status.head}"
+            sentence = f"{status.name} runs{where}{block}."
+        return EngineView(status=status, alive=True, sentence=sentence)
+
+    async def set_urls(self, urls: Mapping[str, str]) -> Mapping[str, str]:
+        """Add or replace the default engines of these assets; raises SettingError."""
+        checked: dict[str, str] = {}
+        for given, url in urls.items():
+            code = read_asset_code(given)
+            engine = read_engine_url(f"the engine of {code}", url)
+            if engine is None:
+                raise SettingError(
+                    f"the engine of {code}", "is empty; it needs an engine's URL"
+                )
+            checked[code] = engine
+        await self.settlements.save_engine_urls(checked)
+        log.info("default settlement engines were set for %s", ", ".join(sorted(checked)))
+        return await self.settlements.load_engine_urls()
+
+
+def engine_name(url: str) -> str | None:
+    """Return the name of a bundled engine; None for a URL of somebody else's."""
+    if not url.startswith(BUNDLED_ENGINE_SCHEME):
+        return None
+    return url.removeprefix(BUNDLED_ENGINE_SCHEME)

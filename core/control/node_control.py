@@ -1,0 +1,283 @@
+"""The operator's one door to the node: every call, and the desk that answers it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from fractions import Fraction
+from typing import Final, final
+
+from core.control.account_views import AccountViews, RecentNets
+from core.control.accounts import AccountDesk
+from core.control.books import UNKNOWN_TRANSFERS_MAX, BooksDesk
+from core.control.engines import EngineDesk
+from core.control.explain import Explainer
+from core.control.operator import Operator
+from core.control.ping import Ping
+from core.control.rates import RateDesk
+from core.control.routes import RouteDesk
+from core.control.settlement import SettlementDesk
+from core.control.sources import ControlSources
+from core.control.traffic import TrafficDesk
+from core.control.views import (
+    AccountCheck,
+    AccountDetails,
+    AccountView,
+    AuditReport,
+    EngineView,
+    Exposure,
+    History,
+    LogLine,
+    NodeStatus,
+    PacketView,
+    PingResult,
+    RatesView,
+    RouteAnswer,
+    RouteView,
+    SettlementDue,
+    SettlementRow,
+    UnknownRow,
+    UnmatchedRow,
+)
+
+LOG_LINES_MAX: Final = 20_000
+SETTLEMENTS_MAX: Final = 10_000
+
+
+@final
+class NodeControl(Operator):
+    """Implements `Operator` over the stores' protocols and the running node's memory."""
+
+    def __init__(self, sources: ControlSources) -> None:
+        self._sources = sources
+        views = AccountViews(
+            sources.books,
+            sources.settlements,
+            sources.traffic,
+            sources.links,
+            RecentNets(sources.history, sources.clock),
+        )
+        self._accounts = AccountDesk(
+            directory=sources.directory,
+            store=sources.accounts,
+            books=sources.books,
+            settlements=sources.settlements,
+            node_address=sources.node_address,
+            views=views,
+            clock=sources.clock,
+            refresh=sources.refresh,
+        )
+        self._ping = Ping(
+            directory=sources.directory,
+            node_address=sources.node_address,
+            link=sources.link,
+            clock=sources.clock,
+        )
+        self._routes = RouteDesk(
+            directory=sources.directory,
+            table=sources.routing_table,
+            store=sources.routes,
+            refresh=sources.refresh,
+        )
+        self._explainer = Explainer(
+            directory=sources.directory,
+            table=sources.routing_table,
+            routes=self._routes,
+            incoming=sources.incoming,
+            clock=sources.clock,
+        )
+        self._rates = RateDesk(
+            table=sources.rate_table, store=sources.rates, refresh=sources.refresh
+        )
+        self._engines = EngineDesk(
+            settlements=sources.settlements,
+            clock=sources.clock,
+            alive_ms=sources.engine_alive_ms,
+        )
+        self._settlements = SettlementDesk(
+            directory=sources.directory,
+            books=sources.books,
+            settlements=sources.settlements,
+            engines=self._engines,
+        )
+        self._books = BooksDesk(
+            directory=sources.directory, books=sources.books, accounts=self._accounts
+        )
+        self._traffic = TrafficDesk(
+            directory=sources.directory,
+            node_address=sources.node_address,
+            traffic=sources.traffic,
+            history_store=sources.history,
+            clock=sources.clock,
+        )
+
+    async def status(self) -> NodeStatus:
+        sources, facts = self._sources, self._sources.facts
+        totals = sources.traffic.totals()
+        unknown = await sources.books.unknown_transfers(limit=UNKNOWN_TRANSFERS_MAX)
+        problems = tuple(facts.problems())
+        return NodeStatus(
+            ilp_address=sources.node_address.current,
+            version=facts.version,
+            ready=not problems,
+            problems=problems,
+            node_number=facts.node_number,
+            nodes_alive=len(await sources.leases.nodes()),
+            started_at_ms=facts.started_at_ms,
+            now_ms=sources.clock.now_ms(),
+            store_url=facts.store_url,
+            store_octets=facts.store_octets(),
+            http_bind=facts.http_bind,
+            accounts=len(sources.directory),
+            routes=len(sources.routing_table),
+            in_flight=sources.traffic.in_flight(),
+            packets_per_second=totals.packets_per_second,
+            prepares=totals.prepares,
+            fulfills=totals.fulfills,
+            rejects=totals.rejects,
+            unknown_transfers=len(unknown),
+            last_change=sum((await sources.changes.versions()).values()),
+        )
+
+    # --- Accounts
+
+    async def accounts(self) -> Sequence[AccountView]:
+        return await self._accounts.all()
+
+    async def account(self, username: str) -> AccountView:
+        return await self._accounts.one(username)
+
+    async def check_account(
+        self, details: AccountDetails, *, existing: str | None = None
+    ) -> AccountCheck:
+        return await self._accounts.check(details, existing)
+
+    async def create_account(self, details: AccountDetails) -> AccountView:
+        return await self._accounts.create(details)
+
+    async def replace_account(self, username: str, details: AccountDetails) -> AccountView:
+        return await self._accounts.replace(username, details)
+
+    async def change_account(self, username: str, changes: Mapping[str, object]) -> AccountView:
+        return await self._accounts.change(username, changes)
+
+    async def set_enabled(self, username: str, *, enabled: bool) -> AccountView:
+        return await self._accounts.change(username, {"enabled": enabled})
+
+    async def delete_account(
+        self, username: str, *, even_with_balance: bool = False
+    ) -> AccountView:
+        return await self._accounts.delete(username, even_with_balance=even_with_balance)
+
+    async def ping(self, username: str) -> PingResult:
+        return await self._ping.send(username)
+
+    # --- Routes
+
+    async def routes(self) -> Sequence[RouteView]:
+        return await self._routes.all()
+
+    async def set_route(self, prefix: str, username: str) -> None:
+        await self._routes.set(prefix, username)
+
+    async def replace_routes(self, routes: Mapping[str, str]) -> None:
+        await self._routes.replace(routes)
+
+    async def delete_route(self, prefix: str) -> None:
+        await self._routes.delete(prefix)
+
+    async def set_default_route(self, username: str | None) -> None:
+        await self._routes.set_default(username)
+
+    async def explain(
+        self,
+        destination: str,
+        *,
+        amount: int = 1,
+        from_username: str | None = None,
+        expires_in_ms: int = 30_000,
+    ) -> RouteAnswer:
+        return await self._explainer.explain(
+            destination,
+            amount=amount,
+            from_username=from_username,
+            expires_in_ms=expires_in_ms,
+        )
+
+    # --- Rates
+
+    async def rates(self) -> RatesView:
+        return self._rates.view()
+
+    async def set_rates(self, prices: Mapping[str, Decimal]) -> RatesView:
+        return await self._rates.set_prices(prices)
+
+    async def set_spread(self, spread: Fraction) -> RatesView:
+        return await self._rates.set_spread(spread)
+
+    # --- Settlement
+
+    async def settlements(
+        self, *, limit: int = 500, username: str | None = None
+    ) -> Sequence[SettlementRow]:
+        return await self._settlements.rows(
+            limit=min(max(limit, 0), SETTLEMENTS_MAX), username=username
+        )
+
+    async def settlements_due(self) -> Sequence[SettlementDue]:
+        return await self._settlements.due()
+
+    async def settle_now(self, username: str, amount: int | None = None) -> str:
+        return await self._settlements.settle_now(username, amount)
+
+    async def engines(self) -> Sequence[EngineView]:
+        return await self._engines.all()
+
+    async def engine_urls(self) -> Mapping[str, str]:
+        return await self._sources.settlements.load_engine_urls()
+
+    async def set_engine_urls(self, urls: Mapping[str, str]) -> Mapping[str, str]:
+        return await self._engines.set_urls(urls)
+
+    async def unmatched(self) -> Sequence[UnmatchedRow]:
+        return await self._settlements.unmatched()
+
+    async def assign_unmatched(self, key: str, username: str) -> None:
+        await self._settlements.assign(key, username)
+
+    # --- Books
+
+    async def unknown_transfers(self) -> Sequence[UnknownRow]:
+        return await self._books.unknown()
+
+    async def resolve_unknown(self, transfer_id: int, *, fulfilled: bool) -> None:
+        await self._books.resolve(transfer_id, fulfilled=fulfilled)
+
+    async def correct_balance(self, username: str, amount: int, reason: str) -> AccountView:
+        return await self._books.correct(username, amount, reason)
+
+    async def audit(self) -> AuditReport:
+        return await self._books.audit()
+
+    async def exposure(self) -> Sequence[Exposure]:
+        return await self._books.exposure()
+
+    # --- Traffic
+
+    async def packets(self, *, after_sequence: int, limit: int = 2_000) -> Sequence[PacketView]:
+        return self._traffic.packets(after_sequence=after_sequence, limit=limit)
+
+    async def history(
+        self, *, seconds: int, username: str | None = None, samples_max: int = 720
+    ) -> History:
+        return await self._traffic.history(
+            seconds=seconds, username=username, samples_max=samples_max
+        )
+
+    async def logs(self, *, after_sequence: int, limit: int = 2_000) -> Sequence[LogLine]:
+        return self._sources.log.lines(
+            after_sequence=after_sequence, limit=min(max(limit, 0), LOG_LINES_MAX)
+        )
+
+    async def set_log_level(self, directive: str) -> str:
+        return self._sources.log.set_level(directive)
