@@ -10,6 +10,7 @@
     · UnknownRoute
     · InsufficientBalance
     · AmountTooLarge
+    · TransferDecided       it has another end already, or there is none of this id
     · StoreUnavailable      locked, full, read-only, closed: try again or mend it
     · SchemaTooNew
     · NodeFenced            another node has declared this one dead
@@ -108,6 +109,15 @@ class AmountTooLarge(StoreError):
         super().__init__(f"the amount {amount} is more than the books carry, {maximum}")
         self.amount = amount
         self.maximum = maximum
+
+
+class TransferDecided(StoreError):
+    """The transfer is not in a state in which this could be decided; nothing was changed."""
+
+    def __init__(self, transfer: int, found: str) -> None:
+        super().__init__(f"transfer {transfer} {found}")
+        self.transfer = transfer
+        self.found = found
 
 
 class StoreUnavailable(StoreError):

@@ -1,0 +1,277 @@
+"""What each state of a transfer, and each entry, means in an account's numbers: pure arithmetic.
+
+Everything here follows from one table: which of its amounts a transfer in some state keeps in which
+number of which account (`Line.add`). To change state is to take the old one's part away and to put the new
+one's in; to audit is to add up the parts of every row. So what is posted and what is checked cannot
+drift apart, and there is no event whose effect is written down twice.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Final, final
+
+from core.account import AMOUNT_MAX_BOOKED, AccountId
+from core.errors import AmountTooLarge, InsufficientBalance
+from core.ledger.books import AssetTotal, Balance, TransferState
+
+_PENDING: Final = TransferState.PENDING
+_FULFILLED: Final = TransferState.FULFILLED
+_REJECTED: Final = TransferState.REJECTED
+_EXPIRED: Final = TransferState.EXPIRED
+_LATE: Final = TransferState.LATE
+_UNKNOWN: Final = TransferState.UNKNOWN
+
+
+class Decision(enum.IntEnum):
+    """What can be said of a transfer that was prepared."""
+
+    FULFILL = 0
+    REJECT = 1
+    EXPIRE = 2
+    FULFILL_LATE = 3
+    ABANDON = 4
+    STRAND = 5
+    """Its node died."""
+    RESOLVE_FULFILLED = 6
+    RESOLVE_VOID = 7
+
+
+NEXT: Final = {
+    (_PENDING, Decision.FULFILL): _FULFILLED,
+    (_PENDING, Decision.REJECT): _REJECTED,
+    (_PENDING, Decision.EXPIRE): _EXPIRED,
+    (_PENDING, Decision.FULFILL_LATE): _LATE,
+    (_EXPIRED, Decision.FULFILL_LATE): _LATE,
+    (_EXPIRED, Decision.ABANDON): _REJECTED,
+    (_PENDING, Decision.STRAND): _UNKNOWN,
+    (_EXPIRED, Decision.STRAND): _UNKNOWN,
+    (_UNKNOWN, Decision.RESOLVE_FULFILLED): _LATE,
+    (_UNKNOWN, Decision.RESOLVE_VOID): _REJECTED,
+}
+"""The state that follows; what is not here cannot be decided, and changes nothing."""
+
+OUTCOME: Final = {
+    Decision.FULFILL: _FULFILLED,
+    Decision.REJECT: _REJECTED,
+    Decision.EXPIRE: _EXPIRED,
+    Decision.FULFILL_LATE: _LATE,
+    Decision.ABANDON: _REJECTED,
+}
+"""Where a decision ends: to make it again there, with the same result, is no error and changes nothing.
+
+So a call whose answer was lost can be made again.
+"""
+
+FINAL_STATES: Final = frozenset({_FULFILLED, _REJECTED, _LATE})
+
+
+class EntryKind(enum.StrEnum):
+    """Why an account's numbers changed without a packet; the values are stored."""
+
+    SETTLEMENT_OUT = "settlement_out"
+    SETTLEMENT_IN = "settlement_in"
+    SETTLEMENT_REVERSED = "settlement_reversed"
+    """What one of the two above had posted is taken back."""
+    CORRECTION = "correction"
+    WRITE_OFF = "write_off"
+    """The account was deleted with this balance."""
+
+
+@final
+@dataclass(slots=True)
+class Line:
+    """One account's numbers while they change."""
+
+    account: AccountId
+    payable: int = 0
+    receivable: int = 0
+    pending_in: int = 0
+    pending_out: int = 0
+    unknown_out: int = 0
+
+    @property
+    def balance(self) -> Balance:
+        return Balance(
+            self.payable,
+            self.receivable,
+            self.pending_in,
+            self.pending_out,
+            self.unknown_out,
+        )
+
+
+def hold(
+    source: Line,
+    target: Line,
+    incoming_amount: int,
+    outgoing_amount: int,
+    min_balance: int | None,
+) -> None:
+    """Make both amounts pending, or raise and change nothing.
+
+    Whatever is held fits when it is posted later: a decision never fails for its amount.
+
+    Raises:
+        InsufficientBalance: source's net would fall below `min_balance`, with what is pending counted.
+        AmountTooLarge: an amount, or what a number would become, does not fit 64 bits.
+    """
+    if incoming_amount > AMOUNT_MAX_BOOKED:
+        raise AmountTooLarge(incoming_amount, maximum=AMOUNT_MAX_BOOKED)
+    if outgoing_amount > AMOUNT_MAX_BOOKED:
+        raise AmountTooLarge(outgoing_amount, maximum=AMOUNT_MAX_BOOKED)
+    if min_balance is not None:
+        available = source.payable - source.receivable - source.pending_in - min_balance
+        if incoming_amount > available:
+            raise InsufficientBalance(
+                source.account, needed=incoming_amount, available=available
+            )
+    owed_to_us = max(source.receivable, 0) + source.pending_in + incoming_amount
+    if owed_to_us > AMOUNT_MAX_BOOKED:
+        raise AmountTooLarge(owed_to_us, maximum=AMOUNT_MAX_BOOKED)
+    owed_by_us = (
+        max(target.payable, 0) + target.pending_out + target.unknown_out + outgoing_amount
+    )
+    if owed_by_us > AMOUNT_MAX_BOOKED:
+        raise AmountTooLarge(owed_by_us, maximum=AMOUNT_MAX_BOOKED)
+    source.pending_in += incoming_amount
+    target.pending_out += outgoing_amount
+
+
+def add(
+    state: TransferState | int,
+    source: Line,
+    target: Line,
+    incoming_amount: int,
+    outgoing_amount: int,
+) -> None:
+    """Put into both accounts what a transfer in this state keeps there; negative amounts take it away."""
+    if state == _PENDING:
+        source.pending_in += incoming_amount
+        target.pending_out += outgoing_amount
+    elif state == _FULFILLED:
+        source.receivable += incoming_amount
+        target.payable += outgoing_amount
+    elif state == _EXPIRED:
+        target.pending_out += outgoing_amount
+    elif state == _LATE:
+        target.payable += outgoing_amount
+    elif state == _UNKNOWN:
+        target.unknown_out += outgoing_amount
+    # Of a rejected one nothing is kept.
+
+
+def enter(line: Line, *, payable: int, receivable: int) -> None:
+    """Add an entry's amounts, or raise and change nothing.
+
+    Raises:
+        AmountTooLarge: a number would not fit 64 bits, what is pending counted as if it were posted.
+    """
+    for number, held in (
+        (line.payable + payable, line.pending_out + line.unknown_out),
+        (line.receivable + receivable, line.pending_in),
+    ):
+        largest = max(abs(number), max(number, 0) + held)
+        if largest > AMOUNT_MAX_BOOKED:
+            raise AmountTooLarge(largest, maximum=AMOUNT_MAX_BOOKED)
+    line.payable += payable
+    line.receivable += receivable
+
+
+def is_exact(
+    rate: Fraction, incoming: int, outgoing: int, spread_amount: int, remainder: Fraction
+) -> bool:
+    """Tell whether `incoming × rate = outgoing + spread + remainder`, to the last fraction."""
+    return incoming * rate == outgoing + spread_amount + remainder
+
+
+@final
+@dataclass(slots=True)
+class AssetSheet:
+    """All postings of one asset while they are added up; an asset is a code and a scale."""
+
+    code: str
+    scale: int
+    peers: int = 0
+    exchange: int = 0
+    spread: int = 0
+    settlement: int = 0
+    loss: int = 0
+    correction: int = 0
+
+    def total(self) -> AssetTotal:
+        return AssetTotal(
+            self.code,
+            self.scale,
+            self.peers,
+            self.exchange,
+            self.spread,
+            self.settlement,
+            self.loss,
+            self.correction,
+        )
+
+    def post_entry(self, kind: EntryKind, *, payable: int, receivable: int) -> None:
+        """Post the other side of what an entry added to a peer's net."""
+        net = payable - receivable
+        if kind in {EntryKind.CORRECTION, EntryKind.WRITE_OFF}:
+            self.correction -= net
+        else:
+            self.settlement -= net
+
+
+def post_transfer(
+    state: TransferState | int,
+    source: AssetSheet,
+    target: AssetSheet,
+    *,
+    incoming_amount: int,
+    outgoing_amount: int,
+    is_converted: bool,
+    spread_amount: int,
+) -> None:
+    """Post the other side of what a transfer in this state added to its two peers' nets.
+
+    A fulfilled one took `incoming` from the source's net and added `outgoing` to the target's. Where
+    nothing was converted the two cancel out, or the audit finds that they do not. Where it was, the
+    exchange position holds what came in, and gave what went out and our spread; the remainder has no whole
+    unit, and the exact sum of remainders stands beside the position.
+    """
+    if state == _LATE:
+        target.loss -= outgoing_amount
+    elif state == _FULFILLED and is_converted:
+        source.exchange += incoming_amount
+        target.exchange -= outgoing_amount + spread_amount
+        target.spread += spread_amount
+
+
+@final
+@dataclass(slots=True)
+class Rederived:
+    """What the journal says the numbers are: filled row by row, then compared with what runs."""
+
+    lines: dict[int, Line] = field(default_factory=dict)
+
+    def line(self, number: int) -> Line:
+        """Return the account's line, made at its first use."""
+        line = self.lines.get(number)
+        if line is None:
+            line = self.lines[number] = Line(AccountId(str(number)))
+        return line
+
+
+NUMBERS: Final = ("payable", "receivable", "pending_in", "pending_out", "unknown_out")
+
+
+def compare(name: str, running: Balance, derived: Balance) -> Iterable[str]:
+    """Return a sentence for each number that is not what the journal adds up to."""
+    for number in NUMBERS:
+        runs, adds_up = getattr(running, number), getattr(derived, number)
+        if runs != adds_up:
+            yield (
+                f"{name}: {number} is {runs} and the journal adds up to {adds_up}, "
+                f"a difference of {runs - adds_up}."
+            )
