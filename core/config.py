@@ -1,0 +1,337 @@
+"""The node's settings: read once, at the border, and either all valid or refused with a sentence.
+
+A setting is looked for on the command line, then in the environment (`SIGNALBOX_HTTP_BIND`), then in
+the TOML file, and has a default otherwise. What a file says and no setting is called, is refused:
+a misspelt limit must not be a limit that is not there.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import secrets
+import socket
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
+from fractions import Fraction
+from pathlib import Path
+from typing import Final, TypeAlias, final
+
+from core.account import Secret
+from core.errors import PacketError, SettingError
+from core.packet import Address, address, scheme
+
+ENVIRONMENT_PREFIX: Final = "SIGNALBOX_"
+HTTP_BIND_DEFAULT: Final = "127.0.0.1:7770"
+ILP_ADDRESS_DEFAULT: Final = "test.signalbox"
+ADMIN_TOKEN_CHARACTERS_ADVISED: Final = 16
+_FORWARDED_NOWHERE: Final = ("peer", "self")
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """Where the port is opened."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+
+def default_store() -> str:
+    """Return the URL of the database in the user's own data folder."""
+    data = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    return f"sqlite:///{Path(data) / 'signalbox' / 'signalbox.db'}"
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeConfig:
+    """Everything that a node process is told when it starts."""
+
+    store: str = field(default_factory=default_store)
+    ilp_address: Address | None = None
+    """None keeps the address that the store has, or takes the default in a new one."""
+    http_bind: Bind = field(default_factory=lambda: _bind("http_bind", HTTP_BIND_DEFAULT))
+    admin_token: Secret | None = None
+    """None reads it from a file beside the store, which is made where it is missing."""
+    spread: Fraction | None = None
+    """None keeps what the store has."""
+    min_message_window_ms: int = 1_000
+    hold_ms_max: int = 30_000
+    in_flight_max: int = 20_000
+    in_flight_per_account_max: int = 2_000
+    drain_seconds: int = 30
+    journal_hours: int = 24
+    log_level: str = "info"
+    name: str = field(default_factory=socket.gethostname)
+
+    def warnings(self) -> tuple[str, ...]:
+        """Return what is allowed and dangerous, a sentence each."""
+        found = []
+        if not self.http_bind.is_loopback:
+            found.append(
+                f"the port is open to other machines at {self.http_bind}, and it speaks plain HTTP: put a reverse "
+                "proxy with TLS before it, or bind it to 127.0.0.1"
+            )
+        token = self.admin_token
+        if token is not None and len(token.reveal()) < ADMIN_TOKEN_CHARACTERS_ADVISED:
+            found.append(
+                f"the admin token has {len(token.reveal())} characters and can be guessed: take at least "
+                f"{ADMIN_TOKEN_CHARACTERS_ADVISED} random ones"
+            )
+        return tuple(found)
+
+
+_Parse: TypeAlias = Callable[[str, str], object]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting: what the command line's help says of it, and how its text is read."""
+
+    name: str
+    placeholder: str
+    help: str
+    parse: _Parse
+
+    @property
+    def option(self) -> str:
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def variable(self) -> str:
+        return ENVIRONMENT_PREFIX + self.name.upper()
+
+
+def _text(name: str, text: str) -> str:
+    if not text.strip():
+        raise SettingError(name, "it is empty")
+    return text.strip()
+
+
+def _address(name: str, text: str) -> Address:
+    try:
+        found = address(text.strip())
+    except PacketError as error:
+        raise SettingError(name, error.problem) from None
+    if scheme(found) in _FORWARDED_NOWHERE:
+        raise SettingError(
+            name,
+            f"{text!r} is for one link or machine only; a node is under g, test or private",
+        )
+    return found
+
+
+def _bind(name: str, text: str) -> Bind:
+    host, colon, digits = text.strip().rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not colon or not host or not digits.isascii() or not digits.isdigit():
+        raise SettingError(
+            name, f"{text!r} is no address to listen on; it is HOST:PORT, as 127.0.0.1:7770"
+        )
+    port = int(digits)
+    if port > 65_535:
+        raise SettingError(name, f"there is no port {port}; ports end at 65535")
+    return Bind(host, port)
+
+
+def _secret(name: str, text: str) -> Secret:
+    token = _text(name, text)
+    if not token.isascii() or not token.isprintable() or " " in token:
+        raise SettingError(
+            name, "a token has printable ASCII characters without spaces, to fit a header"
+        )
+    return Secret(token)
+
+
+def parse_spread(name: str, text: str) -> Fraction:
+    """Return a share: `0.01`, `1/100` or `1%`, exact."""
+    plain = text.strip()
+    try:
+        spread = Fraction(plain.removesuffix("%")) / (100 if plain.endswith("%") else 1)
+    except (ValueError, ZeroDivisionError):
+        raise SettingError(name, f"{text!r} is no share; it is written as 0.01 or 1%") from None
+    if not 0 <= spread < 1:
+        raise SettingError(name, f"a spread is at least 0 and below 1, not {text}")
+    return spread
+
+
+def _number(least: int, most: int) -> _Parse:
+    def parse(name: str, text: str) -> int:
+        plain = text.strip().replace("_", "")
+        if not plain.isascii() or not plain.isdigit():
+            raise SettingError(name, f"{text!r} is no whole number")
+        number = int(plain)
+        if not least <= number <= most:
+            raise SettingError(name, f"{number} is not between {least} and {most}")
+        return number
+
+    return parse
+
+
+SETTINGS: Final = (
+    Setting(
+        "store", "URL",
+        "where everything is kept: sqlite:////absolute/path, or memory: to forget it all "
+        "(default: signalbox.db in your data folder)", _text,
+    ),
+    Setting(
+        "ilp_address", "ADDRESS",
+        f"this node's ILP address (default: the one in the store, or {ILP_ADDRESS_DEFAULT})", _address,
+    ),
+    Setting(
+        "http_bind", "HOST:PORT",
+        f"where peers and operators reach this node (default: {HTTP_BIND_DEFAULT}; port 0 takes a free one)", _bind,
+    ),
+    Setting(
+        "admin_token", "TOKEN",
+        "the operator's token; better in SIGNALBOX_ADMIN_TOKEN or in the file, since others see a command line "
+        "(default: in a file beside the store, made where it is missing)", _secret,
+    ),
+    Setting(
+        "spread", "SHARE",
+        "the share of each conversion that stays here, as 0.01 or 1%% (default: the one in the store, or 0)",
+        parse_spread,
+    ),
+    Setting(
+        "min_message_window_ms", "MS",
+        "the least time that a next hop is asked with (default: 1000)", _number(0, 60_000),
+    ),
+    Setting(
+        "hold_ms_max", "MS",
+        "the longest that a packet is held (default: 30000)", _number(1_000, 600_000),
+    ),
+    Setting(
+        "in_flight_max", "N",
+        "packets in flight at once, all accounts together (default: 20000)", _number(1, 1_000_000),
+    ),
+    Setting(
+        "in_flight_per_account_max", "N",
+        "packets in flight at once, of one account (default: 2000)", _number(1, 1_000_000),
+    ),
+    Setting(
+        "drain_seconds", "S",
+        "how long a stopping node waits for packets in flight (default: 30)", _number(0, 30),
+    ),
+    Setting(
+        "journal_hours", "H",
+        "how long each packet keeps a row of its own in the journal, before it is folded into totals "
+        "(default: 24)", _number(1, 24 * 366),
+    ),
+    Setting(
+        "log_level", "LEVEL",
+        "info, or info,core.links=debug (default: info)", _text,
+    ),
+    Setting("name", "NAME", "what this node process is called (default: the host's name)", _text),
+)  # fmt: skip
+
+_BY_NAME: Final = {setting.name: setting for setting in SETTINGS}
+assert set(_BY_NAME) == {entry.name for entry in fields(NodeConfig)}
+
+
+def load_config(
+    command_line: Mapping[str, str],
+    environment: Mapping[str, str],
+    file: Path | None = None,
+) -> NodeConfig:
+    """Return the settings that are in force.
+
+    Raises:
+        SettingError: one of them cannot be, or the file names one that there is not; says which.
+    """
+    texts: dict[str, str] = {}
+    if file is not None:
+        texts |= _read_file(file)
+    for setting in SETTINGS:
+        if (text := environment.get(setting.variable)) is not None:
+            texts[setting.name] = text
+    texts |= command_line
+    # NodeConfig checks its fields' names, and each parser gives its field's type.
+    values = {name: _BY_NAME[name].parse(name, text) for name, text in texts.items()}
+    config = NodeConfig(**values)  # type: ignore[arg-type]
+    if config.hold_ms_max <= config.min_message_window_ms:
+        raise SettingError(
+            "hold_ms_max",
+            f"{config.hold_ms_max} ms is no more than min_message_window_ms, {config.min_message_window_ms} ms: "
+            "no packet could be forwarded",
+        )
+    return config
+
+
+def _read_file(file: Path) -> dict[str, str]:
+    try:
+        with file.open("rb") as opened:
+            found = tomllib.load(opened, parse_float=str)
+    except OSError as error:
+        raise SettingError(
+            "config", f"{file} cannot be read: {error.strerror or error}"
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingError("config", f"{file} is not TOML: {error}") from None
+    texts = {}
+    for key, value in found.items():
+        name = key.replace("-", "_")
+        if name not in _BY_NAME:
+            near = get_close_matches(name, _BY_NAME, 1)
+            hint = (
+                f"; did you mean {near[0]}?" if near else f"; there are {', '.join(_BY_NAME)}"
+            )
+            raise SettingError(key, f"there is no such setting{hint}")
+        if isinstance(value, bool) or not isinstance(value, (str, int)):
+            raise SettingError(key, f"{file} has {value!r} where text or a number is needed")
+        texts[name] = str(value)
+    return texts
+
+
+def admin_token(config: NodeConfig, store_path: Path | None) -> tuple[Secret, Path | None]:
+    """Return the operator's token, and the file it is in; the file is made, 0600, where it is missing.
+
+    Raises:
+        SettingError: there is no place for a file, or it cannot be read or made.
+    """
+    if config.admin_token is not None:
+        return config.admin_token, None
+    if store_path is None:
+        raise SettingError(
+            "admin_token", f"the store {config.store!r} has no folder to keep one in: give one"
+        )
+    path = store_path.with_name(store_path.name + ".admin-token")
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        except FileExistsError:
+            handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+            with os.fdopen(handle) as opened:
+                return _secret("admin_token", opened.read()), path
+        token = secrets.token_urlsafe(32)
+        with os.fdopen(handle, "w") as opened:
+            opened.write(token + "\n")
+    except OSError as error:
+        raise SettingError(
+            "admin_token", f"{path} cannot be used: {error.strerror or error}"
+        ) from None
+    return Secret(token), path
+
+
+def sqlite_path(store: str) -> Path | None:
+    """Return the file that a store's URL names, or None where it is no file."""
+    if not store.startswith("sqlite:///"):
+        return None
+    return Path(store.removeprefix("sqlite:///"))
