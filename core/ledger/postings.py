@@ -77,8 +77,7 @@ class EntryKind(enum.StrEnum):
     SETTLEMENT_REVERSED = "settlement_reversed"
     """What one of the two above had posted is taken back."""
     CORRECTION = "correction"
-    WRITE_OFF = "write_off"
-    """The account was deleted with this balance."""
+    """The operator's word, or what was left of an account that was deleted."""
 
 
 @final
@@ -217,7 +216,7 @@ class AssetSheet:
     def post_entry(self, kind: EntryKind, *, payable: int, receivable: int) -> None:
         """Post the other side of what an entry added to a peer's net."""
         net = payable - receivable
-        if kind in {EntryKind.CORRECTION, EntryKind.WRITE_OFF}:
+        if kind is EntryKind.CORRECTION:
             self.correction -= net
         else:
             self.settlement -= net

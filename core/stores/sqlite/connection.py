@@ -13,7 +13,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Final, Protocol, Self, TypeVar, final
@@ -39,15 +39,22 @@ MIN_VERSION: Final = (3, 37, 0)
 
 
 class Batch(Protocol[O_contra, R_co]):
-    """Applies operations that were queued together, each on its own merits.
+    """Applies operations that were queued together, each on its own merits."""
 
-    It returns one outcome an operation, a StoreError being what that one's caller gets raised. It
-    writes nothing for an operation that it refuses. If it raises, all are undone and all callers get that.
-    """
-
-    def __call__(
+    def apply(
         self, connection: sqlite3.Connection, operations: Sequence[O_contra], /
-    ) -> Sequence[R_co | StoreError]: ...
+    ) -> Sequence[R_co | StoreError]:
+        """Return one outcome an operation, in the writer thread; a StoreError is raised to its caller.
+
+        It writes nothing for an operation that it refuses. If it raises, everything is undone, and
+        every caller gets that.
+        """
+
+    def forget(self) -> None:
+        """Hear, in the writer thread, that what was applied was undone: trust no memory of it."""
+
+    def unclaimed(self, operation: O_contra, outcome: object, /) -> None:
+        """Hear, on the event loop, that it was applied, but its caller was cancelled meanwhile."""
 
 
 @final
@@ -56,11 +63,11 @@ class _Job:
     """One call that waits: `work` alone, or an operation for a Batch."""
 
     future: asyncio.Future[Any]
-    work: Callable[..., Any]
+    work: Callable[[sqlite3.Connection], Any] | None
+    batch: Batch[Any, Any] | None = None
     operation: Any = None
-    batched: bool = False
-    result: Any = field(default=None)
-    error: BaseException | None = field(default=None)
+    result: Any = None
+    error: Exception | None = None
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -145,7 +152,7 @@ class SqliteFile:
     def submit(self, batch: Batch[O, R], operation: O) -> asyncio.Future[R]:
         """Queue an operation; what waits for the same `batch` is handed to it together."""
         future: asyncio.Future[R] = self._loop.create_future()
-        self._queue(_Job(future, batch, operation, batched=True))
+        self._queue(_Job(future, None, batch, operation))
         return future
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -217,52 +224,35 @@ class SqliteFile:
         self, connection: sqlite3.Connection | None, jobs: list[_Job]
     ) -> sqlite3.Connection | None:
         """Run the jobs in one transaction, and leave each its result or error."""
+        groups = _groups(jobs)
         try:
             if connection is None:
                 connection = self._connect(self.path)
             connection.execute("BEGIN IMMEDIATE")
-            self._run_jobs(connection, jobs)
+            if len(groups) == 1:
+                _run(connection, groups[0])  # if it raises, there is nobody else's work to keep
+            else:
+                for group in groups:
+                    self._run_saved(connection, group)
             connection.execute("COMMIT")
         except Exception as error:  # noqa: BLE001 the callers get it
             problem = unavailable(self.path, error)
-            for job in jobs:
-                job.error = problem
+            for group in groups:
+                _fail(group, problem)
             if connection is not None and not _roll_back(connection):
                 return None
         return connection
 
-    def _run_jobs(self, connection: sqlite3.Connection, jobs: list[_Job]) -> None:
-        index = 0
-        while index < len(jobs):
-            job = jobs[index]
-            end = index + 1
-            if job.batched:
-                while end < len(jobs) and jobs[end].work == job.work:
-                    end += 1
-            self._run_saved(connection, jobs[index:end])
-            index = end
-
-    def _run_saved(self, connection: sqlite3.Connection, jobs: list[_Job]) -> None:
+    def _run_saved(self, connection: sqlite3.Connection, group: list[_Job]) -> None:
         """Run one job, or one batch of them, so that it alone is undone if it raises."""
-        work = jobs[0].work
         connection.execute("SAVEPOINT job")
         try:
-            if jobs[0].batched:
-                outcomes = work(connection, [job.operation for job in jobs])
-                for job, outcome in zip(jobs, outcomes, strict=True):
-                    if isinstance(outcome, StoreError):
-                        job.error = outcome
-                    else:
-                        job.result = outcome
-            else:
-                jobs[0].result = work(connection)
+            _run(connection, group)
         except Exception as error:
             if not connection.in_transaction:
                 raise  # SQLite itself has undone everything: a full disk, an I/O error
             connection.execute("ROLLBACK TO job")
-            problem = unavailable(self.path, error)
-            for job in jobs:
-                job.result, job.error = None, problem
+            _fail(group, unavailable(self.path, error))
         connection.execute("RELEASE job")
 
     # --- In the reader thread -------------------------------------------------------------------
@@ -314,11 +304,46 @@ class SqliteFile:
             self._closed.set_result(None)
 
 
+def _groups(jobs: list[_Job]) -> list[list[_Job]]:
+    """Return the jobs in order, neighbours that are for the same batch together."""
+    groups: list[list[_Job]] = []
+    batch: Batch[Any, Any] | None = None
+    for job in jobs:
+        if batch is not None and job.batch is batch:
+            groups[-1].append(job)
+        else:
+            groups.append([job])
+            batch = job.batch
+    return groups
+
+
+def _run(connection: sqlite3.Connection, group: list[_Job]) -> None:
+    first = group[0]
+    if first.work is not None:
+        first.result = first.work(connection)
+    elif first.batch is not None:
+        outcomes = first.batch.apply(connection, [job.operation for job in group])
+        for job, outcome in zip(group, outcomes, strict=True):
+            if isinstance(outcome, StoreError):
+                job.error = outcome
+            else:
+                job.result = outcome
+
+
+def _fail(group: list[_Job], problem: Exception) -> None:
+    for job in group:
+        job.result, job.error = None, problem
+    if group[0].batch is not None:
+        group[0].batch.forget()
+
+
 def _deliver(jobs: list[_Job]) -> None:
     for job in jobs:
         future = job.future
-        if future.done():
-            continue  # cancelled; what was written stays written
+        if future.done():  # its caller was cancelled; what was written stays written
+            if job.batch is not None and job.error is None:
+                job.batch.unclaimed(job.operation, job.result)
+            continue
         if job.error is not None:
             future.set_exception(job.error)
         else:
@@ -334,7 +359,11 @@ def _prepare(path: Path, connect: Callable[[Path], sqlite3.Connection]) -> None:
         )
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        # Only to make it: closing a descriptor of a file that is open elsewhere in this process
+        # would give up the locks that SQLite holds on it there.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        pass
     except OSError as error:
         raise StoreUnavailable(
             f"the store {path} cannot be opened: {error.strerror}"

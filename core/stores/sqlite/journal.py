@@ -55,8 +55,34 @@ def record(
     number = account_number(connection, account)
     line = load_line(connection, account, number)
     enter(line, payable=payable, receivable=receivable)
+    return _write(connection, number, line, kind, (payable, receivable), reason, at_ms)
+
+
+def post_correction(
+    connection: sqlite3.Connection, number: int, amount: int, reason: str, at_ms: int
+) -> int:
+    """Add `amount` to an account's net, by the operator's word: as owed by us, or else owed to us.
+
+    Raises:
+        AmountTooLarge: the number would not fit 64 bits; nothing was written.
+    """
+    added = (max(amount, 0), max(-amount, 0))
+    line = load_line(connection, AccountId(str(number)), number)
+    enter(line, payable=added[0], receivable=added[1])
+    return _write(connection, number, line, EntryKind.CORRECTION, added, reason, at_ms)
+
+
+def _write(
+    connection: sqlite3.Connection,
+    number: int,
+    line: Line,
+    kind: EntryKind,
+    added: tuple[int, int],
+    reason: str,
+    at_ms: int,
+) -> int:
     save_lines(connection, {number: line})
-    cursor = connection.execute(_ENTER, (kind, number, payable, receivable, reason, at_ms))
+    cursor = connection.execute(_ENTER, (kind, number, *added, reason, at_ms))
     assert cursor.lastrowid is not None
     return cursor.lastrowid
 
