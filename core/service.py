@@ -8,7 +8,7 @@ two packets; what is made for a packet is its request, and no more.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Generic, Protocol, TypeAlias, TypeVar, final
@@ -155,3 +155,13 @@ class OutgoingService(Protocol[A_contra]):
 
 Incoming: TypeAlias = IncomingService[Account]
 Outgoing: TypeAlias = OutgoingService[Account]
+
+S = TypeVar("S", Incoming, Outgoing)
+
+
+def in_order(services: Sequence[Callable[[S], S]], last: S) -> S:
+    """String services together as a packet meets them: each is made with the one behind it, `last` ends them."""
+    next_service = last
+    for make in reversed(services):
+        next_service = make(next_service)
+    return next_service

@@ -1,0 +1,424 @@
+"""The hub: both chains, written in the order in which a packet meets them, and what keeps them going.
+
+A packet comes in by a link, which knows whose it is, and meets the incoming services from top to
+bottom; the router, the last of them, finds the next hop; then it meets the outgoing services from
+top to bottom, and leaves by a link. The reply comes back the same way. Everything that a service
+needs is handed to it here, so any part of a chain can run alone behind a link of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Final, Protocol, TypeAlias, final
+
+from core.account import Account, AccountDirectory, AccountId, AccountStore, RoutingRelation
+from core.clock import Clock
+from core.config import ILP_ADDRESS_DEFAULT, NodeConfig
+from core.control.sources import LinkSource
+from core.errors import NodeFenced, SettingError, StoreUnavailable
+from core.ledger.books import Balance, Books
+from core.ledger.lease import RENEW_SECONDS, LeaseStore, NodeLease
+from core.node_address import NodeAddress
+from core.packet import address
+from core.rates.rate import RateStore, RateTable
+from core.routing.table import Route, RouteSource, RouteStore, RoutingTable
+from core.service import Incoming, Outgoing, in_order
+from core.services.admission import AdmissionService, Gate
+from core.services.balance import Afterwards, BalanceService
+from core.services.echo import EchoService, PingAnswerService, Pings
+from core.services.exchange_rate import ExchangeRateService
+from core.services.expiry import ExpiryService
+from core.services.ildcp import IldcpService
+from core.services.last_resort import LastResortService
+from core.services.max_packet_amount import MaxPacketAmountService
+from core.services.rate_limit import RateLimits, RateLimitService
+from core.services.router import RouterService
+from core.services.trace import TraceService
+from core.services.validate_incoming import ValidateIncomingService
+from core.services.validate_outgoing import ValidateOutgoingService
+from core.settlement.records import SettlementView
+from core.stores.record import SettingStore, Stores
+from core.tasks import TaskOwner
+from core.telemetry.history import HistoryPoint, HistoryStore
+from core.telemetry.recorder import Recorder
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS: Final = 0.5
+"""How soon a node sees what another one, or an engine, has changed in the store."""
+STEP_SECONDS: Final = 1.0
+RECOVER_SECONDS: Final = 5.0
+ROLL_UP_SECONDS: Final = 2.0
+ROLL_UP_ROWS: Final = 2_000
+"""Rows in one transaction: packets wait behind it, so it is short."""
+ROLL_UP_ROUNDS: Final = 5
+"""5 × 2,000 rows in 2 s keep up with 5,000 packets a second."""
+PRUNE_SECONDS: Final = 60.0
+AFTERWARDS_MAX: Final = 20_000
+AFTERWARDS_SECONDS: Final = 2.0
+CLOSE_SECONDS: Final = 1.0
+ADDRESS_SETTING: Final = "ilp_address"
+
+STARTING: Final = "This node is starting."
+STOPPING: Final = "This node is stopping."
+FENCED: Final = "This node was declared dead by another one and is signing on anew."
+
+
+class Link(Outgoing, LinkSource, Protocol):
+    """Where packets leave: it always answers, if only with a Reject when time is up."""
+
+    async def close(self) -> None: ...
+
+
+MakeLink: TypeAlias = Callable[[NodeAddress, Clock], Link]
+
+
+@final
+class Node:
+    """One node process: what it keeps in memory of the store, its chains, and the tasks that keep both right."""
+
+    def __init__(
+        self, stores: Stores, clock: Clock, config: NodeConfig, make_link: MakeLink
+    ) -> None:
+        """Put everything together; nothing runs, and no packet is let in, before `start`."""
+        self.stores: Final = stores
+        self.clock: Final = clock
+        self.config: Final = config
+        self.address: Final = NodeAddress(config.ilp_address or address(ILP_ADDRESS_DEFAULT))
+        self.directory: Final = AccountDirectory()
+        self.routing_table: Final = RoutingTable()
+        self.rate_table: Final = RateTable()
+        self.recorder: Final = Recorder(clock)
+        self.pings: Final = Pings(clock)
+        self.limits: Final = RateLimits(clock)
+        self.gate: Final = Gate(
+            total_max=config.in_flight_max, account_max=config.in_flight_per_account_max
+        )
+        self.gate.close(STARTING)
+        self.afterwards: Final = Afterwards(
+            stores.books, clock, TaskOwner("afterwards", tasks_max=AFTERWARDS_MAX)
+        )
+        self.link: Final[Link] = make_link(self.address, clock)
+        self.outgoing: Final[Outgoing] = self._outgoing_chain(self.link)
+        self.incoming: Final[Incoming] = self._incoming_chain(self.outgoing)
+        self.lease: NodeLease | None = None
+        self.changes: int = 0
+        """Grows with each change of accounts, routes or rates that has come into force."""
+        self._tasks = TaskOwner("node", tasks_max=16)
+        self._refreshing = asyncio.Lock()
+        self._versions: Mapping[str, int] = {}
+        self._nets: dict[AccountId, int] = {}
+        self._troubles: dict[str, str] = {}
+        self._fenced = asyncio.Event()
+
+    # --- The chains
+
+    def _incoming_chain(self, outgoing: Outgoing) -> Incoming:
+        """Return what a packet meets from the link to the router; `outgoing` is behind the router."""
+        address, clock = self.address, self.clock
+        return in_order(
+            [
+                # All others stand behind it, so that whoever sent a packet always gets a reply.
+                lambda behind: LastResortService(behind, address),
+                # Before whatever refuses, so that refusals are counted and seen too.
+                lambda behind: TraceService(behind, self.recorder, clock),
+                # Before whatever costs time: a full, stopping or fenced node says so at once.
+                lambda behind: AdmissionService(behind, self.gate, address),
+                # Before the packet is looked into: what a flood costs is what is in front of here.
+                lambda behind: RateLimitService(behind, self.limits, address),
+                # What nobody waits for, and what a paused account sends, is not worth a thought.
+                lambda behind: ValidateIncomingService(behind, clock, address),
+                # Before anything is promised or reserved: how much one packet may put at risk.
+                lambda behind: MaxPacketAmountService(behind, address),
+                # `peer.config` is for us alone; whoever is behind here only sees what may be forwarded.
+                lambda behind: IldcpService(behind, address),
+                # Our own address: a ping ends here, and an echo goes on as a packet of its own.
+                lambda behind: EchoService(behind, self._books_of_pings(), self.pings, address),
+            ],
+            # The last: from here on the packet is on its way to somebody.
+            last=RouterService(outgoing, self.routing_table, self.directory, address),
+        )
+
+    def _outgoing_chain(self, link: Outgoing) -> Outgoing:
+        """Return what a packet meets from the router to the link."""
+        address, clock, config = self.address, self.clock, self.config
+        return in_order(
+            [
+                # First, since the books hold both amounts.
+                lambda behind: ExchangeRateService(behind, self.rate_table, address),
+                # Before the expiry is shortened: the books keep until when the sender waits.
+                self._balance_service,
+                # Before the link, which waits as long as the expiry says.
+                lambda behind: ExpiryService(behind, clock, config.hold_ms_max),
+                # Beside the link: nothing stands between its answer and the check of it.
+                lambda behind: ValidateOutgoingService(
+                    behind, clock, address, config.min_message_window_ms
+                ),
+            ],
+            last=link,
+        )
+
+    def _books_of_pings(self) -> Outgoing:
+        """Return the short way of a ping that ends here: what it carries is booked, and it is fulfilled."""
+        return self._balance_service(PingAnswerService(self.pings, self.address))
+
+    def _balance_service(self, behind: Outgoing) -> Outgoing:
+        return BalanceService(
+            behind, self.stores.books, self.afterwards, self.clock, self.address, self.fence
+        )
+
+    # --- Start and stop
+
+    async def start(self) -> None:
+        """Sign on, settle what dead nodes left, load what the packets need, and let them in.
+
+        Raises:
+            SettingError: the store lacks something that the chain needs.
+            StoreUnavailable: it cannot be read or written.
+        """
+        check_stores(self.stores)
+        await self._take_address()
+        if self.config.spread is not None:
+            await self.stores.rates.save_spread(self.config.spread)
+        self.lease = await self.stores.leases.sign_on(self.config.name)
+        await self.recover()
+        await self.refresh()
+        every = self._every
+        self._tasks.start(self._keep_lease(), name="lease")
+        self._tasks.start(every(POLL_SECONDS, self.refresh_if_changed), name="poll")
+        self._tasks.start(every(STEP_SECONDS, self.end_step), name="history")
+        self._tasks.start(every(STEP_SECONDS, self.afterwards.sweep), name="late replies")
+        self._tasks.start(every(RECOVER_SECONDS, self.recover), name="recovery")
+        self._tasks.start(every(ROLL_UP_SECONDS, self.roll_up), name="roll-up")
+        self._tasks.start(every(PRUNE_SECONDS, self._prune), name="prune")
+        self.gate.open()
+        log.info(
+            "node %d is %s, with %d accounts and %d routes",
+            self.lease.number,
+            self.address.current,
+            len(self.directory),
+            len(self.routing_table),
+        )
+
+    async def stop(self) -> None:
+        """Let no packet in, wait for those in flight, book what is left to book, and sign off."""
+        self.gate.close(STOPPING)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.config.drain_seconds):
+                await self.gate.drained()
+        await self.afterwards.finish(AFTERWARDS_SECONDS)
+        await self._tasks.finish(0)
+        await self.link.close()
+        if self.lease is None:
+            return
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self.end_step()
+                # What is still open is unknown, and for the next node's recovery to mark as such:
+                # it is found by a lease that ended without signing off.
+                if self.gate.in_flight == 0 and self.afterwards.open_legs == 0:
+                    await self.stores.leases.sign_off()
+        except (StoreUnavailable, NodeFenced, TimeoutError) as error:
+            log.warning("the node ends without signing off: %s", error)
+        self.lease = None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether packets are let in."""
+        return self.gate.closed is None
+
+    def problems(self) -> Sequence[str]:
+        """Return what keeps the node from working, a sentence each."""
+        closed = self.gate.closed
+        return (*(() if closed is None else (closed,)), *self._troubles.values())
+
+    async def _take_address(self) -> None:
+        """Agree with the store on our address: the one that was given wins, and is kept."""
+        settings = self.stores.settings
+        stored = await settings.load_setting(ADDRESS_SETTING)
+        given = self.config.ilp_address
+        if given is None and stored is not None:
+            self.address.current = address(stored)
+        elif stored != self.address.current:
+            if stored is not None:
+                log.warning("this node was %s and is %s now", stored, self.address.current)
+            await settings.save_setting(ADDRESS_SETTING, self.address.current)
+
+    # --- What the packets' path knows of the store
+
+    async def refresh(self) -> None:
+        """Load accounts, routes and rates from the store into memory, now."""
+        async with self._refreshing:
+            await self._load(await self.stores.settings.versions())
+
+    async def refresh_if_changed(self) -> None:
+        """Load them if anybody, here or in another process, has changed one of them."""
+        async with self._refreshing:
+            versions = await self.stores.settings.versions()
+            if versions != self._versions:
+                await self._load(versions)
+
+    async def _load(self, versions: Mapping[str, int]) -> None:
+        # The versions were read first: what changes while we read is seen again at the next look.
+        stores = self.stores
+        accounts = await stores.accounts.load_accounts()
+        token_hashes = await stores.accounts.load_token_hashes()
+        static = await stores.routes.load_routes()
+        prices = await stores.rates.load_prices()
+        spread = await stores.rates.load_spread()
+        self.directory.replace(accounts, token_hashes)
+        self.routing_table.replace(build_routes(accounts, static))
+        self.rate_table.replace(prices, spread)
+        ids = {account.id for account in accounts}
+        self.limits.keep_only(ids)
+        self.recorder.keep_only(ids, {route.prefix for route in self.routing_table})
+        self._versions = dict(versions)
+        self.changes += 1
+
+    # --- Its place among the node processes
+
+    def fence(self) -> None:
+        """Let no packet in until this process has signed on anew: its transfers are settled by rule."""
+        if not self._fenced.is_set():
+            log.error("this node was declared dead by another one, and signs on anew")
+            self.gate.close(FENCED)
+            self._fenced.set()
+
+    async def renew(self) -> None:
+        """Say that this process lives; where it was declared dead meanwhile, become a new one."""
+        if not self._fenced.is_set():
+            try:
+                await self.stores.leases.renew()
+            except NodeFenced:
+                self.fence()
+        if self._fenced.is_set():
+            self.lease = await self.stores.leases.sign_on(self.config.name)
+            await self.recover()
+            self._fenced.clear()
+            if self.gate.closed == FENCED:
+                self.gate.open()
+            log.info("signed on anew as node %d", self.lease.number)
+
+    async def _keep_lease(self) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(RENEW_SECONDS):
+                    await self._fenced.wait()
+            if not await self._attempt("renew", self.renew):
+                await asyncio.sleep(POLL_SECONDS)
+
+    async def recover(self) -> None:
+        """Settle by rule what dead nodes left."""
+        found = await self.stores.books.recover()
+        if found.nodes:
+            log.warning(
+                "%d node processes ended without signing off: %d of their packets are undecided",
+                found.nodes,
+                found.transfers,
+            )
+
+    # --- What is written down as time goes by
+
+    async def end_step(self) -> None:
+        """Write the last second into history: what each account did, and where its balance stands."""
+        ended = self.recorder.end_step()
+        balances = await self.stores.books.balances()
+        points = [*self.recorder.points(ended, balances)]
+        points += self._moved(ended[0], balances, {point.account for point in points})
+        self._nets = {account: balance.net for account, balance in balances.items()}
+        if points:
+            await self.stores.history.add(points)
+
+    def _moved(
+        self, at_s: int, balances: Mapping[AccountId, Balance], seen: set[AccountId]
+    ) -> Iterable[HistoryPoint]:
+        """Return points for accounts whose balance moved without a packet: settled, or corrected."""
+        for account, balance in balances.items():
+            if account not in seen and self._nets.get(account) != balance.net:
+                yield HistoryPoint(at_s=at_s, account=account, net=balance.net)
+
+    async def roll_up(self) -> None:
+        """Fold the journal's old rows into totals, a few thousand at a time."""
+        before_ms = self.clock.now_ms() - self.config.journal_hours * 3_600_000
+        for _ in range(ROLL_UP_ROUNDS):
+            rows = await self.stores.books.roll_up(before_ms=before_ms, rows_max=ROLL_UP_ROWS)
+            if rows < ROLL_UP_ROWS:
+                return
+
+    async def _prune(self) -> None:
+        await self.stores.history.prune(now_s=self.clock.now_ms() // 1000)
+
+    async def _every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+        name = getattr(work, "__name__", "work").strip("_").replace("_", " ")
+        while True:
+            await asyncio.sleep(seconds)
+            await self._attempt(name, work)
+
+    async def _attempt(self, name: str, work: Callable[[], Awaitable[None]]) -> bool:
+        """Do it; what the store cannot do now is a problem of the node until it can again."""
+        try:
+            await work()
+        except NodeFenced:
+            self.fence()
+            return False
+        except StoreUnavailable as error:
+            if name not in self._troubles:
+                log.warning("%s: %s", name, error)
+            self._troubles[name] = f"The store cannot be used ({name}): {error}."
+            return False
+        if self._troubles.pop(name, None) is not None:
+            log.info("%s: the store can be used again", name)
+        return True
+
+
+def build_routes(
+    accounts: Sequence[Account], static: Mapping[str, AccountId]
+) -> Iterable[Route]:
+    """Return all routes: what the operator set, each account's own address, and where the rest goes.
+
+    The rest goes where the default route says; without one, to the parent, if there is just one.
+    """
+    routes = [
+        Route(prefix, next_hop, RouteSource.STATIC if prefix else RouteSource.DEFAULT)
+        for prefix, next_hop in static.items()
+    ]
+    routes += (
+        Route(account.ilp_address, account.id, RouteSource.ACCOUNT) for account in accounts
+    )
+    parents = [a for a in accounts if a.routing_relation is RoutingRelation.PARENT]
+    if "" not in static and len(parents) == 1:
+        routes.append(Route("", parents[0].id, RouteSource.DEFAULT))
+    return routes
+
+
+def check_stores(stores: Stores) -> None:
+    """Make sure that the store has all that the chain asks of it.
+
+    Raises:
+        SettingError: it lacks something; says what.
+    """
+    needed: Mapping[str, type] = {
+        "accounts": AccountStore,
+        "books": Books,
+        "leases": LeaseStore,
+        "routes": RouteStore,
+        "rates": RateStore,
+        "settings": SettingStore,
+        "settlements": SettlementView,
+        "history": HistoryStore,
+    }
+    for name, protocol in needed.items():
+        part = getattr(stores, name, None)
+        if not isinstance(part, protocol):
+            missing = [
+                method
+                for method in dir(protocol)
+                if not method.startswith("_") and not hasattr(part, method)
+            ]
+            raise SettingError(
+                "store",
+                f"{stores.url!r} lacks what the node needs of its {name}: {', '.join(missing)}",
+            )
