@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import AsyncIterator, Callable, Mapping
 
 import pytest
-import qasync
 from PySide6.QtWidgets import QApplication
+
+from desktop.event_loop import new_event_loop
 
 
 def _qt_loop() -> asyncio.AbstractEventLoop:
     application = QApplication.instance() or QApplication([])
     assert isinstance(application, QApplication)
     application.setQuitOnLastWindowClosed(False)
-    loop: asyncio.AbstractEventLoop = qasync.QEventLoop(application)
-    return loop
+    return new_event_loop(application)
 
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     return {"qt": _qt_loop}
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 async def nothing_outlives_its_test(qapp: QApplication) -> AsyncIterator[None]:
     """Fail a test that leaves a task running or a window open."""
     widgets, tasks = set(qapp.topLevelWidgets()), asyncio.all_tasks()
@@ -34,3 +35,10 @@ async def nothing_outlives_its_test(qapp: QApplication) -> AsyncIterator[None]:
     left_widgets = [w for w in set(qapp.topLevelWidgets()) - widgets if w.isVisible()]
     assert not left_tasks, f"tasks still run: {left_tasks}"
     assert not left_widgets, f"windows are still open: {left_widgets}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every async test here is watched; a plain one has no task to leave."""
+    for item in items:
+        if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.function):
+            item.fixturenames.insert(0, "nothing_outlives_its_test")
