@@ -1,0 +1,78 @@
+"""Which node processes share a store, on every backend."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from core.errors import NodeFenced
+from core.ledger.lease import LEASE_SECONDS, RENEW_SECONDS
+from core.stores import Stores
+from core.testing.clock import FakeClock
+
+
+async def test_a_node_signs_on_with_a_number_of_its_own(
+    stores: Stores, clock: FakeClock
+) -> None:
+    lease = await stores.leases.sign_on("box")
+
+    assert lease.number > 0
+    assert (lease.name, lease.pid) == ("box", os.getpid())
+    assert lease.started_at_ms == lease.renewed_at_ms == clock.now_ms()
+    assert lease.ended_at_ms is None
+    assert await stores.leases.nodes() == (lease,)
+
+
+async def test_a_number_is_never_given_twice(stores: Stores) -> None:
+    first = await stores.leases.sign_on("box")
+    await stores.leases.sign_off()
+
+    second = await stores.leases.sign_on("box")
+
+    assert second.number > first.number
+
+
+async def test_nobody_is_there_before_signing_on_and_after_signing_off(stores: Stores) -> None:
+    assert await stores.leases.nodes() == ()
+
+    await stores.leases.sign_on("box")
+    await stores.leases.sign_off()
+
+    assert await stores.leases.nodes() == ()
+    await stores.leases.sign_off()
+
+
+async def test_a_node_that_renews_stays_alive(stores: Stores, clock: FakeClock) -> None:
+    lease = await stores.leases.sign_on("box")
+
+    for _ in range(LEASE_SECONDS // RENEW_SECONDS + 2):
+        clock.advance(seconds=RENEW_SECONDS)
+        await stores.leases.renew()
+
+    (node,) = await stores.leases.nodes()
+    assert node.number == lease.number
+    assert node.renewed_at_ms == clock.now_ms()
+    assert node.started_at_ms == lease.started_at_ms
+
+
+async def test_a_node_that_was_late_but_not_declared_dead_lives_on(
+    stores: Stores, clock: FakeClock
+) -> None:
+    await stores.leases.sign_on("box")
+    clock.advance(seconds=10 * LEASE_SECONDS)
+
+    await stores.leases.renew()
+
+    assert len(await stores.leases.nodes()) == 1
+
+
+async def test_who_has_not_signed_on_cannot_renew(stores: Stores) -> None:
+    with pytest.raises(NodeFenced):
+        await stores.leases.renew()
+
+    await stores.leases.sign_on("box")
+    await stores.leases.sign_off()
+
+    with pytest.raises(NodeFenced):
+        await stores.leases.renew()

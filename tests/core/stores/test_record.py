@@ -1,0 +1,118 @@
+"""A record of stores that lacks something is refused: by mypy when it is written, by a sentence when it is used."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+import pytest
+from mypy import api
+
+from core.account import Account, AccountStore
+from core.errors import SettingError
+from core.ledger.books import Books
+from core.stores import Stores, open_stores
+from core.stores.record import check_stores
+from core.testing.clock import FakeClock
+
+ROOT = Path(__file__).parents[3]
+
+
+class HalfAnAccountStore:
+    """Forgets how to add, change and remove, and what a token is."""
+
+    async def load_accounts(self) -> list[Account]:
+        return []
+
+    hash_token = None
+
+
+def test_what_open_stores_gives_is_whole(stores: Stores) -> None:
+    check_stores(stores)
+
+
+def test_missing_methods_are_named_at_start_up(stores: Stores) -> None:
+    half = replace(stores, accounts=cast(AccountStore, HalfAnAccountStore()))
+
+    with pytest.raises(SettingError) as refused:
+        check_stores(half)
+
+    sentence = str(refused.value)
+    for method in ("insert_account", "update_account", "delete_account", "hash_token"):
+        assert f"accounts.{method}" in sentence
+    assert "accounts.load_accounts" not in sentence
+    assert "books." not in sentence
+
+
+def test_methods_that_a_protocol_inherits_are_asked_for_too(stores: Stores) -> None:
+    none = replace(stores, settlements=cast("object", object()))  # type: ignore[arg-type]  # the point
+
+    with pytest.raises(SettingError, match=r"settlements\.request_settlement"):
+        check_stores(none)
+
+
+def test_a_missing_store_is_named_method_by_method(stores: Stores) -> None:
+    none = replace(stores, books=cast(Books, None))
+
+    with pytest.raises(SettingError, match=r"books\.audit, books\.balance"):
+        check_stores(none)
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://localhost", "sqlite://node.db", "", "sqlite:///", "sqlite:///:memory:"]
+)
+async def test_a_url_that_names_no_store_is_refused_with_those_that_do(url: str) -> None:
+    with pytest.raises(SettingError, match="sqlite:///PATH"):
+        await open_stores(url, FakeClock())
+
+
+_HALF_A_STORE = """
+from core.account import Account
+from core.stores import Stores
+
+
+class Half:
+    async def load_accounts(self) -> list[Account]:
+        return []
+
+
+def record(whole: Stores) -> Stores:
+    return Stores(
+        url="half:",
+        accounts={accounts},
+        books=whole.books,
+        leases=whole.leases,
+        routes=whole.routes,
+        rates=whole.rates,
+        settings=whole.settings,
+        settlements=whole.settlements,
+        history=whole.history,
+        close=whole.close,
+    )
+"""
+
+
+@pytest.mark.timeout(180)
+def test_mypy_refuses_a_record_that_lacks_a_protocols_method(tmp_path: Path) -> None:
+    broken = tmp_path / "half_a_store.py"
+    broken.write_text(_HALF_A_STORE.format(accounts="Half()"))
+    whole = tmp_path / "whole_store.py"
+    whole.write_text(_HALF_A_STORE.format(accounts="whole.accounts"))
+
+    output, errors, status = api.run(
+        [
+            "--config-file", str(ROOT / "pyproject.toml"),
+            "--cache-dir", str(ROOT / ".mypy_cache"),
+            "--follow-imports", "silent",
+            "--python-executable", sys.executable,
+            str(broken), str(whole),
+        ]
+    )  # fmt: skip
+
+    complaints = [line for line in output.splitlines() if ": error:" in line]
+    assert status == 1, output + errors
+    assert [line.partition(":")[0] for line in complaints] == [str(broken)]
+    assert 'expected "AccountStore"' in complaints[0]
+    assert "insert_account" in output
