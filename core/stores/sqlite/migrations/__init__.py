@@ -19,6 +19,7 @@ from core.errors import SchemaTooNew
 from core.stores.sqlite.connection import SqliteFile
 from core.stores.sqlite.migrations.m0001_configuration import create_configuration
 from core.stores.sqlite.migrations.m0002_books import create_books
+from core.stores.sqlite.migrations.m0003_settlements import create_settlements
 from core.stores.sqlite.migrations.m0004_history import create_history
 
 Step = Callable[[Database], None]
@@ -27,6 +28,7 @@ MIGRATION_SET: Final = "signalbox"
 STEPS: Final[Sequence[tuple[str, Step]]] = (
     ("m0001_configuration", create_configuration),
     ("m0002_books", create_books),
+    ("m0003_settlements", create_settlements),
     ("m0004_history", create_history),
 )
 """Every step, by the name under which it is recorded, in the order they are done."""
