@@ -17,7 +17,6 @@ from typing import Final, Protocol, TypeAlias, final
 from core.account import Account, AccountDirectory, AccountId, AccountStore, RoutingRelation
 from core.clock import Clock
 from core.config import ILP_ADDRESS_DEFAULT, NodeConfig
-from core.control.sources import LinkSource
 from core.errors import NodeFenced, SettingError, StoreUnavailable
 from core.ledger.books import Balance, Books
 from core.ledger.lease import RENEW_SECONDS, LeaseStore, NodeLease
@@ -58,8 +57,10 @@ ROLL_UP_ROUNDS: Final = 5
 """5 × 2,000 rows in 2 s keep up with 5,000 packets a second."""
 PRUNE_SECONDS: Final = 60.0
 AFTERWARDS_MAX: Final = 20_000
-AFTERWARDS_SECONDS: Final = 2.0
+LINK_SECONDS: Final = 1.0
+AFTERWARDS_SECONDS: Final = 1.0
 CLOSE_SECONDS: Final = 1.0
+"""With 30 s for the packets in flight, a node is gone within 35 s of being asked."""
 ADDRESS_SETTING: Final = "ilp_address"
 
 STARTING: Final = "This node is starting."
@@ -67,10 +68,11 @@ STOPPING: Final = "This node is stopping."
 FENCED: Final = "This node was declared dead by another one and is signing on anew."
 
 
-class Link(Outgoing, LinkSource, Protocol):
+class Link(Outgoing, Protocol):
     """Where packets leave: it always answers, if only with a Reject when time is up."""
 
-    async def close(self) -> None: ...
+    async def close(self, drain_seconds: float) -> None:
+        """Send nothing more, and hang up: at most so long is waited for answers that are due."""
 
 
 MakeLink: TypeAlias = Callable[[NodeAddress, Clock], Link]
@@ -203,15 +205,16 @@ class Node:
             len(self.routing_table),
         )
 
-    async def stop(self) -> None:
-        """Let no packet in, wait for those in flight, book what is left to book, and sign off."""
+    async def stop(self, drain_seconds: float) -> None:
+        """Let no packet in, wait so long for those in flight, book what is left to book, and sign off."""
         self.gate.close(STOPPING)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self.config.drain_seconds):
+            async with asyncio.timeout(drain_seconds):
                 await self.gate.drained()
+        # The link tells the books what comes late, so it ends before they do.
+        await self.link.close(LINK_SECONDS if self.afterwards.open_legs else 0)
         await self.afterwards.finish(AFTERWARDS_SECONDS)
         await self._tasks.finish(0)
-        await self.link.close()
         if self.lease is None:
             return
         try:
@@ -264,7 +267,7 @@ class Node:
     async def _load(self, versions: Mapping[str, int]) -> None:
         # The versions were read first: what changes while we read is seen again at the next look.
         stores = self.stores
-        accounts = await stores.accounts.load_accounts()
+        accounts = [self._known(account) for account in await stores.accounts.load_accounts()]
         token_hashes = await stores.accounts.load_token_hashes()
         static = await stores.routes.load_routes()
         prices = await stores.rates.load_prices()
@@ -277,6 +280,11 @@ class Node:
         self.recorder.keep_only(ids, {route.prefix for route in self.routing_table})
         self._versions = dict(versions)
         self.changes += 1
+
+    def _known(self, account: Account) -> Account:
+        """Return the very account that is in memory where nothing of it has changed: links keep to it."""
+        known = self.directory.by_id(account.id)
+        return known if known is not None and known == account else account
 
     # --- Its place among the node processes
 

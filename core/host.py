@@ -1,0 +1,204 @@
+"""One whole node in this process: stores, chains, port, API and operator's door, started and stopped in order.
+
+Where concrete classes of all layers meet. The server and the window each run one of these, so that
+what works in the one works in the other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Final, Self, final
+
+from aiohttp import web
+
+from core.account import Secret
+from core.clock import Clock, WallClock
+from core.config import Bind, NodeConfig, admin_token, sqlite_path
+from core.control.node_control import NodeControl
+from core.control.sources import ControlSources, NodeFacts
+from core.links.control_http import ApiOptions, build_app
+from core.links.http_client import HttpLink
+from core.links.http_front import HttpFront, serve
+from core.links.link_states import LinkStates
+from core.node import STOPPING, Node
+from core.stores.record import Stores, open_stores
+from core.telemetry.log import LogMemory
+
+log = logging.getLogger(__name__)
+
+API_SECONDS: Final = 1.0
+"""How long calls of the API that are under way may take when the node stops."""
+
+
+@final
+@dataclass(slots=True, kw_only=True)
+class NodeHost:
+    """A running node, and how to reach it."""
+
+    config: NodeConfig
+    stores: Stores
+    node: Node
+    control: NodeControl
+    """The operator's door, in process."""
+    front: HttpFront
+    url: str
+    """Where peers and operators reach it."""
+    admin_token: Secret
+    admin_token_file: Path | None
+    _runner: web.AppRunner
+    _log_memory: LogMemory
+
+    @classmethod
+    async def start(cls, config: NodeConfig, clock: Clock | None = None) -> Self:
+        """Open the store, start the node, and then its port; what fails is undone again.
+
+        Raises:
+            SettingError: a setting cannot be, the port being in use included; says which.
+            SchemaTooNew: a newer version wrote the store.
+            StoreUnavailable: it cannot be opened, read or written.
+        """
+        clock = clock or WallClock()
+        async with contextlib.AsyncExitStack() as undo:
+            memory = LogMemory()
+            logging.getLogger().addHandler(memory)
+            undo.callback(logging.getLogger().removeHandler, memory)
+            memory.set_level(config.log_level)
+
+            stores = await open_stores(config.store, clock)
+            undo.push_async_callback(stores.close)
+            token, token_file = admin_token(config, sqlite_path(config.store))
+
+            states = LinkStates(clock)
+            node = Node(
+                stores,
+                clock,
+                config,
+                lambda address, clock: HttpLink(clock=clock, address=address, states=states),
+            )
+            undo.push_async_callback(node.stop, 0)
+            await node.start()
+
+            control = NodeControl(_sources(node, states, memory))
+            runner = web.AppRunner(
+                build_app(
+                    control,
+                    ApiOptions(
+                        admin_token=token,
+                        account_by_token=lambda given: _username(node, given),
+                        bind_host=config.http_bind.host,
+                    ),
+                ),
+                access_log=None,
+                handle_signals=False,
+                shutdown_timeout=API_SECONDS,
+            )
+            await runner.setup()
+            undo.push_async_callback(runner.cleanup)
+            assert runner.server is not None
+            front = await serve(
+                host=config.http_bind.host,
+                port=config.http_bind.port,
+                incoming=node.incoming,
+                accounts=node.directory,
+                hash_token=stores.accounts.hash_token,
+                clock=clock,
+                delegate=runner.server,
+            )
+            undo.pop_all()
+        for warning in config.warnings():
+            log.warning("%s", warning)
+        url = f"http://{Bind(_reachable(config.http_bind.host), front.port)}"
+        log.info("listening on %s", url)
+        return cls(
+            config=config,
+            stores=stores,
+            node=node,
+            control=control,
+            front=front,
+            url=url,
+            admin_token=token,
+            admin_token_file=token_file,
+            _runner=runner,
+            _log_memory=memory,
+        )
+
+    async def stop(self) -> None:
+        """Accept nothing more, answer what is in flight, book it, and close everything, in order."""
+        started = asyncio.get_running_loop().time()
+        drain_seconds = float(self.config.drain_seconds)
+        self.node.gate.close(STOPPING)
+        await self.front.close(drain_seconds)
+        await self._runner.cleanup()
+        left = drain_seconds - (asyncio.get_running_loop().time() - started)
+        await self.node.stop(max(0.0, left))
+        await self.stores.close()
+        log.info("stopped")
+        logging.getLogger().removeHandler(self._log_memory)
+
+
+def _sources(node: Node, states: LinkStates, memory: LogMemory) -> ControlSources:
+    stores, path = node.stores, sqlite_path(node.stores.url)
+    assert node.lease is not None
+    facts = NodeFacts(
+        version=program_version(),
+        node_number=node.lease.number,
+        started_at_ms=node.lease.started_at_ms,
+        store_url=stores.url,
+        http_bind=str(node.config.http_bind),
+        store_octets=lambda: None if path is None else _octets(path),
+        problems=node.problems,
+    )
+    return ControlSources(
+        facts=facts,
+        clock=node.clock,
+        node_address=node.address,
+        directory=node.directory,
+        routing_table=node.routing_table,
+        rate_table=node.rate_table,
+        accounts=stores.accounts,
+        routes=stores.routes,
+        rates=stores.rates,
+        books=stores.books,
+        leases=stores.leases,
+        settlements=stores.settlements,
+        history=stores.history,
+        changes=stores.settings,
+        traffic=node.recorder,
+        links=states,
+        log=memory,
+        incoming=node.incoming,
+        link=node.link,
+        refresh=node.refresh,
+    )
+
+
+def program_version() -> str:
+    """Return the version that is installed, or `unknown` where nothing is."""
+    try:
+        return version("signalbox")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def _username(node: Node, token: str) -> str | None:
+    account = node.directory.by_token_hash(node.stores.accounts.hash_token(token))
+    return None if account is None else account.username
+
+
+def _octets(path: Path) -> int:
+    """Return how large the database is, with what is not yet folded into it."""
+    octets = 0
+    for part in (path, path.with_name(path.name + "-wal")):
+        with contextlib.suppress(OSError):
+            octets += part.stat().st_size
+    return octets
+
+
+def _reachable(host: str) -> str:
+    """Return a host that can be connected to: one that means all addresses is none."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
