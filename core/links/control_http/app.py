@@ -1,0 +1,164 @@
+"""Every call of the API, who may make it, and what answers it, as one table."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass
+from typing import TypeAlias, final
+
+from aiohttp import web
+
+from core.account import Secret
+from core.control.operator import Operator
+from core.links.control_http import account_calls as accounts, node_calls as node, watch_calls
+from core.links.control_http.guard import Guard, is_loopback_host, known_hosts_only
+from core.links.control_http.problems import Handler, problem, problems
+
+Call: TypeAlias = Callable[[Operator, web.Request], Awaitable[web.StreamResponse]]
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiOptions:
+    """How the API is reached, and by whom."""
+
+    admin_token: Secret
+    account_by_token: Callable[[str], str | None]
+    """The username whose incoming ILP-over-HTTP token this is: its user's password for the API."""
+    bind_host: str
+    hosts: Collection[str] = ()
+    """Further names that this node is called by, as behind a reverse proxy."""
+
+
+def build_app(operator: Operator, options: ApiOptions) -> web.Application:
+    """Return the API as an aiohttp application; it keeps nothing between two requests."""
+    app = web.Application(
+        middlewares=[problems, known_hosts_only((options.bind_host, *options.hosts))]
+    )
+    guard = Guard(options.admin_token, options.account_by_token)
+    app.add_routes(
+        [
+            *_interledger_rs(operator, guard, loopback=is_loopback_host(options.bind_host)),
+            *_ours(operator, guard),
+            *_later(),
+        ]
+    )
+    return app
+
+
+def _interledger_rs(operator: Operator, guard: Guard, *, loopback: bool) -> list[web.RouteDef]:
+    """Return the calls that interledger-rs has, under its paths."""
+
+    def admin(call: Call) -> Handler:
+        return _admin(operator, guard, call)
+
+    def owner(call: Call) -> Handler:
+        return _admin_or_owner(operator, guard, call)
+
+    def anybody(call: Call) -> Handler:
+        return _anybody(operator, call)
+
+    async def settings(request: web.Request) -> web.StreamResponse:
+        access = guard.require_admin_or_owner(request)
+        return await accounts.change_settings(operator, request, access)
+
+    return [
+        web.get("/", anybody(watch_calls.ready)),
+        web.post("/accounts", admin(accounts.create)),
+        web.get("/accounts", admin(accounts.list_all)),
+        web.get("/accounts/{username}", owner(accounts.show)),
+        web.put("/accounts/{username}", admin(accounts.change)),
+        web.delete("/accounts/{username}", admin(accounts.delete)),
+        web.get("/accounts/{username}/balance", owner(accounts.balance)),
+        web.put("/accounts/{username}/settings", settings),
+        web.get("/rates", anybody(node.rates)),
+        web.put("/rates", admin(node.set_rates)),
+        # Who the peers are is nobody's business; on a node that only this machine can reach,
+        # interledger-rs's clients, which send no token here, go on working.
+        web.get("/routes", anybody(node.routes) if loopback else admin(node.routes)),
+        web.put("/routes/static", admin(node.replace_routes)),
+        web.put("/routes/static/{prefix}", admin(node.set_route)),
+        web.put("/settlement/engines", admin(node.set_engine_urls)),
+        web.put("/tracing-level", admin(watch_calls.set_log_level)),
+    ]
+
+
+def _ours(operator: Operator, guard: Guard) -> list[web.RouteDef]:
+    """Return the calls that only we have."""
+
+    def admin(call: Call) -> Handler:
+        return _admin(operator, guard, call)
+
+    return [
+        web.get("/status", admin(watch_calls.status)),
+        web.get("/overview", admin(accounts.overview)),
+        web.post("/accounts/check", admin(accounts.check)),
+        web.get("/accounts/{username}/overview", admin(accounts.show_overview)),
+        web.post("/accounts/{username}/pause", admin(accounts.pause)),
+        web.post("/accounts/{username}/resume", admin(accounts.resume)),
+        web.post("/accounts/{username}/ping", admin(accounts.ping)),
+        web.post("/accounts/{username}/settle", admin(accounts.settle)),
+        web.post("/accounts/{username}/correction", admin(accounts.correct)),
+        web.get("/routes/table", admin(node.route_table)),
+        web.delete("/routes/static/{prefix}", admin(node.delete_route)),
+        web.put("/routes/default", admin(node.set_default_route)),
+        web.delete("/routes/default", admin(node.delete_default_route)),
+        web.get("/explain", admin(node.explain)),
+        web.get("/rates/exact", admin(node.exact_rates)),
+        web.put("/rates/spread", admin(node.set_spread)),
+        web.get("/settlement/engines", admin(node.engine_urls)),
+        web.get("/engines", admin(node.engines)),
+        web.get("/settlements", admin(node.settlements)),
+        web.get("/settlements/due", admin(node.settlements_due)),
+        web.get("/settlements/unmatched", admin(node.unmatched)),
+        web.post("/settlements/unmatched/assign", admin(node.assign_unmatched)),
+        web.get("/unknown-transfers", admin(watch_calls.unknown_transfers)),
+        web.post("/unknown-transfers/{id}/resolve", admin(watch_calls.resolve_unknown)),
+        web.get("/audit", admin(watch_calls.audit)),
+        web.get("/exposure", admin(watch_calls.exposure)),
+        web.get("/packets", admin(watch_calls.packets)),
+        web.get("/history", admin(watch_calls.history)),
+        web.get("/logs", admin(watch_calls.logs)),
+    ]
+
+
+def _later() -> list[web.RouteDef]:
+    """Return interledger-rs's calls that this version does not have: they say so."""
+
+    def not_yet(what: str) -> Handler:
+        async def answer(_request: web.Request) -> web.StreamResponse:
+            return problem(501, f"This version does not {what} yet.")
+
+        return answer
+
+    return [
+        web.post("/accounts/{username}/payments", not_yet("send payments")),
+        web.get("/accounts/{username}/payments/incoming", not_yet("tell of incoming payments")),
+        web.get("/payments/incoming", not_yet("tell of incoming payments")),
+        web.get("/accounts/{username}/spsp", not_yet("receive payments (SPSP)")),
+        web.get("/.well-known/pay", not_yet("receive payments (SPSP)")),
+        web.get("/accounts/{username}/ilp/btp", not_yet("speak BTP")),
+    ]
+
+
+def _anybody(operator: Operator, call: Call) -> Handler:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        return await call(operator, request)
+
+    return answer
+
+
+def _admin(operator: Operator, guard: Guard, call: Call) -> Handler:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        guard.require_admin(request)
+        return await call(operator, request)
+
+    return answer
+
+
+def _admin_or_owner(operator: Operator, guard: Guard, call: Call) -> Handler:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        guard.require_admin_or_owner(request)
+        return await call(operator, request)
+
+    return answer
