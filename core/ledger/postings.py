@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final, final
 
 from core.account import AMOUNT_MAX_BOOKED, AccountId
 from core.errors import AmountTooLarge, InsufficientBalance
-from core.ledger.books import AssetTotal, Balance, TransferState
+from core.ledger.books import AssetTotal, Balance, Transfer, TransferState
 
 _PENDING: Final = TransferState.PENDING
 _FULFILLED: Final = TransferState.FULFILLED
@@ -60,6 +60,9 @@ OUTCOME: Final = {
     Decision.EXPIRE: _EXPIRED,
     Decision.FULFILL_LATE: _LATE,
     Decision.ABANDON: _REJECTED,
+    Decision.STRAND: _UNKNOWN,
+    Decision.RESOLVE_FULFILLED: _LATE,
+    Decision.RESOLVE_VOID: _REJECTED,
 }
 """Where a decision ends: to make it again there, with the same result, is no error and changes nothing.
 
@@ -103,6 +106,21 @@ class Line:
         )
 
 
+def refuse_unbookable(transfer: Transfer) -> None:
+    """Refuse what no state of the books could take, before it waits for them.
+
+    Raises:
+        AmountTooLarge: one of its amounts does not fit 64 bits.
+    """
+    conversion = transfer.conversion
+    spread_amount = 0 if conversion is None else conversion.spread_amount
+    amounts = (transfer.incoming_amount, transfer.outgoing_amount, spread_amount)
+    if max(amounts) > AMOUNT_MAX_BOOKED:
+        raise AmountTooLarge(max(amounts), maximum=AMOUNT_MAX_BOOKED)
+    if min(amounts) < 0:
+        raise ValueError(f"amounts of a transfer are not below zero: {amounts}")
+
+
 def hold(
     source: Line,
     target: Line,
@@ -110,18 +128,14 @@ def hold(
     outgoing_amount: int,
     min_balance: int | None,
 ) -> None:
-    """Make both amounts pending, or raise and change nothing.
+    """Make both amounts, which fit by themselves, pending; or raise and change nothing.
 
     Whatever is held fits when it is posted later: a decision never fails for its amount.
 
     Raises:
         InsufficientBalance: source's net would fall below `min_balance`, with what is pending counted.
-        AmountTooLarge: an amount, or what a number would become, does not fit 64 bits.
+        AmountTooLarge: what a number would become does not fit 64 bits.
     """
-    if incoming_amount > AMOUNT_MAX_BOOKED:
-        raise AmountTooLarge(incoming_amount, maximum=AMOUNT_MAX_BOOKED)
-    if outgoing_amount > AMOUNT_MAX_BOOKED:
-        raise AmountTooLarge(outgoing_amount, maximum=AMOUNT_MAX_BOOKED)
     if min_balance is not None:
         available = source.payable - source.receivable - source.pending_in - min_balance
         if incoming_amount > available:
@@ -245,21 +259,6 @@ def post_transfer(
         source.exchange += incoming_amount
         target.exchange -= outgoing_amount + spread_amount
         target.spread += spread_amount
-
-
-@final
-@dataclass(slots=True)
-class Rederived:
-    """What the journal says the numbers are: filled row by row, then compared with what runs."""
-
-    lines: dict[int, Line] = field(default_factory=dict)
-
-    def line(self, number: int) -> Line:
-        """Return the account's line, made at its first use."""
-        line = self.lines.get(number)
-        if line is None:
-            line = self.lines[number] = Line(AccountId(str(number)))
-        return line
 
 
 NUMBERS: Final = ("payable", "receivable", "pending_in", "pending_out", "unknown_out")

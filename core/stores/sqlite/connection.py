@@ -263,7 +263,8 @@ class SqliteFile:
             try:
                 if connection is None:
                     connection = self._connect_to_read()
-                job.result = _in_snapshot(connection, job.work)
+                if job.work is not None:
+                    job.result = _in_snapshot(connection, job.work)
             except Exception as error:  # noqa: BLE001 the caller gets it
                 job.error = unavailable(self.path, error)
                 if connection is not None and not _roll_back(connection):

@@ -7,6 +7,7 @@ left: each is one transaction of the caller's, and these functions are its part 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Collection
 from typing import Final
 
 from core.account import AccountId
@@ -18,6 +19,10 @@ _NUMBER: Final = "SELECT number FROM account WHERE id = ?"
 _BALANCE: Final = (
     "SELECT payable, receivable, pending_in, pending_out, unknown_out "
     "FROM balance WHERE account = ?"
+)
+_BALANCES: Final = (
+    "SELECT account, payable, receivable, pending_in, pending_out, unknown_out "
+    "FROM balance WHERE account IN"
 )
 _SAVE: Final = (
     "INSERT INTO balance (account, payable, receivable, pending_in, pending_out, unknown_out) "
@@ -109,6 +114,22 @@ def load_line(connection: sqlite3.Connection, account: AccountId, number: int) -
     """Return an account's numbers, to be changed and saved in this transaction."""
     row = connection.execute(_BALANCE, (number,)).fetchone()
     return Line(account) if row is None else Line(account, *row)
+
+
+def load_lines(connection: sqlite3.Connection, numbers: Collection[int]) -> dict[int, Line]:
+    """Return the numbers of these accounts, by account number."""
+    lines = {number: Line(AccountId(str(number))) for number in numbers}
+    marks = ",".join("?" * len(numbers))
+    for number, *values in connection.execute(f"{_BALANCES} ({marks})", tuple(numbers)):
+        line = lines[number]
+        (
+            line.payable,
+            line.receivable,
+            line.pending_in,
+            line.pending_out,
+            line.unknown_out,
+        ) = values
+    return lines
 
 
 def save_lines(connection: sqlite3.Connection, lines: dict[int, Line]) -> None:

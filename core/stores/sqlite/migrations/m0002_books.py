@@ -47,7 +47,26 @@ _TABLES: Final = (
         result BLOB            -- the fulfillment, or the reject's code
     ) STRICT
     """,
-    # What is not a packet's: settlements, corrections, write-offs.
+    # Found without reading the rest: what is not final is little, however long the journal.
+    """
+    CREATE INDEX transfer_open ON transfer (state) WHERE state IN (0, 3, 5)
+    """,
+    # Transfers that had their end long ago, added up; sums pass 2^63, so they are decimal text.
+    """
+    CREATE TABLE folded (
+        state INTEGER NOT NULL,
+        from_account INTEGER NOT NULL,
+        to_account INTEGER NOT NULL,
+        conversion INTEGER NOT NULL,  -- 0 where both sides count alike
+        transfers INTEGER NOT NULL,
+        incoming_amount TEXT NOT NULL,
+        outgoing_amount TEXT NOT NULL,
+        spread_amount TEXT NOT NULL,
+        remainder TEXT NOT NULL,      -- a fraction
+        PRIMARY KEY (state, from_account, to_account, conversion)
+    ) STRICT, WITHOUT ROWID
+    """,
+    # What is not a packet's: settlements and corrections. Few, and kept for ever.
     """
     CREATE TABLE entry (
         id INTEGER PRIMARY KEY,

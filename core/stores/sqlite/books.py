@@ -1,0 +1,210 @@
+"""The books in SQLite: what is asked once a packet is in `packets`, and the rest here."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Final, final
+
+from core.account import AccountId
+from core.clock import Clock
+from core.errors import TransferDecided
+from core.ledger.books import (
+    TRANSFERS_PER_NODE_BITS,
+    AuditReport,
+    Balance,
+    Books,
+    Recovery,
+    Transfer,
+    TransferId,
+    TransferState,
+    UnknownTransfer,
+)
+from core.ledger.postings import NEXT, OUTCOME, Decision, Line, add, refuse_unbookable
+from core.stores.node_number import NodeNumber
+from core.stores.sqlite.auditing import audit
+from core.stores.sqlite.connection import SqliteFile
+from core.stores.sqlite.folding import fold
+from core.stores.sqlite.journal import (
+    account_number,
+    balance_of,
+    load_lines,
+    post_correction,
+    save_lines,
+)
+from core.stores.sqlite.leases import declare_dead, find_dead_nodes, remove_lock_files
+from core.stores.sqlite.packets import Deciding, Packets, find
+
+_OPEN_OF_DEAD: Final = f"""
+    SELECT id, from_account, to_account, incoming_amount, outgoing_amount, state FROM transfer
+    WHERE state IN (0, 3, 5) AND state IN (0, 3) AND id >> {TRANSFERS_PER_NODE_BITS} IN (
+        SELECT number FROM node WHERE ended_at_ms IS NOT NULL)
+"""  # noqa: S608 a number of ours
+_DECIDE: Final = "UPDATE transfer SET state = ?, final_at_ms = ? WHERE id = ?"
+_BALANCES: Final = """
+    SELECT id, payable, receivable, pending_in, pending_out, unknown_out
+    FROM balance JOIN account ON number = account
+"""
+_UNKNOWN: Final = """
+    SELECT transfer.id, source.id, target.id, incoming_amount, outgoing_amount, destination,
+        condition, transfer.created_at_ms, expires_at_ms
+    FROM transfer
+    JOIN account AS source ON source.number = from_account
+    JOIN account AS target ON target.number = to_account
+    WHERE state IN (0, 3, 5) AND state = 5
+    ORDER BY transfer.created_at_ms, transfer.id LIMIT ?
+"""
+
+
+@final
+class SqliteBooks(Books):
+    """The tables `transfer`, `balance`, `entry` and `folded`, of which this node writes its own rows."""
+
+    def __init__(self, file: SqliteFile, clock: Clock, node: NodeNumber) -> None:
+        self._file = file
+        self._clock = clock
+        self._node = node
+        self._packets = Packets(file, clock, node)
+
+    async def prepare(self, transfer: Transfer) -> TransferId:
+        refuse_unbookable(transfer)
+        return TransferId(await self._file.submit(self._packets, transfer))
+
+    async def fulfill(self, transfer_id: TransferId, fulfillment: bytes) -> None:
+        await self._decide(Decision.FULFILL, transfer_id, fulfillment)
+
+    async def reject(self, transfer_id: TransferId, code: bytes) -> None:
+        await self._decide(Decision.REJECT, transfer_id, code)
+
+    async def expire(self, transfer_id: TransferId) -> None:
+        await self._decide(Decision.EXPIRE, transfer_id, None)
+
+    async def fulfill_late(self, transfer_id: TransferId, fulfillment: bytes) -> None:
+        await self._decide(Decision.FULFILL_LATE, transfer_id, fulfillment)
+
+    async def abandon(self, transfer_id: TransferId) -> None:
+        await self._decide(Decision.ABANDON, transfer_id, None)
+
+    def _decide(
+        self, decision: Decision, transfer_id: int, result: bytes | None
+    ) -> asyncio.Future[int]:
+        return self._file.submit(self._packets, Deciding(decision, transfer_id, result))
+
+    async def balance(self, account: AccountId) -> Balance:
+        return await self._file.read(partial(balance_of, account=account))
+
+    async def balances(self) -> Mapping[AccountId, Balance]:
+        return await self._file.read(_read_balances)
+
+    async def correct(self, account: AccountId, amount: int, reason: str) -> None:
+        now_ms = self._clock.now_ms()
+
+        def work(connection: sqlite3.Connection) -> None:
+            number = account_number(connection, account)
+            post_correction(connection, number, amount, reason, now_ms)
+
+        await self._file.write(work)
+
+    async def unknown_transfers(self, *, limit: int) -> Sequence[UnknownTransfer]:
+        return await self._file.read(partial(_read_unknown, limit=limit))
+
+    async def resolve_unknown(self, transfer_id: TransferId, *, fulfilled: bool) -> None:
+        await self._file.write(
+            partial(
+                _resolve,
+                transfer_id=transfer_id,
+                decision=Decision.RESOLVE_FULFILLED if fulfilled else Decision.RESOLVE_VOID,
+                now_ms=self._clock.now_ms(),
+            )
+        )
+
+    async def recover(self) -> Recovery:
+        path = self._file.path
+        dead, stranded = await self._file.write(
+            partial(_strand, path=path, own=self._node.current, now_ms=self._clock.now_ms())
+        )
+        await asyncio.to_thread(remove_lock_files, path, dead)
+        return Recovery(nodes=len(dead), transfers=stranded)
+
+    async def roll_up(self, *, before_ms: int, rows_max: int) -> int:
+        return await self._file.write(partial(fold, before_ms=before_ms, rows_max=rows_max))
+
+    async def audit(self) -> AuditReport:
+        return await self._file.read_at_length(audit)
+
+
+def _read_balances(connection: sqlite3.Connection) -> Mapping[AccountId, Balance]:
+    return {AccountId(row[0]): Balance(*row[1:]) for row in connection.execute(_BALANCES)}
+
+
+def _read_unknown(connection: sqlite3.Connection, *, limit: int) -> Sequence[UnknownTransfer]:
+    return [
+        UnknownTransfer(
+            id=TransferId(row[0]),
+            node=row[0] >> TRANSFERS_PER_NODE_BITS,
+            from_account=AccountId(row[1]),
+            to_account=AccountId(row[2]),
+            incoming_amount=row[3],
+            outgoing_amount=row[4],
+            destination=row[5],
+            condition=row[6],
+            created_at_ms=row[7],
+            expires_at_ms=row[8],
+        )
+        for row in connection.execute(_UNKNOWN, (limit,))
+    ]
+
+
+def _resolve(
+    connection: sqlite3.Connection, *, transfer_id: int, decision: Decision, now_ms: int
+) -> None:
+    found = find(connection, transfer_id)
+    if found is None:
+        raise TransferDecided(transfer_id, "is not in the books")
+    held, _ = found
+    following = NEXT.get((held.state, decision))
+    if following is None:
+        if held.state is OUTCOME[decision]:
+            return
+        raise TransferDecided(transfer_id, f"is {held.state.name}, not UNKNOWN")
+    lines = load_lines(connection, {held.source, held.target})
+    _move(lines, held.source, held.target, held.amounts, held.state, following)
+    save_lines(connection, lines)
+    connection.execute(_DECIDE, (int(following), now_ms, transfer_id))
+
+
+def _strand(
+    connection: sqlite3.Connection, *, path: Path, own: int | None, now_ms: int
+) -> tuple[Sequence[int], int]:
+    """Make what dead nodes left UNKNOWN; return who was found dead, and how many transfers that were."""
+    dead = find_dead_nodes(connection, path, now_ms=now_ms, own=own)
+    declare_dead(connection, dead, now_ms=now_ms)
+    rows = connection.execute(_OPEN_OF_DEAD).fetchall()
+    if not rows:
+        return dead, 0
+    lines = load_lines(connection, {number for row in rows for number in row[1:3]})
+    decided = []
+    for transfer_id, source, target, incoming_amount, outgoing_amount, number in rows:
+        state = TransferState(number)
+        following = NEXT[state, Decision.STRAND]
+        _move(lines, source, target, (incoming_amount, outgoing_amount), state, following)
+        decided.append((int(following), None, transfer_id))
+    save_lines(connection, lines)
+    connection.executemany(_DECIDE, decided)
+    return dead, len(rows)
+
+
+def _move(
+    lines: Mapping[int, Line],
+    source: int,
+    target: int,
+    amounts: tuple[int, int],
+    state: TransferState,
+    following: TransferState,
+) -> None:
+    incoming_amount, outgoing_amount = amounts
+    add(state, lines[source], lines[target], -incoming_amount, -outgoing_amount)
+    add(following, lines[source], lines[target], incoming_amount, outgoing_amount)

@@ -1,0 +1,337 @@
+"""The packet's path through the books: decided in Python on exact integers, written in few statements.
+
+While the writer thread holds the write lock nobody else can change a balance. So a batch reads the
+balances of the accounts that it touches once, decides each operation on its own merits, and only
+then writes: a row for each transfer that was admitted, a change for each that was decided, and one
+line for each account. What was refused has written nothing.
+
+What this node has open is remembered here, since no living node's transfer is decided by another;
+limits and accounts are remembered too, by the version that grows with each change of them.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Final, TypeAlias, final
+
+from core.account import AccountId
+from core.clock import Clock
+from core.errors import (
+    NodeFenced,
+    StoreError,
+    StoreUnavailable,
+    TransferDecided,
+    UnknownAccount,
+)
+from core.ledger.books import TRANSFERS_PER_NODE_BITS, Transfer, TransferState
+from core.ledger.postings import (
+    FINAL_STATES,
+    NEXT,
+    OUTCOME,
+    Decision,
+    Line,
+    add,
+    hold,
+)
+from core.service import Conversion
+from core.stores.node_number import NodeNumber
+from core.stores.sqlite.connection import Batch, SqliteFile
+from core.stores.sqlite.journal import load_lines, save_lines
+
+_STANDING: Final = """
+    SELECT (SELECT ended_at_ms IS NULL FROM node WHERE number = ?),
+        (SELECT version FROM change WHERE kind = 'accounts')
+"""
+_ACCOUNTS: Final = "SELECT id, number, min_balance FROM account WHERE deleted_at_ms IS NULL"
+_OPEN: Final = """
+    SELECT id, from_account, to_account, incoming_amount, outgoing_amount, state FROM transfer
+    WHERE state IN (0, 3, 5) AND state IN (0, 3) AND id BETWEEN ? AND ?
+"""
+_NEWEST: Final = "SELECT max(id) FROM transfer WHERE id BETWEEN ? AND ?"
+_FIND: Final = """
+    SELECT from_account, to_account, incoming_amount, outgoing_amount, state, result
+    FROM transfer WHERE id = ?
+"""
+_INSERT: Final = """
+    INSERT INTO transfer (id, state, from_account, to_account, incoming_amount, outgoing_amount,
+        conversion, spread_amount, remainder, created_at_ms, expires_at_ms, destination, condition)
+    VALUES (?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_DECIDE: Final = "UPDATE transfer SET state = ?, final_at_ms = ?, result = ? WHERE id = ?"
+
+
+@final
+@dataclass(slots=True, eq=False)
+class Deciding:
+    """One decision about one transfer, with the fulfillment or the reject's code."""
+
+    decision: Decision
+    transfer_id: int
+    result: bytes | None
+
+
+@final
+@dataclass(slots=True, eq=False)
+class Held:
+    """A transfer as its decision needs it; accounts by number."""
+
+    source: int
+    target: int
+    incoming_amount: int
+    outgoing_amount: int
+    state: TransferState
+
+    @property
+    def amounts(self) -> tuple[int, int]:
+        return self.incoming_amount, self.outgoing_amount
+
+
+Operation: TypeAlias = Transfer | Deciding
+
+
+def find(connection: sqlite3.Connection, transfer_id: int) -> tuple[Held, bytes | None] | None:
+    """Return what the database has of a transfer, and with what it ended."""
+    row = connection.execute(_FIND, (transfer_id,)).fetchone()
+    if row is None:
+        return None
+    source, target, incoming_amount, outgoing_amount, state, result = row
+    held = Held(source, target, incoming_amount, outgoing_amount, TransferState(state))
+    return held, result
+
+
+@final
+class Packets(Batch[Operation, int]):
+    """Prepares and decides this node's transfers; the outcome of an operation is its transfer's id."""
+
+    def __init__(self, file: SqliteFile, clock: Clock, node: NodeNumber) -> None:
+        self._file = file
+        self._clock = clock
+        self._node = node
+        self._own: int | None = None
+        self._next_id = 0
+        self._open: dict[int, Held] = {}
+        self._accounts_version = -1
+        self._accounts: dict[AccountId, tuple[int, int | None]] = {}
+        self._conversions: dict[tuple[int, int, int, int], int] = {}
+
+    def apply(
+        self, connection: sqlite3.Connection, operations: Sequence[Operation]
+    ) -> Sequence[int | StoreError]:
+        own = self._stand(connection)
+        work = _Work(self._clock.now_ms())
+        outcomes: list[int | StoreError] = []
+        work.lines = load_lines(connection, self._touched(connection, operations, work))
+        for operation in operations:
+            try:
+                if isinstance(operation, Deciding):
+                    outcomes.append(self._decide(operation, own, work))
+                else:
+                    outcomes.append(self._prepare(connection, operation, work))
+            except StoreError as error:
+                outcomes.append(error)
+        if work.admitted:
+            connection.executemany(_INSERT, work.admitted)
+        if work.decided:
+            connection.executemany(_DECIDE, work.decided)
+        if work.admitted or work.decided:
+            save_lines(connection, work.lines)
+        return outcomes
+
+    def forget(self) -> None:
+        self._own = None
+        self._accounts_version = -1
+        self._conversions.clear()
+
+    def unclaimed(self, operation: Operation, outcome: object) -> None:
+        """Void what nobody will send: the caller was cancelled before it heard that it was prepared."""
+        if isinstance(operation, Transfer) and isinstance(outcome, int):
+            try:
+                voided = self._file.submit(self, Deciding(Decision.REJECT, outcome, b""))
+            except StoreUnavailable:
+                return  # closed: recovery settles it by rule
+            voided.add_done_callback(lambda future: future.cancelled() or future.exception())
+
+    # --- What is true now -----------------------------------------------------------------------
+
+    def _stand(self, connection: sqlite3.Connection) -> int:
+        """Return this node's number if it may write, with what is remembered brought up to date."""
+        own = self._node.current
+        if own is None:
+            raise NodeFenced("this process has not signed on, so it may write no transfers")
+        alive, version = connection.execute(_STANDING, (own,)).fetchone()
+        if not alive:
+            raise NodeFenced(
+                f"node {own} was declared dead: what it had pending is settled by rule"
+            )
+        if own != self._own:
+            self._remember_open(connection, own)
+        if version != self._accounts_version:
+            rows = connection.execute(_ACCOUNTS).fetchall()
+            self._accounts = {
+                AccountId(account): (number, min_balance)
+                for account, number, min_balance in rows
+            }
+            self._accounts_version = version
+        return own
+
+    def _remember_open(self, connection: sqlite3.Connection, own: int) -> None:
+        first = own << TRANSFERS_PER_NODE_BITS
+        last = first + (1 << TRANSFERS_PER_NODE_BITS) - 1
+        self._open = {
+            transfer_id: Held(source, target, incoming, outgoing, TransferState(state))
+            for transfer_id, source, target, incoming, outgoing, state in connection.execute(
+                _OPEN, (first, last)
+            )
+        }
+        (newest,) = connection.execute(_NEWEST, (first, last)).fetchone()
+        # Never one that was handed out before, though it be undone or folded.
+        self._next_id = max(self._next_id, first, first if newest is None else newest + 1)
+        self._own = own
+
+    def _touched(
+        self, connection: sqlite3.Connection, operations: Sequence[Operation], work: _Work
+    ) -> set[int]:
+        """Return the accounts of the operations, and find the transfers that are not remembered."""
+        touched: set[int] = set()
+        for operation in operations:
+            if isinstance(operation, Deciding):
+                held = self._open.get(operation.transfer_id)
+                if held is None:
+                    work.ended[operation.transfer_id] = find(connection, operation.transfer_id)
+                else:
+                    touched.add(held.source)
+                    touched.add(held.target)
+            else:
+                for account in (operation.from_account, operation.to_account):
+                    if (known := self._accounts.get(account)) is not None:
+                        touched.add(known[0])
+        return touched
+
+    # --- One operation --------------------------------------------------------------------------
+
+    def _prepare(self, connection: sqlite3.Connection, transfer: Transfer, work: _Work) -> int:
+        source, min_balance = self._account(transfer.from_account)
+        target, _ = self._account(transfer.to_account)
+        incoming_amount, outgoing_amount = transfer.incoming_amount, transfer.outgoing_amount
+        line = work.lines[source]
+        line.account = transfer.from_account
+        hold(line, work.lines[target], incoming_amount, outgoing_amount, min_balance)
+
+        transfer_id = self._next_id
+        self._next_id = transfer_id + 1
+        conversion = transfer.conversion
+        work.admitted.append(
+            (
+                transfer_id,
+                source,
+                target,
+                incoming_amount,
+                outgoing_amount,
+                None if conversion is None else self._conversion(connection, conversion),
+                0 if conversion is None else conversion.spread_amount,
+                None if conversion is None else fraction_text(conversion.remainder),
+                work.now_ms,
+                transfer.expires_at_ms,
+                transfer.destination,
+                transfer.condition,
+            )
+        )
+        self._open[transfer_id] = Held(
+            source, target, incoming_amount, outgoing_amount, TransferState.PENDING
+        )
+        return transfer_id
+
+    def _decide(self, deciding: Deciding, own: int, work: _Work) -> int:
+        transfer_id, decision = deciding.transfer_id, deciding.decision
+        held = self._open.get(transfer_id)
+        if held is None:
+            return self._decide_again(deciding, own, work)
+        state = held.state
+        following = NEXT.get((state, decision))
+        if following is None:
+            return self._decide_again(deciding, own, work)
+        source, target = work.lines[held.source], work.lines[held.target]
+        incoming_amount, outgoing_amount = held.incoming_amount, held.outgoing_amount
+        add(state, source, target, -incoming_amount, -outgoing_amount)
+        add(following, source, target, incoming_amount, outgoing_amount)
+        held.state = following
+        is_final = following in FINAL_STATES
+        work.decided.append(
+            (
+                int(following),
+                work.now_ms if is_final else None,
+                deciding.result,
+                transfer_id,
+            )
+        )
+        if is_final:
+            del self._open[transfer_id]
+            work.ended[transfer_id] = held, deciding.result
+        return transfer_id
+
+    def _decide_again(self, deciding: Deciding, own: int, work: _Work) -> int:
+        """Answer what decides nothing: the same once more is no error, anything else is."""
+        transfer_id = deciding.transfer_id
+        if transfer_id in self._open:
+            found: tuple[Held, bytes | None] | None = (self._open[transfer_id], None)
+        else:
+            found = work.ended.get(transfer_id)
+        if found is None:
+            raise TransferDecided(transfer_id, "is not in the books")
+        held, result = found
+        if OUTCOME[deciding.decision] is held.state and (
+            deciding.result is None or deciding.result == result
+        ):
+            return transfer_id
+        node = transfer_id >> TRANSFERS_PER_NODE_BITS
+        if node != own and held.state not in FINAL_STATES:
+            raise NodeFenced(f"transfer {transfer_id} is of node {node}, and this is {own}")
+        raise TransferDecided(
+            transfer_id,
+            f"is {held.state.name} already: {deciding.decision.name} changes nothing",
+        )
+
+    def _account(self, account: AccountId) -> tuple[int, int | None]:
+        known = self._accounts.get(account)
+        if known is None:
+            raise UnknownAccount(account)
+        return known
+
+    def _conversion(self, connection: sqlite3.Connection, conversion: Conversion) -> int:
+        """Return the number of a rate and spread, written at its first use."""
+        rate, spread = conversion.rate, conversion.spread
+        key = (rate.numerator, rate.denominator, spread.numerator, spread.denominator)
+        number = self._conversions.get(key)
+        if number is None:
+            texts = (fraction_text(rate), fraction_text(spread))
+            connection.execute(
+                "INSERT OR IGNORE INTO conversion (rate, spread) VALUES (?, ?)", texts
+            )
+            (number,) = connection.execute(
+                "SELECT number FROM conversion WHERE rate = ? AND spread = ?", texts
+            ).fetchone()
+            self._conversions[key] = number
+        return number
+
+
+@final
+class _Work:
+    """One batch while it is decided."""
+
+    __slots__ = ("admitted", "decided", "ended", "lines", "now_ms")
+
+    def __init__(self, now_ms: int) -> None:
+        self.now_ms = now_ms
+        self.lines: dict[int, Line] = {}
+        self.ended: dict[int, tuple[Held, bytes | None] | None] = {}
+        """Transfers that are final, or of another node, as far as this batch asks for them."""
+        self.admitted: list[tuple[object, ...]] = []
+        self.decided: list[tuple[object, ...]] = []
+
+
+def fraction_text(fraction: Fraction) -> str:
+    """Return a fraction as the database keeps it, exact: `numerator/denominator`."""
+    return f"{fraction.numerator}/{fraction.denominator}"
