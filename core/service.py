@@ -84,7 +84,7 @@ class OutgoingRequest(Generic[A_co]):
     on_late_reply: Callable[[Reply], None] | None = field(default=None, repr=False)
     """Called by the link, at most once, with what the next hop answered after we had stopped waiting."""
     timed_out: bool = False
-    """Set where we stopped waiting while the next hop may still fulfill: its leg stays open."""
+    """Set with an R00 by whoever stopped waiting while the next hop may still fulfill: its leg stays open."""
 
 
 def outgoing(request: IncomingRequest[A], to_account: A) -> OutgoingRequest[A]:

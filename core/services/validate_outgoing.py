@@ -50,12 +50,6 @@ class ValidateOutgoingService(Generic[A]):
 
         reply = await self.next.send(request)
         if not isinstance(reply, Fulfill):
-            # An R00 of our own is the link's: it gave up waiting, and the next hop may yet fulfill.
-            if (
-                reply.code == ErrorCode.TRANSFER_TIMED_OUT.value
-                and reply.triggered_by == self.address.current
-            ):
-                request.timed_out = True
             return reply
         if sha256(reply.fulfillment).digest() != prepare.condition:
             log.info("%s fulfilled with what is no fulfillment", request.to_account.username)
