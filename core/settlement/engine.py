@@ -119,7 +119,8 @@ class SettlementEngine:
             EngineFenced: another process has taken it over.
             EngineStopped: a person has to look.
         """
-        await self.take()
+        if self._lease is None:
+            await self.take()
         try:
             while not stop.is_set():
                 seconds = await self.poll()

@@ -27,6 +27,9 @@ from core.settlement.records import (
 MARKS_KEPT = 1_000
 """How many earlier cursors are kept, to find where a reorganised chain still agrees with us."""
 
+ENGINE_LEASE_MS = 15_000
+"""How long an engine counts as alive after its last heartbeat; its process being gone counts at once."""
+
 
 @final
 @dataclass(frozen=True, slots=True)
