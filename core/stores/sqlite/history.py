@@ -23,7 +23,7 @@ _COLUMNS: Final = (
     "latency_us_sum, latency_us_max, reject_codes"
 )
 _SELECT_STEP: Final = (
-    f"SELECT at_s, {_COLUMNS} FROM history "  # noqa: S608 our own names
+    f"SELECT ? AS id, at_s, {_COLUMNS} FROM history "  # noqa: S608 our own names
     "WHERE resolution = ? AND at_s = ? AND account = ?"
 )
 _REPLACE: Final = (

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from dataclasses import replace
+from typing import Any, Final
 
 from core.account import Account, AccountId, NewTokens, Secret
 from core.ledger.books import Transfer
@@ -18,12 +19,12 @@ NOBODY: Final = AccountId("00000000-0000-4000-8000-00000000dead")
 NO_TOKENS: Final = NewTokens()
 
 
-def alice(**changes: object) -> Account:
-    return account("alice", **{"id": ALICE, **changes})
+def alice(**changes: Any) -> Account:
+    return replace(account("alice", id=ALICE), **changes)
 
 
-def bob(**changes: object) -> Account:
-    return account("bob", **{"id": BOB, **changes})
+def bob(**changes: Any) -> Account:
+    return replace(account("bob", id=BOB), **changes)
 
 
 def http_token(text: str) -> NewTokens:

@@ -1,0 +1,68 @@
+"""Stores in one SQLite file, which several nodes and engines may share."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping
+from functools import partial
+
+from core.clock import Clock
+from core.stores.node_number import NodeNumber
+from core.stores.record import Stores
+from core.stores.sqlite.accounts import SqliteAccounts
+from core.stores.sqlite.books import SqliteBooks
+from core.stores.sqlite.connection import SqliteFile
+from core.stores.sqlite.history import SqliteHistory
+from core.stores.sqlite.leases import SqliteLeases
+from core.stores.sqlite.migrations import migrate
+from core.stores.sqlite.opening import path_of, prepare_file
+from core.stores.sqlite.rates import SqliteRates
+from core.stores.sqlite.routes import SqliteRoutes
+from core.stores.sqlite.secrets import PASSPHRASE_VARIABLE, open_vault
+from core.stores.sqlite.settings import SqliteSettings
+from core.stores.sqlite.settlements import SqliteSettlements
+
+
+async def open_sqlite(
+    url: str, clock: Clock, *, environment: Mapping[str, str] = os.environ
+) -> Stores:
+    """Open the file that `url` names; make it, its folder and its key where they are missing.
+
+    Raises:
+        SettingError: the URL names no file, or the passphrase in the environment is not its.
+        SchemaTooNew: a newer version wrote it.
+        StoreUnavailable: locked, read-only, full, not a database, or not ours; says which file.
+    """
+    path = path_of(url)
+    await asyncio.to_thread(prepare_file, path)
+    file = await SqliteFile.open(path)
+    try:
+        await migrate(file)
+        passphrase = environment.get(PASSPHRASE_VARIABLE)
+        vault = await file.write(partial(open_vault, path=path, passphrase=passphrase))
+    except BaseException:
+        await file.close()
+        raise
+
+    node = NodeNumber()
+    leases = SqliteLeases(file, clock, node)
+    settlements = SqliteSettlements(file, clock)
+
+    async def close() -> None:
+        await file.close()
+        leases.let_go()
+        settlements.let_go()
+
+    return Stores(
+        url=url,
+        accounts=SqliteAccounts(file, clock, vault),
+        books=SqliteBooks(file, clock, node),
+        leases=leases,
+        routes=SqliteRoutes(file),
+        rates=SqliteRates(file),
+        settings=SqliteSettings(file, vault),
+        settlements=settlements,
+        history=SqliteHistory(file),
+        close=close,
+    )
