@@ -10,11 +10,14 @@ from typing import Final, final
 CREDIT_LIMITED: Final = "limited"
 CREDIT_PREPAID: Final = "prepaid"
 CREDIT_UNLIMITED: Final = "unlimited"
+CREDIT_DEPOSIT: Final = "deposit"
+CREDIT_WITH_AMOUNT: Final = (CREDIT_LIMITED, CREDIT_DEPOSIT)
 
 CREDIT_CHOICES: Final = (
     (CREDIT_PREPAID, "None: they pay in advance"),
     (CREDIT_LIMITED, "Up to an amount"),
     (CREDIT_UNLIMITED, "Unlimited: they may owe you any amount"),
+    (CREDIT_DEPOSIT, "Less than none: they keep a deposit with you"),
 )
 RELATION_CHOICES: Final = (
     ("Peer", "Peer: an equal, packets go both ways"),
@@ -124,7 +127,10 @@ SECTIONS: Final[Sequence[FormSection]] = (
             ),
             FormField("credit", "Credit you give", Kind.CHOICE, "", CREDIT_CHOICES),
             FormField(
-                "credit_amount", "They may owe you", Kind.AMOUNT, "their packets stop there"
+                "credit_amount",
+                "Credit or deposit",
+                Kind.AMOUNT,
+                "their packets stop when it is used up",
             ),
             FormField(
                 "max_packet_amount",

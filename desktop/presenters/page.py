@@ -30,6 +30,8 @@ class PagePresenter(QObject):
     """An action did not succeed: a sentence, shown until the next action."""
     reported = Signal(str)
     """An action succeeded, for the status bar: `carol saved`."""
+    undoable = Signal(str, object)
+    """An action succeeded and can be taken back: the sentence, and what to call for that."""
     problem_changed = Signal(str)
     """The node could not be looked at: a sentence; empty once it can be again."""
     refreshed = Signal()
