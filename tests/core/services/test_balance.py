@@ -1,0 +1,355 @@
+"""The books: durable before the packet leaves, durable before the fulfillment is relayed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from core.account import Account, AccountId
+from core.errors import (
+    AmountTooLarge,
+    NodeFenced,
+    StoreError,
+    StoreUnavailable,
+    UnknownAccount,
+)
+from core.node_address import NodeAddress
+from core.packet import ErrorCode, Fulfill, Reject, Reply, address
+from core.service import OutgoingRequest, Verdict
+from core.services.balance import LATE_SECONDS, Afterwards, BalanceService
+from core.tasks import TaskOwner
+from core.testing.books import FIRST_TRANSFER, FakeBooks
+from core.testing.builders import CONDITION, FULFILLMENT, account, fulfill, outgoing, prepare
+from core.testing.clock import START_MS, FakeClock
+from core.testing.services import FakeOutgoing
+
+ADDRESS = NodeAddress(address("test.node"))
+REJECT = Reject.build(ErrorCode.UNREACHABLE, triggered_by="test.bob", message="no")
+TIMED_OUT = Reject.build(
+    ErrorCode.TRANSFER_TIMED_OUT, triggered_by="test.node", message="time is up"
+)
+
+
+class Setting:
+    """The service between fake books and a fake link; the clock moves only as a test says."""
+
+    def __init__(self, link: FakeOutgoing, books: FakeBooks | None = None) -> None:
+        self.link = link
+        self.books = books or FakeBooks()
+        self.clock = FakeClock()
+        self.owner = TaskOwner("test", tasks_max=1000)
+        self.afterwards = Afterwards(self.books, self.clock, self.owner, self.sleep)
+        self.fenced = 0
+        self.service = BalanceService(
+            link, self.books, self.afterwards, self.clock, ADDRESS, self.fence, self.sleep
+        )
+
+    async def sleep(self, seconds: float) -> None:
+        await self.clock.sleep(seconds)
+        await asyncio.sleep(0)
+
+    def fence(self) -> None:
+        self.fenced += 1
+
+    async def settle(self) -> list[str]:
+        """Let what runs in the background end, and return what the books were asked."""
+        await self.owner.finish(5)
+        return [str(call[0]) for call in self.books.calls]
+
+
+@pytest.fixture
+async def tasks_end() -> AsyncIterator[None]:
+    yield
+    assert len(asyncio.all_tasks()) == 1
+
+
+pytestmark = pytest.mark.usefixtures("tasks_end")
+
+
+async def test_a_fulfilled_packet_is_prepared_sent_and_posted_in_this_order() -> None:
+    books = FakeBooks()
+    link = FakeOutgoing(answer=lambda _: noted(books, fulfill()))
+    setting = Setting(link, books)
+
+    reply = await setting.service.send(outgoing(prepare(100)))
+
+    assert reply == fulfill()
+    assert books.calls == [
+        ("prepare",),
+        ("sent",),
+        ("fulfill", FIRST_TRANSFER, FULFILLMENT),
+    ]
+    transfer = books.transfers[FIRST_TRANSFER]
+    assert (transfer.from_account, transfer.to_account) == ("id-of-alice", "id-of-bob")
+    assert (transfer.incoming_amount, transfer.outgoing_amount) == (100, 100)
+    assert (transfer.condition, transfer.expires_at_ms) == (CONDITION, START_MS + 10_000)
+
+
+def noted(books: FakeBooks, reply: Reply) -> Reply:
+    books.calls.append(("sent",))
+    return reply
+
+
+async def test_a_rejected_packet_is_voided_and_the_reject_passes_as_it_is() -> None:
+    setting = Setting(FakeOutgoing(REJECT))
+
+    reply = await setting.service.send(outgoing())
+
+    assert reply is REJECT
+    assert setting.books.calls == [("prepare",), ("reject", FIRST_TRANSFER, b"F02")]
+
+
+async def test_a_packet_that_carries_nothing_is_not_booked() -> None:
+    setting = Setting(FakeOutgoing())
+
+    await setting.service.send(outgoing(prepare(0)))
+
+    assert setting.books.calls == []
+    assert len(setting.link.requests) == 1
+
+
+async def test_without_balance_it_is_t04_with_the_numbers_and_nothing_leaves() -> None:
+    setting = Setting(FakeOutgoing(), FakeBooks(available={AccountId("id-of-alice"): 60}))
+
+    reply = await setting.service.send(outgoing(prepare(100)))
+
+    assert isinstance(reply, Reject)
+    assert (reply.code, reply.triggered_by) == (b"T04", "test.node")
+    assert reply.message == "alice has 0.60 USD left to send, and this packet needs 1.00 USD."
+    assert setting.link.requests == []
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "fenced"),
+    [
+        (StoreUnavailable("disk full"), b"T00", 0),
+        (NodeFenced("dead"), b"T00", 1),
+        (UnknownAccount("bob"), b"F02", 0),
+        (AmountTooLarge(2**63, maximum=2**63 - 1), b"T04", 0),
+    ],
+)
+async def test_a_packet_that_the_books_do_not_take_does_not_leave(
+    error: StoreError, code: bytes, fenced: int
+) -> None:
+    setting = Setting(FakeOutgoing())
+    setting.books.fail("prepare", error)
+
+    reply = await setting.service.send(outgoing())
+
+    assert isinstance(reply, Reject)
+    assert (reply.code, setting.fenced, setting.link.requests) == (code, fenced, [])
+    assert "disk full" not in reply.message
+
+
+@pytest.mark.logs_warning
+async def test_a_fulfillment_is_kept_back_until_the_store_can_take_it() -> None:
+    setting = Setting(FakeOutgoing())
+    setting.books.fail("fulfill", *[StoreUnavailable("locked")] * 3)
+
+    reply = await setting.service.send(outgoing())
+
+    assert reply == fulfill()
+    assert setting.books.calls == [("prepare",), ("fulfill", FIRST_TRANSFER, FULFILLMENT)]
+    assert setting.clock.now_ms() > START_MS
+
+
+@pytest.mark.logs_warning
+async def test_a_fulfillment_that_cannot_be_booked_in_time_is_not_relayed_and_is_owed() -> None:
+    setting = Setting(FakeOutgoing())
+    setting.books.fail("fulfill", *[StoreUnavailable("locked")] * 1000)
+
+    reply = await setting.service.send(outgoing(prepare(expires_in_ms=5000)))
+
+    assert isinstance(reply, Reject)
+    assert reply.code == b"R00"
+    assert setting.clock.now_ms() >= START_MS + 5000
+    assert await setting.settle() == ["prepare", "fulfill_late"]
+
+
+@pytest.mark.parametrize("before_ms", [2, 1])
+async def test_a_fulfillment_before_our_own_expiry_is_booked_and_relayed(
+    before_ms: int,
+) -> None:
+    setting = Setting(
+        FakeOutgoing(answer=lambda _: later(setting, fulfill(), 5000 - before_ms))
+    )
+
+    reply = await setting.service.send(outgoing(prepare(expires_in_ms=5000)))
+
+    assert reply == fulfill()
+    assert await setting.settle() == ["prepare", "fulfill"]
+
+
+@pytest.mark.logs_warning
+@pytest.mark.parametrize("after_ms", [0, 1, 2])
+async def test_a_fulfillment_at_our_own_expiry_or_after_is_owed_and_not_relayed(
+    after_ms: int,
+) -> None:
+    setting = Setting(FakeOutgoing(answer=lambda _: later(setting, fulfill(), 5000 + after_ms)))
+
+    reply = await setting.service.send(outgoing(prepare(expires_in_ms=5000)))
+
+    assert isinstance(reply, Reject)
+    assert reply.code == b"R00"
+    assert await setting.settle() == ["prepare", "fulfill_late"]
+
+
+def later(setting: Setting, reply: Reply, milliseconds: int) -> Reply:
+    setting.clock.advance(milliseconds=milliseconds)
+    return reply
+
+
+@pytest.mark.logs_warning
+async def test_a_fenced_node_does_not_relay_a_fulfillment_and_resolves_it_once_signed_on() -> (
+    None
+):
+    setting = Setting(FakeOutgoing())
+    setting.books.fail("fulfill", NodeFenced("dead"))
+    setting.books.fail("fulfill_late", NodeFenced("dead"))
+    setting.books.fail("resolve_unknown", NodeFenced("not signed on yet"), None)
+
+    reply = await setting.service.send(outgoing())
+
+    assert isinstance(reply, Reject)
+    assert setting.fenced == 1
+    await setting.settle()
+    assert setting.books.calls[-1] == ("resolve_unknown", FIRST_TRANSFER, True)
+
+
+async def test_a_reject_that_the_store_cannot_take_goes_back_at_once_and_is_booked_later() -> (
+    None
+):
+    setting = Setting(FakeOutgoing(REJECT))
+    setting.books.fail("reject", *[StoreUnavailable("locked")] * 3)
+
+    reply = await setting.service.send(outgoing())
+
+    assert reply is REJECT
+    assert await setting.settle() == ["prepare", "reject"]
+
+
+def timed_out(request: OutgoingRequest[Account]) -> Reply:
+    request.timed_out = True
+    return TIMED_OUT
+
+
+async def expired(setting: Setting) -> OutgoingRequest[Account]:
+    """Send a packet that nobody answers in time."""
+    request = outgoing()
+    assert await setting.service.send(request) is TIMED_OUT
+    assert request.on_late_reply is not None
+    return request
+
+
+async def test_when_time_is_up_the_upstream_leg_is_void_and_the_downstream_one_stays_open() -> (
+    None
+):
+    setting = Setting(FakeOutgoing(answer=timed_out))
+
+    await expired(setting)
+
+    assert setting.books.calls == [("prepare",), ("expire", FIRST_TRANSFER)]
+    assert setting.afterwards.open_legs == 1
+
+
+@pytest.mark.logs_warning
+async def test_a_late_fulfillment_is_owed() -> None:
+    setting = Setting(FakeOutgoing(answer=timed_out))
+    request = await expired(setting)
+
+    request.on_late_reply(fulfill())  # type: ignore[misc]
+
+    assert await setting.settle() == ["prepare", "expire", "fulfill_late"]
+    assert setting.books.calls[-1] == ("fulfill_late", FIRST_TRANSFER, FULFILLMENT)
+    assert setting.afterwards.open_legs == 0
+
+
+async def test_a_late_reject_voids_the_leg() -> None:
+    setting = Setting(FakeOutgoing(answer=timed_out))
+    request = await expired(setting)
+
+    request.on_late_reply(REJECT)  # type: ignore[misc]
+
+    assert await setting.settle() == ["prepare", "expire", "abandon"]
+
+
+async def test_a_late_fulfillment_that_proves_nothing_changes_nothing() -> None:
+    setting = Setting(FakeOutgoing(answer=timed_out))
+    request = await expired(setting)
+
+    request.on_late_reply(Fulfill.build(bytes(32)))  # type: ignore[misc]
+
+    assert await setting.settle() == ["prepare", "expire"]
+    assert setting.afterwards.open_legs == 1
+
+
+@pytest.mark.logs_warning
+async def test_an_answer_that_comes_while_the_expiry_is_being_booked_is_not_lost() -> None:
+    setting = Setting(FakeOutgoing(answer=timed_out))
+    request = outgoing()
+    setting.books.before["expire"] = lambda: request.on_late_reply(fulfill())  # type: ignore[misc]
+
+    await setting.service.send(request)
+
+    assert await setting.settle() == ["prepare", "expire", "fulfill_late"]
+
+
+async def test_a_leg_that_nobody_answers_is_given_up_after_a_minute() -> None:
+    setting = Setting(FakeOutgoing(answer=timed_out))
+    await expired(setting)
+
+    setting.clock.advance(milliseconds=int(LATE_SECONDS * 1000) - 1)
+    await setting.afterwards.sweep()
+    assert setting.afterwards.open_legs == 1
+    setting.clock.advance(milliseconds=1)
+    await setting.afterwards.sweep()
+
+    assert await setting.settle() == ["prepare", "expire", "abandon"]
+    assert setting.afterwards.open_legs == 0
+
+
+async def test_an_expiry_that_the_store_cannot_take_is_booked_later_and_still_waits() -> None:
+    setting = Setting(FakeOutgoing(answer=timed_out))
+    setting.books.fail("expire", *[StoreUnavailable("locked")] * 3)
+
+    await expired(setting)
+
+    assert await setting.settle() == ["prepare", "expire"]
+    assert setting.afterwards.open_legs == 1
+
+
+async def test_a_cancelled_packet_leaves_its_downstream_leg_open() -> None:
+    left = asyncio.Event()
+
+    async def never(_: object) -> Reply:
+        left.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    setting = Setting(FakeOutgoing(answer=never))
+    task = asyncio.get_running_loop().create_task(setting.service.send(outgoing()))
+    await left.wait()
+
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+    assert await setting.settle() == ["prepare", "expire"]
+    assert setting.afterwards.open_legs == 1
+
+
+async def test_explaining_compares_and_books_nothing() -> None:
+    alice = account("alice", min_balance=-50)
+    setting = Setting(FakeOutgoing(), FakeBooks(available={alice.id: 60}))
+
+    step, _ = await setting.service.explain(outgoing(prepare(110), sender=alice))
+    (refused,) = await setting.service.explain(outgoing(prepare(111), sender=alice))
+
+    assert (step.verdict, step.facts) == (Verdict.PASSES, {"available": 110, "needed": 110})
+    assert refused.reject is not None
+    assert refused.reject.code == b"T04"
+    assert (
+        refused.sentence == "alice has 1.10 USD left to send, and this packet needs 1.11 USD."
+    )
+    assert {call[0] for call in setting.books.calls} == {"balance"}
