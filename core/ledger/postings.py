@@ -194,6 +194,34 @@ def enter(line: Line, *, payable: int, receivable: int) -> None:
     line.receivable += receivable
 
 
+@final
+@dataclass(slots=True)
+class Total:
+    """What transfers that are alike in state, accounts and conversion add up to."""
+
+    transfers: int = 0
+    incoming_amount: int = 0
+    outgoing_amount: int = 0
+    spread_amount: int = 0
+    remainder: Fraction = Fraction(0)
+
+    def fold(
+        self,
+        state: TransferState | int,
+        incoming_amount: int,
+        outgoing_amount: int,
+        spread_amount: int,
+        remainder: Fraction,
+    ) -> None:
+        """Add one transfer; of a rejected one, which moved nothing, only that it was there."""
+        self.transfers += 1
+        if state != _REJECTED:
+            self.incoming_amount += incoming_amount
+            self.outgoing_amount += outgoing_amount
+            self.spread_amount += spread_amount
+            self.remainder += remainder
+
+
 def is_exact(
     rate: Fraction, incoming: int, outgoing: int, spread_amount: int, remainder: Fraction
 ) -> bool:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Final, TypeAlias, final
+from typing import Any, Final, TypeAlias
 
-from core.ledger.books import TRANSFERS_PER_NODE_BITS, TransferState
+from core.ledger.books import TRANSFERS_PER_NODE_BITS
+from core.ledger.postings import Total
 
 _FIRST: Final = "SELECT id FROM transfer WHERE id >= ? ORDER BY id LIMIT 1"
 _OLD: Final = """
@@ -31,18 +31,6 @@ Key: TypeAlias = tuple[int, int, int, int]
 """State, from, to, conversion."""
 
 
-@final
-@dataclass(slots=True)
-class Total:
-    """What the transfers under one key add up to."""
-
-    transfers: int = 0
-    incoming_amount: int = 0
-    outgoing_amount: int = 0
-    spread_amount: int = 0
-    remainder: Fraction = field(default_factory=Fraction)
-
-
 def fold(connection: sqlite3.Connection, *, before_ms: int, rows_max: int) -> int:
     """Fold at most `rows_max` transfers whose end is older than `before_ms`; return how many."""
     folded: list[int] = []
@@ -52,13 +40,7 @@ def fold(connection: sqlite3.Connection, *, before_ms: int, rows_max: int) -> in
         key = (state, source, target, conversion)
         if key not in totals:
             totals[key] = _load(connection, key)
-        total = totals[key]
-        total.transfers += 1
-        if state != TransferState.REJECTED:  # which moved nothing
-            total.incoming_amount += row[5]
-            total.outgoing_amount += row[6]
-            total.spread_amount += row[7]
-            total.remainder += Fraction(row[8] or 0)
+        totals[key].fold(state, row[5], row[6], row[7], Fraction(row[8] or 0))
         folded.append(transfer_id)
     connection.executemany(
         _SAVE,
@@ -87,7 +69,7 @@ def _load(connection: sqlite3.Connection, key: Key) -> Total:
 
 def _old_rows(
     connection: sqlite3.Connection, *, before_ms: int, rows_max: int
-) -> Iterator[tuple[int, ...]]:
+) -> Iterator[tuple[Any, ...]]:
     """Yield rows to fold, node by node from its oldest transfer; ids grow with time, so it stops early."""
     found = 0
     at = 0

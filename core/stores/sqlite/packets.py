@@ -136,8 +136,7 @@ class Packets(Batch[Operation, int]):
             connection.executemany(_INSERT, work.admitted)
         if work.decided:
             connection.executemany(_DECIDE, work.decided)
-        if work.admitted or work.decided:
-            save_lines(connection, work.lines)
+        save_lines(connection, work.changed)
         return outcomes
 
     def forget(self) -> None:
@@ -216,9 +215,10 @@ class Packets(Batch[Operation, int]):
         source, min_balance = self._account(transfer.from_account)
         target, _ = self._account(transfer.to_account)
         incoming_amount, outgoing_amount = transfer.incoming_amount, transfer.outgoing_amount
-        line = work.lines[source]
-        line.account = transfer.from_account
-        hold(line, work.lines[target], incoming_amount, outgoing_amount, min_balance)
+        payer, payee = work.lines[source], work.lines[target]
+        payer.account = transfer.from_account
+        hold(payer, payee, incoming_amount, outgoing_amount, min_balance)
+        work.changed[source], work.changed[target] = payer, payee
 
         transfer_id = self._next_id
         self._next_id = transfer_id + 1
@@ -257,6 +257,7 @@ class Packets(Batch[Operation, int]):
         incoming_amount, outgoing_amount = held.incoming_amount, held.outgoing_amount
         add(state, source, target, -incoming_amount, -outgoing_amount)
         add(following, source, target, incoming_amount, outgoing_amount)
+        work.changed[held.source], work.changed[held.target] = source, target
         held.state = following
         is_final = following in FINAL_STATES
         work.decided.append(
@@ -321,11 +322,13 @@ class Packets(Batch[Operation, int]):
 class _Work:
     """One batch while it is decided."""
 
-    __slots__ = ("admitted", "decided", "ended", "lines", "now_ms")
+    __slots__ = ("admitted", "changed", "decided", "ended", "lines", "now_ms")
 
     def __init__(self, now_ms: int) -> None:
         self.now_ms = now_ms
         self.lines: dict[int, Line] = {}
+        """The accounts that it touches; those that it changes are written."""
+        self.changed: dict[int, Line] = {}
         self.ended: dict[int, tuple[Held, bytes | None] | None] = {}
         """Transfers that are final, or of another node, as far as this batch asks for them."""
         self.admitted: list[tuple[object, ...]] = []
