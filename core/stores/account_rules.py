@@ -7,9 +7,15 @@ from typing import Final
 from core.account import Asset, Secret
 from core.errors import AccountInUse, SettingError
 from core.ledger.books import Balance
+from core.settlement.records import SettlementState
 
 HIDDEN: Final = "(hidden)"
 """Stands for a token in an error's sentence: errors end in logs."""
+
+OPEN_SETTLEMENTS: Final = frozenset(
+    {SettlementState.INTENT, SettlementState.SIGNED, SettlementState.SENT}
+)
+"""Money of a settlement in one of these states has left the books and not reached its end."""
 
 WRITTEN_OFF: Final = "the account was deleted with this balance"
 """The reason of the correction that brings a deleted account to zero."""
@@ -22,7 +28,9 @@ def chosen_token(new: Secret | None, stored: Secret | None) -> Secret | None:
     return new if new.reveal() else None
 
 
-def refuse_deletion_in_use(username: str, balance: Balance, *, even_with_balance: bool) -> None:
+def refuse_deletion_in_use(
+    username: str, balance: Balance, *, settlement_open: bool, even_with_balance: bool
+) -> None:
     """Let an account go only if nothing is under way, and no money stands on it unsaid.
 
     Raises:
@@ -35,6 +43,8 @@ def refuse_deletion_in_use(username: str, balance: Balance, *, even_with_balance
             username,
             f"{balance.unknown_out} of its units are undecided since a crash; resolve them first",
         )
+    if settlement_open:
+        raise AccountInUse(username, "a settlement with it is under way; wait until it ends")
     if balance.net and not even_with_balance:
         who = "you owe it" if balance.net > 0 else "it owes you"
         raise AccountInUse(

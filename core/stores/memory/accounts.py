@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import final
@@ -11,8 +12,10 @@ from typing import final
 from core.account import Account, AccountId, AccountStore, NewTokens, Secret
 from core.errors import AccountExists, UnknownAccount
 from core.ledger.books import Books
+from core.settlement.records import SettlementView
 from core.stores.account_rules import (
     HIDDEN,
+    OPEN_SETTLEMENTS,
     WRITTEN_OFF,
     asset_is_fixed,
     chosen_token,
@@ -25,9 +28,10 @@ from core.stores.memory.state import MemoryState
 class MemoryAccounts(AccountStore):
     """Accounts, and the keyed hashes of their incoming tokens."""
 
-    def __init__(self, state: MemoryState, books: Books) -> None:
+    def __init__(self, state: MemoryState, books: Books, settlements: SettlementView) -> None:
         self._state = state
         self._books = books
+        self._settlements = settlements
         self._key = secrets.token_bytes(32)
         self._http_hashes: dict[AccountId, bytes] = {}
         self._btp_hashes: dict[AccountId, bytes] = {}
@@ -54,7 +58,13 @@ class MemoryAccounts(AccountStore):
         if account is None:
             raise UnknownAccount(account_id)
         balance = await self._books.balance(account_id)
-        refuse_deletion_in_use(account.username, balance, even_with_balance=even_with_balance)
+        settlements = await self._settlements.settlements(account=account_id, limit=sys.maxsize)
+        refuse_deletion_in_use(
+            account.username,
+            balance,
+            settlement_open=any(each.state in OPEN_SETTLEMENTS for each in settlements),
+            even_with_balance=even_with_balance,
+        )
         if balance.net:
             await self._books.correct(account_id, -balance.net, WRITTEN_OFF)
 

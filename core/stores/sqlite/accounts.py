@@ -19,8 +19,10 @@ from core.account import (
 from core.clock import Clock
 from core.errors import AccountExists
 from core.packet import Address
+from core.settlement.records import SettlementState
 from core.stores.account_rules import (
     HIDDEN,
+    OPEN_SETTLEMENTS,
     WRITTEN_OFF,
     asset_is_fixed,
     refuse_deletion_in_use,
@@ -232,7 +234,12 @@ def _delete(
         "SELECT username FROM account WHERE number = ?", (number,)
     ).fetchone()
     balance = balance_of(connection, account_id)
-    refuse_deletion_in_use(username, balance, even_with_balance=even_with_balance)
+    refuse_deletion_in_use(
+        username,
+        balance,
+        settlement_open=_has_open_settlement(connection, number),
+        even_with_balance=even_with_balance,
+    )
     if balance.net:
         post_correction(connection, number, -balance.net, WRITTEN_OFF, now_ms)
 
@@ -253,3 +260,10 @@ def _delete(
     count_change(connection, "accounts")
     if connection.execute("DELETE FROM route WHERE account = ?", (number,)).rowcount:
         count_change(connection, "routes")
+
+
+def _has_open_settlement(connection: sqlite3.Connection, number: int) -> bool:
+    states = connection.execute(
+        "SELECT DISTINCT state FROM settlement_out WHERE account = ?", (number,)
+    )
+    return any(SettlementState(state) in OPEN_SETTLEMENTS for (state,) in states)

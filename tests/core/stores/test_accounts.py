@@ -14,6 +14,7 @@ from core.account import (
 )
 from core.errors import AccountExists, AccountInUse, SettingError, UnknownAccount
 from core.packet import address
+from core.settlement.store import EngineIdentity
 from core.stores import Stores
 from core.testing.builders import FULFILLMENT
 from tests.core.stores.people import (
@@ -256,6 +257,20 @@ async def test_an_account_with_packets_in_flight_is_not_deleted(stores: Stores) 
 
     await stores.books.reject(packet, b"F99")
     await stores.accounts.delete_account(ALICE, even_with_balance=False)
+
+
+async def test_an_account_with_a_settlement_under_way_is_not_deleted(stores: Stores) -> None:
+    await stores.leases.sign_on("node")
+    await add_alice_and_bob(stores)
+    await stores.books.correct(BOB, 70, "owed from before")
+    await stores.settlements.take_engine(
+        EngineIdentity(name="test", kind="test", asset_code="USD", ledger_scale=2, pid=1)
+    )
+    await stores.accounts.update_account(bob(settlement_address="0xb0b"), NO_TOKENS)
+    await stores.settlements.request_settlement(BOB, "test", 50)
+
+    with pytest.raises(AccountInUse, match="settlement"):
+        await stores.accounts.delete_account(BOB, even_with_balance=True)
 
 
 async def test_a_balance_is_written_off_only_when_that_is_said(stores: Stores) -> None:
