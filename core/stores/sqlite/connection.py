@@ -12,6 +12,7 @@ import asyncio
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ R_co = TypeVar("R_co", covariant=True)
 
 BUSY_SECONDS: Final = 5.0
 """How long another process may hold the write lock before our callers are told."""
+_RETRY_SECONDS: Final = 0.02
 QUEUE_MAX: Final = 20_000
 """More writes than this do not wait: the store is not keeping up, and the caller is told."""
 BATCH_MAX: Final = 512
@@ -372,8 +374,7 @@ def _prepare(path: Path, connect: Callable[[Path], sqlite3.Connection]) -> None:
     try:
         connection = connect(path)
         try:
-            (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
-            if mode != "wal":
+            if _write_ahead(connection) != "wal":
                 raise StoreUnavailable(
                     f"the store {path} is on a file system without shared memory; "
                     "SQLite's write-ahead log needs it"
@@ -382,6 +383,25 @@ def _prepare(path: Path, connect: Callable[[Path], sqlite3.Connection]) -> None:
             connection.close()
     except sqlite3.Error as error:
         raise unavailable(path, error) from error
+
+
+def _write_ahead(connection: sqlite3.Connection) -> str:
+    """Make the database a write-ahead one and return its mode; wait while another process does the same.
+
+    Here SQLite does not wait by itself: of several that open a new file at once, all but one are told
+    that it is locked.
+    """
+    until = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        except sqlite3.OperationalError as error:
+            busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+            if not busy or time.monotonic() > until:
+                raise
+            time.sleep(_RETRY_SECONDS)
+        else:
+            return str(mode)
 
 
 def _in_snapshot(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:

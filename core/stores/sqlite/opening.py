@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import sqlite3
 import stat
 from pathlib import Path
 from typing import Final
 
+from sqlite_utils.migrations import Migrations
+
 from core.errors import SettingError, StoreUnavailable
+from core.stores.sqlite.connection import BUSY_SECONDS, unavailable
 
 log = logging.getLogger(__name__)
 
@@ -58,11 +63,33 @@ def prepare_file(path: Path) -> None:
                 f"the store {path} cannot be written: its folder is read-only for this user, and "
                 f"SQLite keeps its log there; make it writable: chmod u+wx {path.parent}"
             )
+        _refuse_another_programs(path)
     except OSError as error:
         raise StoreUnavailable(
             f"the store {path} cannot be opened: {error.strerror}; "
             "check that every folder on the way exists and is yours"
         ) from error
+
+
+def _refuse_another_programs(path: Path) -> None:
+    """Look into a file that is there, and change nothing in it.
+
+    Raises:
+        StoreUnavailable: it is no database, or its tables are not ours.
+    """
+    if path.stat().st_size == 0:
+        return
+    try:
+        with contextlib.closing(
+            sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS)
+        ) as connection:
+            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+    except sqlite3.Error as error:
+        raise unavailable(path, error) from error
+    if tables and Migrations.migrations_table not in tables:
+        raise StoreUnavailable(
+            f"the store {path} is another program's database: name a file of its own for Signalbox"
+        )
 
 
 def _make_folder(folder: Path) -> None:
