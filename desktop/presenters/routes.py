@@ -1,0 +1,207 @@
+"""The routes page: the table, what may be changed in it, and where a packet would go."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import QObject, Signal
+
+from core.clock import Clock
+from core.control.operator import Operator
+from core.control.views import RouteAnswer, RouteView
+from core.errors import InterledgerError
+from core.service import Step, Verdict
+from desktop import formatting
+from desktop.models.routes import Answer, AnswerStep, RouteRow, RoutesModel, Sender
+from desktop.presenters.page import PagePresenter
+from desktop.tasks import sentence
+
+
+class RoutesPresenter(PagePresenter):
+    """Shows the routing table, and loads it anew only when something was changed."""
+
+    answered = Signal(object)
+    """The Answer to a look-up."""
+    senders_changed = Signal(object)
+    """The accounts there are, as Senders: whom a packet may come from, and where it may go."""
+    default_changed = Signal(str)
+    """Who gets what no prefix covers; empty for nobody."""
+    loaded_changed = Signal(bool)
+
+    def __init__(self, operator: Operator, clock: Clock, parent: QObject | None = None) -> None:
+        super().__init__(operator, clock, parent)
+        self.model = RoutesModel(self)
+        self.loaded = False
+        self.senders: Sequence[Sender] = ()
+        self._change: int | None = None
+        self._routes: Sequence[RouteView] | None = None
+
+    async def update(self) -> None:
+        change = (await self.operator.status()).last_change
+        if change == self._change:
+            return
+        accounts = await self.operator.accounts()
+        routes = await self.operator.routes()
+        self._change = change
+        senders = tuple(
+            Sender(
+                username=view.account.username,
+                asset_code=view.account.asset.code,
+                asset_scale=view.account.asset.scale,
+            )
+            for view in accounts
+        )
+        if senders != self.senders:
+            self.senders = senders
+            self.senders_changed.emit(senders)
+        if routes != self._routes:
+            self._routes = routes
+            self.model.replace(
+                [RouteRow(route.prefix, route.next_hop, route.source) for route in routes]
+            )
+        default = next((route.next_hop for route in routes if route.source == "default"), "")
+        self.default_changed.emit(default)
+        if not self.loaded:
+            self.loaded = True
+            self.loaded_changed.emit(True)
+
+    def refresh(self) -> None:
+        self._change = None
+        super().refresh()
+
+    def filter(self, text: str) -> None:
+        """Leave only the routes whose prefix or next hop has the text in it."""
+        wanted = text.lower()
+        self.model.set_filter(
+            (lambda row: wanted in row.prefix_text.lower() or wanted in row.next_hop)
+            if wanted
+            else None
+        )
+
+    # --- Where a packet would go
+
+    def look_up(self, destination: str, amount_text: str, from_username: str) -> None:
+        """Ask where a packet would go; the answer comes as `answered`."""
+        self.tasks.start(self.answer(destination, amount_text, from_username))
+
+    async def answer(self, destination: str, amount_text: str, from_username: str) -> None:
+        """Ask, and return when the answer was given."""
+        sender = next((s for s in self.senders if s.username == from_username), None)
+        try:
+            amount = _amount(amount_text, sender)
+            found = await self.operator.explain(
+                destination, amount=amount, from_username=from_username or None
+            )
+        except formatting.AmountProblem as problem:
+            self.answered.emit(Answer(forwarded=False, sentence=str(problem)))
+        except InterledgerError as error:
+            self.answered.emit(Answer(forwarded=False, sentence=sentence(error)))
+        else:
+            self.answered.emit(answer_of(found))
+
+    # --- What may be changed
+
+    def set_route(self, prefix: str, username: str) -> None:
+        """Send what begins with this prefix to this peer."""
+
+        async def work() -> str:
+            await self.operator.set_route(prefix, username)
+            return f"{prefix} goes to {username}"
+
+        self.run(work, name="adding a route")
+
+    def set_default(self, username: str) -> None:
+        """Send what no prefix covers to this peer; to nobody where the name is empty."""
+
+        async def work() -> str:
+            await self.operator.set_default_route(username or None)
+            return f"everything else goes to {username}" if username else "no default route"
+
+        self.run(work, name="setting the default route")
+
+    def remove(self, rows: Sequence[RouteRow]) -> None:
+        """Remove routes that the operator set, and offer to bring them back."""
+        removable = [row for row in rows if row.removable]
+
+        async def work() -> str:
+            for row in removable:
+                if row.source == "default":
+                    await self.operator.set_default_route(None)
+                else:
+                    await self.operator.delete_route(row.prefix)
+            words = _words(removable)
+            self.undoable.emit(f"{words} removed", lambda: self._bring_back(removable))
+            return f"{words} removed"
+
+        if removable:
+            self.run(work, name="removing routes")
+
+    def _bring_back(self, rows: Sequence[RouteRow]) -> None:
+        async def work() -> str:
+            for row in rows:
+                if row.source == "default":
+                    await self.operator.set_default_route(row.next_hop)
+                else:
+                    await self.operator.set_route(row.prefix, row.next_hop)
+            return f"{_words(rows)} back"
+
+        self.run(work, name="bringing routes back")
+
+
+def answer_of(found: RouteAnswer) -> Answer:
+    """Return the node's answer as it is shown."""
+    return Answer(
+        forwarded=found.forwarded,
+        sentence=found.sentence,
+        facts=tuple(_facts(found)),
+        alternatives=tuple(
+            f"{route.prefix or 'the default route'} → {route.next_hop}: "
+            f"shorter than {found.prefix}"
+            for route in found.alternatives
+        ),
+        steps=tuple(_step(step, last=step is found.steps[-1]) for step in found.steps),
+    )
+
+
+def _facts(found: RouteAnswer) -> list[tuple[str, str]]:
+    facts = []
+    if found.prefix is not None:
+        facts.append(("Prefix", found.prefix or "the default route"))
+    if found.next_hop is not None:
+        facts.append(("Next hop", found.next_hop))
+    if found.incoming_asset is not None:
+        asset = found.incoming_asset
+        facts.append(
+            ("Comes in", formatting.amount(found.incoming_amount, asset.code, asset.scale))
+        )
+    if found.outgoing_amount is not None and found.outgoing_asset is not None:
+        asset = found.outgoing_asset
+        facts.append(
+            ("Goes out", formatting.amount(found.outgoing_amount, asset.code, asset.scale))
+        )
+    if found.expires_in_ms is not None:
+        facts.append(("Time for the next hop", formatting.duration(found.expires_in_ms / 1000)))
+    return facts
+
+
+def _step(step: Step, *, last: bool) -> AnswerStep:
+    text = step.sentence
+    if step.reject is not None and not text.startswith(code := step.reject.code.decode()):
+        text = f"{code} — {text}"
+    return AnswerStep(
+        passes=step.verdict is not Verdict.REJECTS,
+        decides=last,
+        service=step.service,
+        sentence=text[:1].upper() + text[1:],
+    )
+
+
+def _amount(text: str, sender: Sender | None) -> int:
+    code, scale = ("", 0) if sender is None else (sender.asset_code, sender.asset_scale)
+    if not text.strip():
+        return 10**scale if scale < 20 else 1
+    return formatting.parse_amount(text, code, scale)
+
+
+def _words(rows: Sequence[RouteRow]) -> str:
+    return f"the route {rows[0].prefix_text}" if len(rows) == 1 else f"{len(rows)} routes"

@@ -1,0 +1,126 @@
+"""The traffic page: packets as they end, and what a reject means."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+
+from PySide6.QtCore import QObject, Signal
+
+from core.clock import Clock
+from core.control.operator import Operator
+from core.control.views import PacketVerdict, PacketView
+from core.packet import error_words
+from desktop import formatting
+from desktop.models.traffic import PACKETS_MAX, PacketFilter, PacketRow, PacketsModel
+from desktop.presenters.page import PagePresenter
+
+EVERY_SECONDS: Final = 0.25
+FETCH_MAX: Final = 2_000
+
+
+class TrafficPresenter(PagePresenter):
+    """Follows the packets; what came while the page was hidden is fetched when it is shown."""
+
+    every_seconds = EVERY_SECONDS
+
+    waiting_changed = Signal(object)
+    """How many packets came while it was held, as an int."""
+    missed_changed = Signal(object)
+    """How many packets went by unseen, for they came faster than they could be fetched."""
+    choices_changed = Signal(object, object)
+    """The peers and the reject codes that there are to filter by."""
+    loaded_changed = Signal(bool)
+
+    def __init__(self, operator: Operator, clock: Clock, parent: QObject | None = None) -> None:
+        super().__init__(operator, clock, parent)
+        self.model = PacketsModel(self)
+        self.loaded = False
+        self.missed = 0
+        self.active_filter = PacketFilter()
+        self._last_sequence = 0
+        self._peers: Counter[str] = Counter()
+        self._codes: Counter[str] = Counter()
+
+    async def update(self) -> None:
+        first = not self.loaded
+        limit = PACKETS_MAX if first else FETCH_MAX
+        views = await self.operator.packets(after_sequence=self._last_sequence, limit=limit)
+        if views and views[-1].sequence < self._last_sequence:
+            self._last_sequence = 0
+        self._take(views, first=first)
+        if first:
+            self.loaded = True
+            self.loaded_changed.emit(True)
+
+    def _take(self, views: Sequence[PacketView], *, first: bool) -> None:
+        if not views:
+            return
+        gap = views[0].sequence - self._last_sequence - 1
+        if gap > 0 and not first:
+            self.missed += gap
+            self.missed_changed.emit(self.missed)
+        self._last_sequence = views[-1].sequence
+        rows = [packet_row_of(view) for view in views]
+        self._count(rows)
+        self.model.add(rows)
+        if self.model.held:
+            self.waiting_changed.emit(self.model.waiting)
+
+    def _count(self, rows: Sequence[PacketRow]) -> None:
+        before = (len(self._peers), len(self._codes))
+        for row in rows:
+            self._peers[row.from_username] += 1
+            if row.to_username:
+                self._peers[row.to_username] += 1
+            if row.code:
+                self._codes[row.code] += 1
+        if before != (len(self._peers), len(self._codes)):
+            self.choices_changed.emit(sorted(self._peers), sorted(self._codes))
+
+    # --- What the operator does
+
+    def hold(self, *, held: bool) -> None:
+        """Stop the table while packets go on, or show what waited."""
+        self.model.hold(held=held)
+        self.waiting_changed.emit(self.model.waiting)
+
+    def filter(self, wanted: PacketFilter) -> None:
+        """Leave only the packets that pass."""
+        self.active_filter = wanted
+        self.model.set_filter(wanted.passes if wanted else None)
+
+    def copy_text(self, rows: Sequence[PacketRow]) -> str:
+        """Return packets as a table that a spreadsheet reads, with headings."""
+        lines = ["\t".join(column.title for column in self.model.columns)]
+        lines += ["\t".join(_cell(c.text(row)) for c in self.model.columns) for row in rows]
+        return "\n".join(lines)
+
+
+def packet_row_of(view: PacketView) -> PacketRow:
+    """Return a packet as a row of the table."""
+    asset_out = view.outgoing_asset
+    return PacketRow(
+        sequence=view.sequence,
+        at_ms=view.at_ms,
+        from_username=view.from_username,
+        to_username=view.to_username or "",
+        destination=view.destination,
+        amount_in=view.incoming_amount,
+        asset_in=(view.incoming_asset.code, view.incoming_asset.scale),
+        amount_out=view.outgoing_amount,
+        asset_out=None if asset_out is None else (asset_out.code, asset_out.scale),
+        fulfilled=view.verdict is PacketVerdict.FULFILLED,
+        code=view.code,
+        code_name=error_words(view.code) if view.code else "",
+        triggered_by=view.triggered_by,
+        message=view.message,
+        advice=view.advice,
+        latency_us=view.latency_us,
+    )
+
+
+def _cell(text: str) -> str:
+    flat = text.replace(formatting.GROUP, "").replace("\u00a0", " ")
+    return " ".join(flat.split())
