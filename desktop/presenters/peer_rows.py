@@ -108,6 +108,20 @@ def settle_plan_of(view: AccountView) -> SettlePlan:
     )
 
 
+def settle_amount_of(plan: SettlePlan, text: str) -> tuple[int | None, str]:
+    """Return the amount that was typed and what it would lead to, or None and why it cannot be."""
+    code, scale = plan.asset_code, plan.asset_scale
+    try:
+        amount = formatting.parse_amount(
+            text, code, scale, minimum=1, maximum=max(plan.owed, 1)
+        )
+    except formatting.AmountProblem as problem:
+        return None, str(problem)
+    left = formatting.owed(plan.owed - amount, code, scale, plan.name)
+    paid = formatting.amount(amount, code, scale)
+    return amount, f"{paid} goes to {plan.name}; afterwards {left}."
+
+
 def delete_plan_of(view: AccountView) -> DeletePlan:
     """Return what deleting this peer would mean."""
     account, balance = view.account, view.balance

@@ -22,6 +22,7 @@ from desktop.presenters.peer_rows import (
     delete_plan_of,
     detail_of,
     peer_row_of,
+    settle_amount_of,
     settle_plan_of,
 )
 
@@ -117,18 +118,7 @@ class PeersPresenter(PagePresenter):
 
     def settle_amount(self, plan: SettlePlan, text: str) -> tuple[int | None, str]:
         """Return the amount that was typed and what it would lead to, or None and why it cannot be."""
-        try:
-            amount = formatting.parse_amount(
-                text, plan.asset_code, plan.asset_scale, minimum=1, maximum=max(plan.owed, 1)
-            )
-        except formatting.AmountProblem as problem:
-            return None, str(problem)
-        rest = plan.owed - amount
-        code, scale = plan.asset_code, plan.asset_scale
-        left = formatting.owed(rest, code, scale, plan.name)
-        return amount, (
-            f"{formatting.amount(amount, code, scale)} goes to {plan.name}; afterwards {left}."
-        )
+        return settle_amount_of(plan, text)
 
     def settle(self, username: str, amount: int) -> None:
         """Pay so much to this peer, through its engine."""

@@ -19,6 +19,7 @@ from core.control.views import (
 )
 from core.settlement.records import Direction, SettlementState
 from desktop import formatting
+from desktop.models.peers import SettlePlan
 from desktop.models.settlements import (
     DueModel,
     DueRow,
@@ -31,6 +32,7 @@ from desktop.models.settlements import (
     UnmatchedModel,
 )
 from desktop.presenters.page import PagePresenter
+from desktop.presenters.peer_rows import settle_amount_of, settle_plan_of
 
 UNDER_WAY: Final = (SettlementState.INTENT, SettlementState.SIGNED, SettlementState.SENT)
 DONE: Final = (SettlementState.FINAL, SettlementState.CREDITED)
@@ -58,6 +60,8 @@ class SettlementsPresenter(PagePresenter):
     """The EngineCards."""
     accounts_changed = Signal(object)
     """The usernames that a payment can be assigned to."""
+    settle_planned = Signal(object)
+    """What settling with the peer that was asked for would mean: a SettlePlan."""
     loaded_changed = Signal(bool)
 
     def __init__(
@@ -106,6 +110,27 @@ class SettlementsPresenter(PagePresenter):
         self.badge_changed.emit(problems)
 
     # --- What the operator does
+
+    def plan_settlement(self, username: str) -> None:
+        """Find out what settling with this peer now would mean; comes as `settle_planned`."""
+
+        async def load() -> None:
+            self.settle_planned.emit(settle_plan_of(await self.operator.account(username)))
+
+        self.tasks.start(load())
+
+    def settle_amount(self, plan: SettlePlan, text: str) -> tuple[int | None, str]:
+        """Return the amount that was typed and what it would lead to, or None and why it cannot be."""
+        return settle_amount_of(plan, text)
+
+    def settle(self, username: str, amount: int) -> None:
+        """Pay so much to this peer, through its engine."""
+
+        async def work() -> str:
+            await self.operator.settle_now(username, amount)
+            return f"settling with {username}"
+
+        self.run(work, name=f"settling with {username}")
 
     def load_accounts(self) -> None:
         """Load whom an unmatched payment can be assigned to."""

@@ -1,0 +1,245 @@
+"""Cells that are drawn: a state with its shape, a gauge, a trend, a step of a ladder."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import Any, Final
+
+from PySide6.QtCore import QModelIndex, QObject, QPersistentModelIndex, QRectF, QSize, Qt
+from PySide6.QtGui import QColor, QPainter, QPixmap
+from PySide6.QtWidgets import QApplication, QStyle, QStyledItemDelegate, QStyleOptionViewItem
+
+from desktop.models.logs import LogRow
+from desktop.models.peers import STATE_TEXTS, PeerRow
+from desktop.models.settlements import LADDER, SettlementEntry
+from desktop.models.table import ROW_ROLE
+from desktop.models.traffic import PacketRow
+from desktop.theme import Colours, colours
+from desktop.views.gauge import draw_gauge
+from desktop.views.widgets import Tone, draw_shape, draw_sparkline
+
+PADDING: Final = 8
+SHAPE_SIZE: Final = 9.0
+PIXMAPS_MAX: Final = 600
+
+STATE_TONES: Final = {
+    "up": Tone.OK,
+    "idle": Tone.PLAIN,
+    "degraded": Tone.WARN,
+    "down": Tone.BAD,
+    "paused": Tone.PAUSED,
+    "never": Tone.PLAIN,
+}
+LEVEL_TONES: Final = {
+    "WARNING": Tone.WARN,
+    "ERROR": Tone.BAD,
+    "CRITICAL": Tone.BAD,
+}
+_Index = QModelIndex | QPersistentModelIndex
+
+
+class Cell(QStyledItemDelegate):
+    """Draws the ground that the style wants, selected or not, and its own picture on it."""
+
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: _Index) -> None:
+        styled = QStyleOptionViewItem(option)
+        self.initStyleOption(styled, index)
+        styled.text = ""
+        style = QApplication.style()
+        style.drawControl(QStyle.ControlElement.CE_ItemViewItem, styled, painter, styled.widget)
+        painter.save()
+        box = QRectF(option.rect).adjusted(PADDING, 0, -PADDING, -1)
+        if not styled.state & QStyle.StateFlag.State_Enabled:
+            painter.setOpacity(0.5)
+        self.draw(painter, box, index.data(ROW_ROLE), colours(option.palette), styled)
+        painter.restore()
+
+    def draw(
+        self,
+        painter: QPainter,
+        box: QRectF,
+        row: Any,
+        look: Colours,
+        option: QStyleOptionViewItem,
+    ) -> None:
+        """Draw the cell's picture into the box."""
+        raise NotImplementedError
+
+
+class ToneCell(Cell):
+    """A shape and a text in a colour that says the same."""
+
+    def __init__(
+        self,
+        tone_of: Callable[[Any], Tone | None],
+        text_of: Callable[[Any], str],
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._tone_of = tone_of
+        self._text_of = text_of
+
+    def draw(
+        self,
+        painter: QPainter,
+        box: QRectF,
+        row: Any,
+        look: Colours,
+        option: QStyleOptionViewItem,
+    ) -> None:
+        tone = self._tone_of(row)
+        if tone is not None:
+            shape = QRectF(
+                box.left(), box.center().y() - SHAPE_SIZE / 2, SHAPE_SIZE, SHAPE_SIZE
+            )
+            draw_shape(painter, tone, shape, tone.colour(look))
+            box = box.adjusted(SHAPE_SIZE + 7, 0, 0, 0)
+        loud = tone in (Tone.WARN, Tone.BAD)
+        painter.setPen(QColor(tone.colour(look) if tone is not None and loud else look.text))
+        text = option.fontMetrics.elidedText(
+            self._text_of(row), Qt.TextElideMode.ElideRight, int(box.width())
+        )
+        painter.setFont(option.font)
+        painter.drawText(box, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, text)
+
+
+class PixmapCell(Cell):
+    """A picture that is drawn once for what it shows and then kept, as many as fit."""
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._pixmaps: OrderedDict[Hashable, QPixmap] = OrderedDict()
+
+    def shows(self, row: Any) -> Hashable:
+        """Return what the picture depends on; rows for which that is equal look alike."""
+        raise NotImplementedError
+
+    def picture(self, painter: QPainter, box: QRectF, row: Any, look: Colours) -> None:
+        """Draw the picture, from the box's upper left corner at 0, 0."""
+        raise NotImplementedError
+
+    def draw(
+        self,
+        painter: QPainter,
+        box: QRectF,
+        row: Any,
+        look: Colours,
+        option: QStyleOptionViewItem,
+    ) -> None:
+        size = QSize(int(box.width()), int(box.height()))
+        if size.width() < 8 or size.height() < 8:
+            return
+        ratio = painter.device().devicePixelRatioF()
+        key = (self.shows(row), size.width(), size.height(), ratio, look.dark)
+        pixmap = self._pixmaps.get(key)
+        if pixmap is None:
+            pixmap = self._drawn(size, ratio, row, look)
+            self._pixmaps[key] = pixmap
+            if len(self._pixmaps) > PIXMAPS_MAX:
+                self._pixmaps.popitem(last=False)
+        else:
+            self._pixmaps.move_to_end(key)
+        painter.drawPixmap(box.topLeft(), pixmap)
+
+    def _drawn(self, size: QSize, ratio: float, row: Any, look: Colours) -> QPixmap:
+        pixmap = QPixmap(QSize(round(size.width() * ratio), round(size.height() * ratio)))
+        pixmap.setDevicePixelRatio(ratio)
+        pixmap.fill(Qt.GlobalColor.transparent)
+        painter = QPainter(pixmap)
+        self.picture(painter, QRectF(0, 0, size.width(), size.height()), row, look)
+        painter.end()
+        return pixmap
+
+
+class GaugeCell(PixmapCell):
+    """A peer's balance between its limits."""
+
+    def shows(self, row: PeerRow) -> Hashable:
+        return row.gauge
+
+    def picture(self, painter: QPainter, box: QRectF, row: PeerRow, look: Colours) -> None:
+        draw_gauge(painter, box, row.gauge, look)
+
+
+class TrendCell(PixmapCell):
+    """A peer's balance over the last minutes."""
+
+    def shows(self, row: PeerRow) -> Hashable:
+        return tuple(row.trend)
+
+    def picture(self, painter: QPainter, box: QRectF, row: PeerRow, look: Colours) -> None:
+        offset = row.trend[0] if row.trend else 0
+        values = [float(value - offset) for value in row.trend]
+        draw_sparkline(painter, box.adjusted(0, 6, 0, -6), values, look.accent)
+
+
+class LadderCell(PixmapCell):
+    """How far a settlement is: a segment for each step, filled where it is done, and the state."""
+
+    SEGMENT: Final = 12.0
+
+    def shows(self, row: SettlementEntry) -> Hashable:
+        return row.state, row.state_text
+
+    def picture(
+        self, painter: QPainter, box: QRectF, row: SettlementEntry, look: Colours
+    ) -> None:
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setFont(QApplication.font())
+        tone = settlement_tone(row)
+        colour = QColor(tone.colour(look))
+        if row.state in LADDER:
+            for i in range(len(LADDER)):
+                step = QRectF(i * (self.SEGMENT + 2), box.center().y() - 3, self.SEGMENT, 6)
+                painter.setPen(Qt.PenStyle.NoPen)
+                painter.setBrush(colour if i < row.steps_done else QColor(look.border))
+                painter.drawRoundedRect(step, 2, 2)
+            left = len(LADDER) * (self.SEGMENT + 2) + 6
+        else:
+            shape = QRectF(0, box.center().y() - SHAPE_SIZE / 2, SHAPE_SIZE, SHAPE_SIZE)
+            draw_shape(painter, tone, shape, colour.name())
+            left = SHAPE_SIZE + 7
+        painter.setPen(QColor(look.text) if tone is not Tone.BAD else colour)
+        text = painter.fontMetrics().elidedText(
+            row.state_text, Qt.TextElideMode.ElideRight, int(box.width() - left)
+        )
+        painter.drawText(
+            box.adjusted(left, 0, 0, 0),
+            Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft,
+            text,
+        )
+
+
+def settlement_tone(row: SettlementEntry) -> Tone:
+    """Return what a settlement's state means."""
+    if row.state in ("failed", "reversed"):
+        return Tone.BAD
+    if row.state in ("final", "credited"):
+        return Tone.OK
+    return Tone.WARN if row.problem else Tone.PLAIN
+
+
+def state_cell(parent: QObject) -> ToneCell:
+    """Return the delegate of a peer's state."""
+    return ToneCell(
+        lambda row: STATE_TONES[row.state], lambda row: STATE_TEXTS[row.state], parent
+    )
+
+
+def verdict_cell(parent: QObject) -> ToneCell:
+    """Return the delegate of a packet's verdict."""
+
+    def tone(row: PacketRow) -> Tone:
+        return Tone.OK if row.fulfilled else Tone.BAD
+
+    return ToneCell(tone, lambda row: row.verdict, parent)
+
+
+def level_cell(parent: QObject) -> ToneCell:
+    """Return the delegate of a log line's level."""
+
+    def tone(row: LogRow) -> Tone | None:
+        return LEVEL_TONES.get(row.level)
+
+    return ToneCell(tone, lambda row: row.level, parent)
