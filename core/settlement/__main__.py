@@ -252,7 +252,7 @@ async def _chain(options: argparse.Namespace, _clock: Clock) -> int:
 
 def _ready(**facts: object) -> None:
     """Tell whoever started this, in one line of JSON, that it works now."""
-    sys.stdout.write(json.dumps({"ready": True, "pid": os.getpid(), **facts}) + "\n")
+    sys.stdout.write("READY " + json.dumps({"pid": os.getpid(), **facts}) + "\n")
     sys.stdout.flush()
 
 
