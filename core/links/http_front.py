@@ -129,16 +129,12 @@ class HttpFront:
         self._tasks: set[asyncio.Task[None]] = set()
         self._gone: asyncio.Event = asyncio.Event()
         self.is_draining = False
+        self.port = 0
+        """The port that is listened on: the one asked for, or the one that the system chose for 0."""
         self.now = self.loop.time()
         """The loop's clock, as of the last sweep: exact enough for whoever has been idle for a minute."""
         self.date = b""
         """The Date line of this second."""
-
-    @property
-    def port(self) -> int:
-        """The port that is listened on: the one asked for, or the one that the system chose for 0."""
-        assert self._server is not None
-        return int(self._server.sockets[0].getsockname()[1])
 
     @property
     def connections(self) -> int:
@@ -161,6 +157,7 @@ class HttpFront:
             )
         except (OSError, OverflowError) as error:
             raise SettingError("http_bind", _why_not(host, port, error)) from error
+        self.port = self._server.sockets[0].getsockname()[1]
         self._sweep()
 
     async def close(self, drain_seconds: float) -> None:
