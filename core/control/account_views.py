@@ -10,7 +10,7 @@ from core.account import Account, AccountId
 from core.clock import Clock
 from core.control.account_check import engine_of
 from core.control.sources import LinkSource, TrafficSource
-from core.control.views import AccountView, LinkState
+from core.control.views import AccountView
 from core.control.words import balance_words
 from core.ledger.books import Balance, Books
 from core.settlement.records import Direction, Settlement, SettlementState, SettlementView
@@ -100,14 +100,7 @@ class AccountViews:
         open_settlement: bool,
     ) -> AccountView:
         counters = self.traffic.counters(account.id)
-        state, reason = (
-            self.links.state(account)
-            if account.enabled
-            else (
-                LinkState.PAUSED,
-                "paused by the operator: nothing is taken from it or sent to it",
-            )
-        )
+        state, reason = self.links.state(account)
         return AccountView(
             account=account,
             balance=balance,

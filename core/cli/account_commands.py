@@ -1,0 +1,199 @@
+"""`signalbox-cli accounts …`, `balance`, `ping` and `settle`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from typing import Final
+
+from core.cli.answers import Row, as_row, as_rows, lines, moment, money
+from core.cli.client import Node
+from core.cli.output import Output
+from core.cli.tables import facts, table
+from core.control.details import ALL_FIELDS, INTEGER_FIELDS
+
+SETTINGS_FIELDS: Final = (
+    "ilp_over_http_url",
+    "ilp_over_http_incoming_token",
+    "ilp_over_http_outgoing_token",
+    "ilp_over_btp_url",
+    "ilp_over_btp_incoming_token",
+    "ilp_over_btp_outgoing_token",
+    "settle_threshold",
+    "settle_to",
+)
+DETAIL_FIELDS: Final = tuple(name for name in ALL_FIELDS if name not in {"username", "enabled"})
+
+
+def create(node: Node, arguments: argparse.Namespace, output: Output) -> None:
+    """Add an account."""
+    body = {"username": arguments.username, **_given(arguments, DETAIL_FIELDS)}
+    _show_account(node.call("POST", "accounts", body=body), output)
+
+
+def update(node: Node, arguments: argparse.Namespace, output: Output) -> None:
+    """Change what is named, keep the rest."""
+    body = _given(arguments, DETAIL_FIELDS)
+    if arguments.new_username is not None:
+        body["username"] = arguments.new_username
+    _show_account(node.call("PUT", "accounts", arguments.username, body=body), output)
+
+
+def update_settings(node: Node, arguments: argparse.Namespace, output: Output) -> None:
+    """Change what the account's own user may change."""
+    body = _given(arguments, SETTINGS_FIELDS)
+    answer = node.call("PUT", "accounts", arguments.username, "settings", body=body)
+    _show_account(answer, output)
+
+
+def check(node: Node, arguments: argparse.Namespace, output: Output) -> None:
+    """Say what details would mean, and save nothing."""
+    body = {"username": arguments.username, **_given(arguments, DETAIL_FIELDS)}
+    answer = node.call("POST", "accounts", "check", body=body)
+    row = as_row(answer)
+    text = "".join(f"{line}\n" for line in lines(row, "summary"))
+    for kind in ("problems", "warnings"):
+        for found in as_rows(row.get(kind)):
+            text += f"{kind.removesuffix('s')}: {found.get('name')} {found.get('reason')}\n"
+    output.show(answer, text)
+
+
+def info(node: Node, arguments: argparse.Namespace, output: Output) -> None:
+    """Show one account."""
+    _show_account(node.call("GET", "accounts", arguments.username), output)
+
+
+def list_all(node: Node, _arguments: argparse.Namespace, output: Output) -> None:
+    """Show every account with what is owed and how its link is."""
+    answer = node.call("GET", "overview")
+    rows = [
+        [
+            row.get("username"),
+            money(row.get("net"), row),
+            row.get("summary"),
+            row.get("state"),
+            row.get("fulfills"),
+            row.get("rejects"),
+            row.get("last_reject") or None,
+        ]
+        for row in as_rows(answer)
+    ]
+    columns = ("account", "net", "in words", "link", "fulfilled", "rejected", "last reject")
+    output.show(answer, table(columns, rows))
+
+
+def delete(node: Node, arguments: argparse.Namespace, output: Output) -> None:
+    """Remove an account."""
+    query = {"even_with_balance": "true"} if arguments.even_with_balance else None
+    answer = node.call("DELETE", "accounts", arguments.username, query=query)
+    output.show(answer, f"{as_row(answer).get('username')} was deleted\n")
+
+
+def balance(node: Node, arguments: argparse.Namespace, output: Output) -> None:
+    """Show what is owed."""
+    answer = node.call("GET", "accounts", arguments.username, "balance")
+    row = as_row(answer)
+    shown: dict[str, object] = {
+        "": row.get("summary"),
+        "net": money(row.get("net"), row),
+        "you owe (payable)": money(row.get("payable"), row),
+        "they owe (receivable)": money(row.get("receivable"), row),
+        "in flight from them": money(row.get("pending_in"), row),
+        "in flight to them": money(row.get("pending_out"), row),
+        "undecided since a crash": money(row.get("unknown_out"), row),
+    }
+    output.show(answer, facts(shown))
+
+
+def pause(node: Node, arguments: argparse.Namespace, output: Output) -> None:
+    """Stop an account's packets."""
+    _show_account(node.call("POST", "accounts", arguments.username, "pause"), output)
+
+
+def resume(node: Node, arguments: argparse.Namespace, output: Output) -> None:
+    """Let an account's packets flow again."""
+    _show_account(node.call("POST", "accounts", arguments.username, "resume"), output)
+
+
+def correct(node: Node, arguments: argparse.Namespace, output: Output) -> None:
+    """Correct what is owed, with a reason that the journal keeps."""
+    body = {"amount": arguments.amount, "reason": arguments.reason}
+    answer = node.call("POST", "accounts", arguments.username, "correction", body=body)
+    output.show(answer, f"{as_row(answer).get('summary')}\n")
+
+
+def ping(node: Node, arguments: argparse.Namespace, output: Output) -> int:
+    """Ask whether the other side is there."""
+    answer = node.call("POST", "accounts", arguments.username, "ping")
+    row = as_row(answer)
+    output.show(answer, f"{row.get('sentence')}\n")
+    return 0 if row.get("answered") is True else 1
+
+
+def settle(node: Node, arguments: argparse.Namespace, output: Output) -> None:
+    """Start a settlement."""
+    body = {} if arguments.amount is None else {"amount": arguments.amount}
+    answer = node.call("POST", "accounts", arguments.username, "settle", body=body)
+    output.show(answer, f"settlement {as_row(answer).get('id')} was started\n")
+
+
+def _given(arguments: argparse.Namespace, names: tuple[str, ...]) -> dict[str, object]:
+    """Return what was given on the command line; an empty text clears a field."""
+    found: dict[str, object] = {}
+    for name in names:
+        value = getattr(arguments, name, None)
+        if value is not None:
+            found[name] = None if value == "" else value
+    return found
+
+
+def _show_account(answer: object, output: Output) -> None:
+    row = as_row(answer)
+    shown: dict[str, object] = {}
+    for name, value in row.items():
+        if name in INTEGER_FIELDS and _is_amount(name):
+            shown[name] = _amount(name, value, row)
+        elif name.endswith("_at_ms"):
+            shown[name.removesuffix("_ms")] = moment(value)
+        else:
+            shown[name] = value
+    output.show(answer, facts(shown))
+
+
+def _is_amount(name: str) -> bool:
+    return "amount" in name or name in {"min_balance", "settle_threshold", "settle_to"}
+
+
+def _amount(name: str, value: object, row: Row) -> str | None:
+    if value == 2**64 - 1:
+        return "as large as a packet can carry"
+    if name == "min_balance" and value is None:
+        return "none: it may owe you without limit"
+    return money(value, row)
+
+
+def detail_options() -> Mapping[str, str]:
+    """Return each detail of an account, and what its option's help says."""
+    return {
+        "ilp_address": "its ILP address (default: a segment under the node's own)",
+        "asset_code": "what it counts, as USD",
+        "asset_scale": "how many decimals its amounts have, as 2",
+        "max_packet_amount": "the largest packet accepted from it, in its smallest unit",
+        "min_balance": "what its balance may not fall below: 0 is prepaid, -10000 is credit",
+        "ilp_over_http_url": "where its packets are sent",
+        "ilp_over_http_incoming_token": "the token that it sends",
+        "ilp_over_http_outgoing_token": "the token that we send",
+        "ilp_over_btp_url": "where it speaks BTP",
+        "ilp_over_btp_incoming_token": "the BTP token that it sends",
+        "ilp_over_btp_outgoing_token": "the BTP token that we send",
+        "settle_threshold": "how much we owe before we pay, in its smallest unit",
+        "settle_to": "how much we owe after we paid",
+        "settlement_engine_url": "the engine that pays, as signalbox:ethereum",
+        "settlement_address": "where it is paid on the engine's ledger",
+        "routing_relation": "Parent, Peer, Child or NonRoutingAccount",
+        "round_trip_time": "milliseconds that a packet to it and back is given",
+        "packets_per_minute_limit": "how many packets a minute it may send",
+        "amount_per_minute_limit": "how much a minute it may send, in its smallest unit",
+        "label": "what to call it on screens",
+        "notes": "your own notes",
+    }

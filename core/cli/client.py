@@ -1,0 +1,142 @@
+"""One call to a node's HTTP API, and what can go wrong with it, in a sentence each."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final, Protocol, final
+from urllib.parse import SplitResult, quote, urlencode, urlsplit
+
+from core.account import Secret
+from core.errors import InterledgerError
+
+TIMEOUT_SECONDS: Final = 30.0
+"""An audit of a large journal takes a while; nothing else takes more than a blink."""
+BODY_OCTETS_MAX: Final = 256 * 1024 * 1024
+
+
+class Refused(InterledgerError):
+    """The node said no; its sentence says why."""
+
+
+class Unreachable(InterledgerError):
+    """No node answered."""
+
+
+class BadSetting(InterledgerError):
+    """What was given as the node's URL, or as its token's file, cannot be used."""
+
+
+class Node(Protocol):
+    """What commands ask of a node."""
+
+    def call(
+        self,
+        method: str,
+        *segments: str,
+        query: Mapping[str, object] | None = None,
+        body: Mapping[str, object] | None = None,
+        text: str | None = None,
+    ) -> object:
+        """Return what the node answered: parsed JSON, or text.
+
+        Raises:
+            Refused: the node said no.
+            Unreachable: it did not answer.
+        """
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class HttpNode(Node):
+    """A node behind a URL."""
+
+    url: str
+    token: Secret | None
+
+    def call(
+        self,
+        method: str,
+        *segments: str,
+        query: Mapping[str, object] | None = None,
+        body: Mapping[str, object] | None = None,
+        text: str | None = None,
+    ) -> object:
+        parts = self._parts()
+        path = parts.path.rstrip("/") + "/" + "/".join(quote(s, safe="~") for s in segments)
+        asked = {name: value for name, value in (query or {}).items() if value is not None}
+        if asked:
+            path += "?" + urlencode(asked)
+        headers = {"Accept": "application/json"}
+        if self.token is not None:
+            headers["Authorization"] = f"Bearer {self.token.reveal()}"
+        payload = None
+        if body is not None:
+            payload, headers["Content-Type"] = json.dumps(body).encode(), "application/json"
+        elif text is not None:
+            payload, headers["Content-Type"] = text.encode(), "text/plain"
+        connection = _connection(parts)
+        try:
+            connection.request(method, path, payload, headers)
+            response = connection.getresponse()
+            octets = response.read(BODY_OCTETS_MAX)
+        except (OSError, http.client.HTTPException) as error:
+            reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+            raise Unreachable(
+                f"no node answers at {self.url}: {reason or 'it hung up'};"
+                " is it running, and is this its URL (--node)?"
+            ) from None
+        finally:
+            connection.close()
+        if response.status >= HTTPStatus.BAD_REQUEST:
+            raise Refused(_reason(response.status, octets, has_token=self.token is not None))
+        return _parsed(response.headers.get_content_type(), octets)
+
+    def _parts(self) -> SplitResult:
+        try:
+            parts = urlsplit(self.url)
+            if parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0:
+                return parts
+        except ValueError:
+            pass
+        raise BadSetting(f"{self.url!r} is no URL of a node, as http://127.0.0.1:7770 is")
+
+
+def _connection(parts: SplitResult) -> http.client.HTTPConnection:
+    assert parts.hostname is not None, "only URLs with a host come here"
+    if parts.scheme == "https":
+        return http.client.HTTPSConnection(parts.hostname, parts.port, timeout=TIMEOUT_SECONDS)
+    return http.client.HTTPConnection(parts.hostname, parts.port, timeout=TIMEOUT_SECONDS)
+
+
+def _parsed(content_type: str, octets: bytes) -> object:
+    if not octets:
+        return None
+    text = octets.decode("utf-8", "replace")
+    if not content_type.endswith("json"):
+        return text
+    try:
+        parsed: object = json.loads(text)
+    except ValueError:
+        raise Refused("what answered is no node: its JSON cannot be read") from None
+    return parsed
+
+
+def _reason(status: int, octets: bytes, *, has_token: bool) -> str:
+    """Return the node's own sentence, or one for an answer that is not a node's."""
+    if status == HTTPStatus.UNAUTHORIZED and not has_token:
+        return (
+            "this needs the operator's token: set SIGNALBOX_ADMIN_TOKEN, or give --auth"
+            " or --auth-file"
+        )
+    try:
+        found = json.loads(octets)
+    except ValueError:
+        found = None
+    detail = found.get("detail") if isinstance(found, dict) else None
+    if isinstance(detail, str) and detail:
+        return detail
+    return f"the answer was {status} {http.client.responses.get(status, '')}".rstrip()

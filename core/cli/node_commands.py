@@ -1,0 +1,366 @@
+"""`signalbox-cli` for routes, rates, engines, settlements, books, traffic and the log."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+
+from core.cli.answers import Row, as_row, as_rows, lines, moment, money, part, parts
+from core.cli.client import BadSetting, Node
+from core.cli.output import Output
+from core.cli.tables import facts, shown, table
+
+
+def status(node: Node, _arguments: argparse.Namespace, output: Output) -> int:
+    """Show the node at a glance."""
+    answer = node.call("GET", "status")
+    row = as_row(answer)
+    seen = {
+        name.removesuffix("_ms"): moment(value) if name.endswith("_ms") else value
+        for name, value in row.items()
+        if name != "problems"
+    }
+    text = facts(seen) + "".join(f"problem: {line}\n" for line in lines(row, "problems"))
+    output.show(answer, text)
+    return 0 if row.get("status") == "Ready" else 1
+
+
+# --- Routes
+
+
+def routes(node: Node, _arguments: argparse.Namespace, output: Output) -> None:
+    """Show the routing table."""
+    answer = node.call("GET", "routes", "table")
+    rows = [
+        [row.get("prefix") or "(default)", row.get("next_hop"), row.get("source")]
+        for row in as_rows(answer)
+    ]
+    output.show(answer, table(("prefix", "next hop", "source"), rows))
+
+
+def set_route(node: Node, arguments: argparse.Namespace, output: Output) -> None:
+    """Add or replace a static route."""
+    answer = node.call("PUT", "routes", "static", arguments.prefix, text=arguments.destination)
+    output.show(answer, f"{arguments.prefix} leads to {answer}\n")
+
+
+def replace_routes(node: Node, arguments: argparse.Namespace, output: Output) -> None:
+    """Replace all static routes."""
+    answer = node.call("PUT", "routes", "static", body=_pairs(arguments))
+    output.show(answer, f"there are {len(as_row(answer))} static routes now\n")
+
+
+def delete_route(node: Node, arguments: argparse.Namespace, output: Output) -> None:
+    """Remove a static route."""
+    answer = node.call("DELETE", "routes", "static", arguments.prefix)
+    output.show(answer, f"{arguments.prefix} was removed\n")
+
+
+def set_default_route(node: Node, arguments: argparse.Namespace, output: Output) -> None:
+    """Send what no prefix covers to an account."""
+    answer = node.call("PUT", "routes", "default", text=arguments.username)
+    output.show(answer, f"the default route leads to {answer}\n")
+
+
+def delete_default_route(node: Node, _arguments: argparse.Namespace, output: Output) -> None:
+    """Send what no prefix covers to nobody."""
+    answer = node.call("DELETE", "routes", "default")
+    output.show(answer, "there is no default route\n")
+
+
+def explain(node: Node, arguments: argparse.Namespace, output: Output) -> int:
+    """Say where a packet would go."""
+    answer = node.call(
+        "GET",
+        "explain",
+        query={
+            "destination": arguments.destination,
+            "amount": arguments.amount,
+            "from": arguments.sender,
+            "expires_in_ms": arguments.expires_in_ms,
+        },
+    )
+    row = as_row(answer)
+    steps = [
+        [step.get("service"), step.get("verdict"), step.get("code"), step.get("sentence")]
+        for step in parts(row, "steps")
+    ]
+    text = f"{shown(row.get('sentence'))}\n\n"
+    text += table(("service", "verdict", "code", "why"), steps)
+    others = [
+        [route.get("prefix") or "(default)", route.get("next_hop"), route.get("source")]
+        for route in parts(row, "alternatives")
+    ]
+    if others:
+        text += "\nshorter prefixes that cover it too:\n"
+        text += table(("prefix", "next hop", "source"), others)
+    output.show(answer, text)
+    return 0 if row.get("forwarded") is True else 1
+
+
+# --- Rates
+
+
+def rates(node: Node, _arguments: argparse.Namespace, output: Output) -> None:
+    """Show prices and the spread, exact."""
+    _show_rates(node.call("GET", "rates", "exact"), output)
+
+
+def set_rates(node: Node, arguments: argparse.Namespace, output: Output) -> None:
+    """Replace all prices."""
+    node.call("PUT", "rates", body=_pairs(arguments))
+    _show_rates(node.call("GET", "rates", "exact"), output)
+
+
+def set_spread(node: Node, arguments: argparse.Namespace, output: Output) -> None:
+    """Replace our share of each conversion."""
+    _show_rates(node.call("PUT", "rates", "spread", text=arguments.spread), output)
+
+
+def _show_rates(answer: object, output: Output) -> None:
+    row = as_row(answer)
+    prices = [[code, price] for code, price in part(row, "prices").items()]
+    text = table(("asset", "price"), prices) + f"spread {shown(row.get('spread'))}\n"
+    output.show(answer, text)
+
+
+# --- Settlement
+
+
+def engine_urls(node: Node, _arguments: argparse.Namespace, output: Output) -> None:
+    """Show the default engine of each asset."""
+    _show_engine_urls(node.call("GET", "settlement", "engines"), output)
+
+
+def set_engine_urls(node: Node, arguments: argparse.Namespace, output: Output) -> None:
+    """Add or replace default engines."""
+    node.call("PUT", "settlement", "engines", body=_pairs(arguments))
+    _show_engine_urls(node.call("GET", "settlement", "engines"), output)
+
+
+def _show_engine_urls(answer: object, output: Output) -> None:
+    rows = [[code, url] for code, url in as_row(answer).items()]
+    output.show(answer, table(("asset", "engine"), rows))
+
+
+def engines(node: Node, _arguments: argparse.Namespace, output: Output) -> None:
+    """Show the engine processes."""
+    answer = node.call("GET", "engines")
+    rows = [
+        [
+            row.get("name"),
+            row.get("alive"),
+            row.get("address"),
+            row.get("pid"),
+            row.get("sentence"),
+        ]
+        for row in as_rows(answer)
+    ]
+    output.show(answer, table(("engine", "alive", "wallet", "pid", "state"), rows))
+
+
+def settlements(node: Node, arguments: argparse.Namespace, output: Output) -> None:
+    """Show settlements, the newest first."""
+    answer = node.call(
+        "GET", "settlements", query={"limit": arguments.limit, "username": arguments.username}
+    )
+    rows = [
+        [
+            moment(row.get("created_at_ms")),
+            row.get("username"),
+            row.get("direction"),
+            money(row.get("amount"), row),
+            row.get("state"),
+            row.get("engine"),
+            row.get("transaction"),
+            row.get("problem") or None,
+        ]
+        for row in as_rows(answer)
+    ]
+    columns = (
+        "time", "account", "way", "amount", "state", "engine", "transaction", "problem",
+    )  # fmt: skip
+    output.show(answer, table(columns, rows))
+
+
+def settlements_due(node: Node, _arguments: argparse.Namespace, output: Output) -> None:
+    """Show what is owed, and why it is or is not settled."""
+    answer = node.call("GET", "settlements", "due")
+    rows = [
+        [
+            row.get("username"),
+            money(row.get("owed"), row),
+            money(row.get("settle_threshold"), row),
+            row.get("due"),
+            row.get("reason"),
+        ]
+        for row in as_rows(answer)
+    ]
+    output.show(answer, table(("account", "owed", "threshold", "due", "why"), rows))
+
+
+def unmatched(node: Node, _arguments: argparse.Namespace, output: Output) -> None:
+    """Show money that nobody is credited for."""
+    answer = node.call("GET", "settlements", "unmatched")
+    rows = [
+        [
+            row.get("key"),
+            row.get("engine"),
+            row.get("sender"),
+            money(row.get("ledger_amount"), part(row, "ledger_asset")),
+            moment(row.get("seen_at_ms")),
+        ]
+        for row in as_rows(answer)
+    ]
+    output.show(answer, table(("key", "engine", "sender", "amount", "seen"), rows))
+
+
+def assign_unmatched(node: Node, arguments: argparse.Namespace, output: Output) -> None:
+    """Credit it to an account."""
+    body = {"key": arguments.key, "username": arguments.username}
+    answer = node.call("POST", "settlements", "unmatched", "assign", body=body)
+    output.show(answer, f"{arguments.username} was credited\n")
+
+
+# --- Books
+
+
+def audit(node: Node, _arguments: argparse.Namespace, output: Output) -> int:
+    """Derive every balance anew and compare."""
+    answer = node.call("GET", "audit")
+    row = as_row(answer)
+    columns = ("peers", "exchange", "spread", "settlement", "loss", "correction", "sum")
+    totals = [
+        [
+            f"{total.get('asset_code')}@{total.get('asset_scale')}",
+            *(total.get(c) for c in columns),
+        ]
+        for total in parts(row, "totals")
+    ]
+    text = table(("asset", *columns), totals)
+    text += "".join(f"{shown(finding)}\n" for finding in lines(row, "findings"))
+    passed = row.get("passed") is True
+    text += f"{row.get('transfers')} transfers, {row.get('accounts')} accounts: "
+    text += "the books hold\n" if passed else "the books do not hold\n"
+    output.show(answer, text)
+    return 0 if passed else 1
+
+
+def exposure(node: Node, _arguments: argparse.Namespace, output: Output) -> None:
+    """Show what is owed, per asset."""
+    answer = node.call("GET", "exposure")
+    names = ("owed_to_us", "owed_by_us", "in_flight", "unknown")
+    rows = [
+        [row.get("asset_code"), *(money(row.get(name), row) for name in names)]
+        for row in as_rows(answer)
+    ]
+    columns = ("asset", "owed to you", "owed by you", "in flight", "undecided")
+    output.show(answer, table(columns, rows))
+
+
+def unknown(node: Node, _arguments: argparse.Namespace, output: Output) -> None:
+    """Show what crashes left undecided."""
+    answer = node.call("GET", "unknown-transfers")
+    rows = [
+        [
+            row.get("id"),
+            row.get("from_username"),
+            row.get("to_username"),
+            money(row.get("outgoing_amount"), part(row, "outgoing_asset")),
+            row.get("destination"),
+            moment(row.get("created_at_ms")),
+        ]
+        for row in as_rows(answer)
+    ]
+    output.show(answer, table(("id", "from", "to", "amount", "destination", "made"), rows))
+
+
+def resolve_unknown(node: Node, arguments: argparse.Namespace, output: Output) -> None:
+    """Decide one by the peer's statement."""
+    body = {"fulfilled": arguments.outcome == "fulfilled"}
+    answer = node.call("POST", "unknown-transfers", arguments.id, "resolve", body=body)
+    output.show(answer, f"transfer {arguments.id} was {arguments.outcome.replace('-', ' ')}\n")
+
+
+# --- Traffic
+
+
+def packets(node: Node, arguments: argparse.Namespace, output: Output) -> None:
+    """Show the newest packets."""
+    answer = node.call(
+        "GET", "packets", query={"after": arguments.after, "limit": arguments.limit}
+    )
+    rows = [
+        [
+            moment(row.get("at_ms")),
+            row.get("from_username"),
+            row.get("to_username"),
+            money(row.get("incoming_amount"), part(row, "incoming_asset")),
+            row.get("code") or "ok",
+            _milliseconds(row),
+            row.get("destination"),
+            row.get("message") or None,
+        ]
+        for row in as_rows(answer)
+    ]
+    columns = ("time", "from", "to", "amount", "end", "ms", "destination", "said")
+    output.show(answer, table(columns, rows))
+
+
+def history(node: Node, arguments: argparse.Namespace, output: Output) -> None:
+    """Show what happened, step by step."""
+    answer = node.call(
+        "GET",
+        "history",
+        query={
+            "seconds": arguments.seconds,
+            "username": arguments.username,
+            "samples": arguments.samples,
+        },
+    )
+    rows = [
+        [
+            moment(_times_1000(row.get("at_s"))),
+            row.get("prepares"),
+            row.get("fulfills"),
+            row.get("rejects"),
+            row.get("net"),
+        ]
+        for row in parts(as_row(answer), "samples")
+    ]
+    output.show(answer, table(("from", "prepares", "fulfilled", "rejected", "net"), rows))
+
+
+def logs(node: Node, arguments: argparse.Namespace, output: Output) -> None:
+    """Show the log's newest lines, or set its level."""
+    if arguments.level is not None:
+        answer = node.call("PUT", "tracing-level", text=arguments.level)
+        output.show(answer, f"{shown(answer)}\n")
+        return
+    answer = node.call(
+        "GET", "logs", query={"after": arguments.after, "limit": arguments.limit}
+    )
+    text = "".join(
+        f"{moment(row.get('at_ms'))} {str(row.get('level')).upper():8}"
+        f" {shown(row.get('component'))}: {shown(row.get('text'))}\n"
+        for row in as_rows(answer)
+    )
+    output.show(answer, text)
+
+
+def _milliseconds(row: Row) -> str | None:
+    latency = row.get("latency_us")
+    return f"{latency / 1000:.1f}" if isinstance(latency, int) else None
+
+
+def _times_1000(seconds: object) -> object:
+    return seconds * 1000 if isinstance(seconds, int) else seconds
+
+
+def _pairs(arguments: argparse.Namespace) -> Mapping[str, object]:
+    pairs: dict[str, object] = {}
+    for name, value in arguments.pair or []:
+        if name in pairs:
+            raise BadSetting(f"{name} stands there twice")
+        pairs[name] = value
+    return pairs

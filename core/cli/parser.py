@@ -1,0 +1,263 @@
+"""The commands, their names as in interledger-rs's ilp-cli where it has them."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol, TypeAlias
+
+from core.cli import account_commands as accounts, node_commands as node
+from core.cli.client import Node
+from core.cli.output import Output
+
+URL_DEFAULT: Final = "http://127.0.0.1:7770"
+URL_VARIABLE: Final = "SIGNALBOX_NODE_URL"
+TOKEN_VARIABLE: Final = "SIGNALBOX_ADMIN_TOKEN"  # noqa: S105 - the name of a variable, no token
+EPILOG: Final = f"""\
+The node is --node, or {URL_VARIABLE}, or {URL_DEFAULT}. The token is --auth, or
+{TOKEN_VARIABLE}, or in the file --auth-file; a node on this machine is called
+with the token that it left beside its store, where you may read that.
+
+exit codes: 0 done; 1 the node refused, or what was asked about is not well;
+            2 the command line cannot be; 3 no node answers
+
+examples:
+  signalbox-cli status
+  signalbox-cli accounts create bob --asset-code USD --asset-scale 2 --min-balance -10000
+  signalbox-cli routes set test.bob --destination bob
+  signalbox-cli explain test.bob.alice --amount 100
+"""
+
+
+Command: TypeAlias = Callable[[Node, argparse.Namespace, Output], int | None]
+"""Asks the node and shows its answer; what it returns is the exit code, None being 0."""
+
+
+class _Group(Protocol):
+    """What argparse adds commands to: its class has no public name."""
+
+    def add_parser(
+        self,
+        name: str,
+        *,
+        help: str | None = ...,  # noqa: A002 - argparse's name
+        description: str | None = ...,
+        parents: Sequence[argparse.ArgumentParser] = ...,
+    ) -> argparse.ArgumentParser: ...
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser; each command has its function as `run`."""
+    common = _common(suppress=True)
+    parser = argparse.ArgumentParser(
+        prog="signalbox-cli",
+        description="Look after a Signalbox node from the command line.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[_common(suppress=False)],
+    )
+    commands = _group(parser, "command")
+    _add(commands, "status", "the node at a glance", node.status, common)
+    _accounts(commands, common)
+    _routes(commands, common)
+    _rates(commands, common)
+    _settlement(commands, common)
+    _books(commands, common)
+    _traffic(commands, common)
+    return parser
+
+
+def _accounts(commands: _Group, common: argparse.ArgumentParser) -> None:
+    group = _group(_add(commands, "accounts", "the accounts", None, None), "action")
+    _add(group, "list", "every account", accounts.list_all, common)
+    for name, summary, run in (
+        ("info", "one account", accounts.info),
+        ("balance", "what is owed", accounts.balance),
+        ("pause", "stop its packets", accounts.pause),
+        ("resume", "let its packets flow again", accounts.resume),
+        ("ping", "ask whether it is there", accounts.ping),
+    ):
+        _add(group, name, summary, run, common).add_argument("username")
+    create = _add(group, "create", "add an account", accounts.create, common)
+    check = _add(group, "check", "say what it would mean, save nothing", accounts.check, common)
+    for command in (create, check):
+        command.add_argument("username")
+        _details(command, accounts.DETAIL_FIELDS, required=("asset_code", "asset_scale"))
+    update = _add(
+        group, "update", "change what is named, keep the rest", accounts.update, common
+    )
+    update.add_argument("username")
+    update.add_argument("--new-username", metavar="NAME", help="call it something else")
+    _details(update, accounts.DETAIL_FIELDS, required=())
+    settings = _add(
+        group,
+        "update-settings",
+        "what its own user may change",
+        accounts.update_settings,
+        common,
+    )
+    settings.add_argument("username")
+    _details(settings, accounts.SETTINGS_FIELDS, required=())
+    delete = _add(group, "delete", "remove an account", accounts.delete, common)
+    delete.add_argument("username")
+    delete.add_argument(
+        "--even-with-balance", action="store_true", help="write off what is owed"
+    )
+    correct = _add(group, "correct", "correct what is owed", accounts.correct, common)
+    correct.add_argument("username")
+    correct.add_argument(
+        "amount", help="added to what we owe, in its smallest unit; may be below 0"
+    )
+    correct.add_argument("--reason", required=True, help="kept in the journal")
+    for name, summary, run in (
+        ("balance", "what is owed: short for accounts balance", accounts.balance),
+        ("ping", "ask whether an account is there", accounts.ping),
+    ):
+        _add(commands, name, summary, run, common).add_argument("username")
+    settle = _add(commands, "settle", "pay an account now", accounts.settle, common)
+    settle.add_argument("username")
+    settle.add_argument("--amount", help="in its smallest unit (default: down to settle_to)")
+
+
+def _routes(commands: _Group, common: argparse.ArgumentParser) -> None:
+    group = _group(_add(commands, "routes", "the routing table", None, None), "action")
+    _add(group, "list", "the routing table", node.routes, common)
+    set_ = _add(group, "set", "add or replace a static route", node.set_route, common)
+    set_.add_argument("prefix")
+    set_.add_argument("--destination", required=True, metavar="USERNAME")
+    all_ = _add(group, "set-all", "replace all static routes", node.replace_routes, common)
+    _pair(all_, "PREFIX", "USERNAME")
+    delete = _add(group, "delete", "remove a static route", node.delete_route, common)
+    delete.add_argument("prefix")
+    default = _add(group, "set-default", "where the rest goes", node.set_default_route, common)
+    default.add_argument("username")
+    _add(group, "clear-default", "the rest goes nowhere", node.delete_default_route, common)
+    explain = _add(commands, "explain", "where would a packet go?", node.explain, common)
+    explain.add_argument("destination")
+    explain.add_argument("--amount", help="in the sender's smallest unit (default: 1)")
+    explain.add_argument("--from", dest="sender", metavar="USERNAME", help="who sends it")
+    explain.add_argument("--expires-in-ms", metavar="MS", help="(default: 30000)")
+
+
+def _rates(commands: _Group, common: argparse.ArgumentParser) -> None:
+    group = _group(_add(commands, "rates", "prices and the spread", None, None), "action")
+    _add(group, "list", "prices and the spread", node.rates, common)
+    _pair(_add(group, "set-all", "replace all prices", node.set_rates, common), "CODE", "RATE")
+    spread = _add(group, "set-spread", "our share of each conversion", node.set_spread, common)
+    spread.add_argument("spread", help="as 0.01 or 1/100")
+
+
+def _settlement(commands: _Group, common: argparse.ArgumentParser) -> None:
+    group = _group(
+        _add(commands, "settlement-engines", "which engine settles an asset", None, None),
+        "action",
+    )
+    _add(group, "list", "the default engine of each asset", node.engine_urls, common)
+    _pair(
+        _add(group, "set-all", "add or replace default engines", node.set_engine_urls, common),
+        "CODE",
+        "URL",
+    )
+    _add(commands, "engines", "the engine processes", node.engines, common)
+    group = _group(
+        _add(commands, "settlements", "what was and is to be paid", None, None), "action"
+    )
+    list_ = _add(group, "list", "settlements, the newest first", node.settlements, common)
+    list_.add_argument("--limit", metavar="N", help="(default: 500)")
+    list_.add_argument("--username", help="of one account")
+    _add(
+        group, "due", "what is owed, and why it is or is not paid", node.settlements_due, common
+    )
+    _add(group, "unmatched", "money from nobody we know", node.unmatched, common)
+    assign = _add(group, "assign", "credit such money", node.assign_unmatched, common)
+    assign.add_argument("key")
+    assign.add_argument("username")
+
+
+def _books(commands: _Group, common: argparse.ArgumentParser) -> None:
+    _add(commands, "audit", "derive every balance anew and compare", node.audit, common)
+    _add(commands, "exposure", "what is owed, per asset", node.exposure, common)
+    group = _group(
+        _add(commands, "unknown", "what crashes left undecided", None, None), "action"
+    )
+    _add(group, "list", "what crashes left undecided", node.unknown, common)
+    resolve = _add(
+        group, "resolve", "decide by the peer's statement", node.resolve_unknown, common
+    )
+    resolve.add_argument("id")
+    resolve.add_argument("outcome", choices=("fulfilled", "not-fulfilled"))
+
+
+def _traffic(commands: _Group, common: argparse.ArgumentParser) -> None:
+    packets = _add(commands, "packets", "the newest packets", node.packets, common)
+    packets.add_argument("--after", metavar="SEQUENCE", help="only what came since")
+    packets.add_argument("--limit", metavar="N", default="50", help="(default: 50)")
+    history = _add(commands, "history", "what happened, step by step", node.history, common)
+    history.add_argument("--seconds", default="3600", help="how far back (default: 3600)")
+    history.add_argument("--username", help="of one account")
+    history.add_argument("--samples", default="60", help="at most so many (default: 60)")
+    logs = _add(commands, "logs", "the log's newest lines, or its level", node.logs, common)
+    logs.add_argument("level", nargs="?", help="set it: info, or info,core.links=debug")
+    logs.add_argument("--after", metavar="SEQUENCE", help="only what came since")
+    logs.add_argument("--limit", metavar="N", default="50", help="(default: 50)")
+
+
+def _group(command: argparse.ArgumentParser, name: str) -> _Group:
+    return command.add_subparsers(dest=name, required=True, metavar=name.upper())
+
+
+def _add(
+    group: _Group,
+    name: str,
+    summary: str,
+    run: Command | None,
+    common: argparse.ArgumentParser | None,
+) -> argparse.ArgumentParser:
+    """Add a command; a group of commands has neither a function nor options of its own."""
+    added = group.add_parser(
+        name,
+        help=summary,
+        description=f"{summary[0].upper()}{summary[1:]}.",
+        parents=[] if common is None else [common],
+    )
+    if run is not None:
+        added.set_defaults(run=run)
+    return added
+
+
+def _pair(command: argparse.ArgumentParser, name: str, value: str) -> None:
+    command.add_argument(
+        "--pair", nargs=2, action="append", metavar=(name, value), help="once for each"
+    )
+
+
+def _details(
+    command: argparse.ArgumentParser, names: Sequence[str], required: Sequence[str]
+) -> None:
+    described = accounts.detail_options()
+    for name in names:
+        command.add_argument(
+            "--" + name.replace("_", "-"),
+            dest=name,
+            metavar=name.rpartition("_")[2].upper(),
+            required=name in required,
+            help=described[name],
+        )
+
+
+def _common(*, suppress: bool) -> argparse.ArgumentParser:
+    """Return the options that may stand before or behind a command."""
+    default = argparse.SUPPRESS if suppress else None
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--node", metavar="URL", default=default, help="the node's URL")
+    common.add_argument("--auth", metavar="TOKEN", default=default, help="the operator's token")
+    common.add_argument(
+        "--auth-file", metavar="FILE", default=default, help="a file that has it"
+    )
+    common.add_argument(
+        "--json",
+        action="store_true",
+        default=argparse.SUPPRESS if suppress else False,
+        help="the node's answer as JSON",
+    )
+    return common
