@@ -1,0 +1,657 @@
+"""What every store's books promise: each unit once, each refusal without a trace, and an audit that finds out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from fractions import Fraction
+from typing import Final
+
+import pytest
+
+from core.account import AMOUNT_MAX_BOOKED, AccountId
+from core.errors import (
+    AmountTooLarge,
+    InsufficientBalance,
+    NodeFenced,
+    StoreError,
+    TransferDecided,
+    UnknownAccount,
+)
+from core.ledger.books import Balance, Books, TransferId
+from core.rates.rate import convert
+from core.stores import Stores
+from core.testing.builders import CONDITION, EUR, FULFILLMENT, account
+from core.testing.clock import FakeClock
+from tests.core.stores.people import (
+    ALICE,
+    BOB,
+    NO_TOKENS,
+    NOBODY,
+    add_alice_and_bob,
+    alice,
+    bob,
+    transfer,
+)
+
+TIMED_OUT: Final = b"R00"
+LOST: Final = TransferId((77 << 42) + 5)
+
+
+@pytest.fixture
+async def books(stores: Stores) -> Books:
+    await add_alice_and_bob(stores)
+    await stores.leases.sign_on("node")
+    return stores.books
+
+
+async def numbers(books: Books) -> tuple[Balance, Balance]:
+    """Return alice's and bob's."""
+    return await books.balance(ALICE), await books.balance(BOB)
+
+
+async def assert_audit_passes(books: Books) -> None:
+    report = await books.audit()
+    assert report.findings == ()
+    assert all(total.sum == 0 for total in report.totals)
+
+
+# --- The two phases --------------------------------------------------------------------------------
+
+
+async def test_a_prepare_holds_both_amounts_and_posts_none(books: Books) -> None:
+    await books.prepare(transfer(7))
+
+    assert await numbers(books) == (Balance(pending_in=7), Balance(pending_out=7))
+    assert (await books.audit()).pending == 1
+
+
+async def test_a_fulfill_posts_both_legs(books: Books) -> None:
+    await books.fulfill(await books.prepare(transfer(7)), FULFILLMENT)
+
+    assert await numbers(books) == (Balance(receivable=7), Balance(payable=7))
+    await assert_audit_passes(books)
+
+
+async def test_a_reject_voids_both_legs(books: Books) -> None:
+    await books.reject(await books.prepare(transfer(7)), b"F02")
+
+    assert await numbers(books) == (Balance(), Balance())
+    await assert_audit_passes(books)
+
+
+async def test_an_expiry_voids_the_upstream_leg_and_keeps_the_downstream_one(
+    books: Books,
+) -> None:
+    await books.expire(await books.prepare(transfer(7)))
+
+    assert await numbers(books) == (Balance(), Balance(pending_out=7))
+    await assert_audit_passes(books)
+
+
+async def test_a_fulfillment_after_the_expiry_is_owed_and_a_loss(books: Books) -> None:
+    expired = await books.prepare(transfer(7))
+    await books.expire(expired)
+    await books.fulfill_late(expired, FULFILLMENT)
+
+    assert await numbers(books) == (Balance(), Balance(payable=7))
+    assert [total.loss for total in (await books.audit()).totals] == [-7]
+    await assert_audit_passes(books)
+
+
+async def test_a_fulfillment_that_could_not_be_relayed_is_owed_and_a_loss(books: Books) -> None:
+    await books.fulfill_late(await books.prepare(transfer(7)), FULFILLMENT)
+
+    assert await numbers(books) == (Balance(), Balance(payable=7))
+    await assert_audit_passes(books)
+
+
+async def test_an_expired_leg_that_nobody_fulfilled_is_void(books: Books) -> None:
+    expired = await books.prepare(transfer(7))
+    await books.expire(expired)
+    await books.abandon(expired)
+
+    assert await numbers(books) == (Balance(), Balance())
+    await assert_audit_passes(books)
+
+
+Decide = Callable[[Books, TransferId], Awaitable[None]]
+
+DECISIONS: Final[dict[str, Decide]] = {
+    "fulfill": lambda books, number: books.fulfill(number, FULFILLMENT),
+    "reject": lambda books, number: books.reject(number, b"F02"),
+    "expire": lambda books, number: books.expire(number),
+    "fulfill_late": lambda books, number: books.fulfill_late(number, FULFILLMENT),
+    "abandon": lambda books, number: books.abandon(number),
+}
+ENDS: Final = {
+    "FULFILLED": ["fulfill"],
+    "REJECTED": ["reject"],
+    "EXPIRED": ["expire"],
+    "LATE": ["fulfill_late"],
+    "ABANDONED": ["expire", "abandon"],
+}
+SAME_AGAIN: Final = {
+    ("FULFILLED", "fulfill"),
+    ("REJECTED", "reject"),
+    ("EXPIRED", "expire"),
+    ("LATE", "fulfill_late"),
+    ("ABANDONED", "abandon"),
+    # Said of an end that is this end already: nothing was fulfilled, and nothing is held.
+    ("REJECTED", "abandon"),
+}
+GOES_ON: Final = {("EXPIRED", "fulfill_late"), ("EXPIRED", "abandon")}
+
+
+@pytest.mark.parametrize("decision", DECISIONS)
+@pytest.mark.parametrize("end", ENDS)
+async def test_what_is_decided_cannot_be_decided_otherwise(
+    books: Books, end: str, decision: str
+) -> None:
+    number = await books.prepare(transfer(7))
+    for step in ENDS[end]:
+        await DECISIONS[step](books, number)
+    before = await numbers(books)
+
+    if (end, decision) in GOES_ON:
+        await DECISIONS[decision](books, number)
+        return
+    if (end, decision) in SAME_AGAIN:
+        await DECISIONS[decision](books, number)  # a call whose answer was lost is made again
+    else:
+        with pytest.raises(TransferDecided):
+            await DECISIONS[decision](books, number)
+
+    assert await numbers(books) == before
+    await assert_audit_passes(books)
+
+
+async def test_another_fulfillment_for_a_fulfilled_transfer_is_refused(books: Books) -> None:
+    number = await books.prepare(transfer(7))
+    await books.fulfill(number, FULFILLMENT)
+
+    with pytest.raises(TransferDecided):
+        await books.fulfill(number, bytes(32))
+
+
+async def test_a_transfer_that_never_was_cannot_be_decided(books: Books) -> None:
+    for decide in DECISIONS.values():
+        with pytest.raises(TransferDecided, match="not in the books"):
+            await decide(books, LOST)
+    with pytest.raises(TransferDecided):
+        await books.resolve_unknown(LOST, fulfilled=True)
+
+
+async def test_a_pending_leg_is_not_abandoned(books: Books) -> None:
+    number = await books.prepare(transfer(7))
+
+    with pytest.raises(TransferDecided):
+        await books.abandon(number)
+    assert await numbers(books) == (Balance(pending_in=7), Balance(pending_out=7))
+
+
+async def test_two_decisions_at_once_have_one_winner(books: Books) -> None:
+    number = await books.prepare(transfer(7))
+
+    outcomes = await asyncio.gather(
+        books.fulfill(number, FULFILLMENT),
+        books.reject(number, b"F02"),
+        books.expire(number),
+        return_exceptions=True,
+    )
+
+    assert [type(outcome) for outcome in outcomes].count(TransferDecided) == 2
+    await assert_audit_passes(books)
+
+
+async def test_ids_name_the_node_and_never_come_again(books: Books, stores: Stores) -> None:
+    (lease,) = await stores.leases.nodes()
+    first = await books.prepare(transfer(1))
+    await books.reject(first, b"F02")
+    second = await books.prepare(transfer(1))
+
+    assert first >> 42 == second >> 42 == lease.number
+    assert second > first
+
+
+# --- Limits ----------------------------------------------------------------------------------------
+
+
+async def set_limit(stores: Stores, min_balance: int) -> None:
+    await stores.accounts.update_account(alice(min_balance=min_balance), NO_TOKENS)
+
+
+async def test_a_prepare_beyond_the_limit_is_refused_without_a_trace(
+    books: Books, stores: Stores
+) -> None:
+    await set_limit(stores, -10)
+    await books.prepare(transfer(6))
+
+    with pytest.raises(InsufficientBalance) as refused:
+        await books.prepare(transfer(5))
+
+    assert (refused.value.account, refused.value.needed, refused.value.available) == (
+        ALICE,
+        5,
+        4,
+    )
+    assert await numbers(books) == (Balance(pending_in=6), Balance(pending_out=6))
+    await books.prepare(transfer(4))
+
+
+async def test_a_limit_counts_from_the_moment_it_is_set(books: Books, stores: Stores) -> None:
+    await books.prepare(transfer(6))
+    await set_limit(stores, -6)
+
+    with pytest.raises(InsufficientBalance):
+        await books.prepare(transfer(1))
+
+
+async def test_what_a_peer_prepaid_can_be_spent(books: Books, stores: Stores) -> None:
+    await set_limit(stores, 0)
+    await books.correct(ALICE, 5, "paid in advance")
+
+    await books.prepare(transfer(5))
+    with pytest.raises(InsufficientBalance):
+        await books.prepare(transfer(1))
+
+
+async def test_64_tasks_at_one_limit_never_overdraw_it(books: Books, stores: Stores) -> None:
+    await set_limit(stores, -1000)
+
+    async def spend(seed: int) -> int:
+        spent = 0
+        for step in range(20):
+            amount = 1 + (seed * 7 + step * 13) % 29
+            try:
+                number = await books.prepare(transfer(amount))
+            except InsufficientBalance:
+                continue
+            held = await books.balance(ALICE)
+            assert held.net - held.pending_in >= -1000
+            if step % 4 == 3:
+                await books.reject(number, b"F02")
+            else:
+                await books.fulfill(number, FULFILLMENT)
+                spent += amount
+        return spent
+
+    spent = sum(await asyncio.gather(*(spend(seed) for seed in range(64))))
+
+    assert 1000 - 29 < spent <= 1000
+    assert await numbers(books) == (Balance(receivable=spent), Balance(payable=spent))
+    await assert_audit_passes(books)
+
+
+async def test_one_that_is_refused_does_not_touch_those_beside_it(
+    books: Books, stores: Stores
+) -> None:
+    await set_limit(stores, -10)
+
+    outcomes = await asyncio.gather(
+        books.prepare(transfer(8)),
+        books.prepare(transfer(8)),
+        books.prepare(replace(transfer(1), to_account=NOBODY)),
+        books.prepare(transfer(2)),
+        books.fulfill(LOST, FULFILLMENT),
+        return_exceptions=True,
+    )
+
+    assert [type(outcome) for outcome in outcomes] == [
+        int,
+        InsufficientBalance,
+        UnknownAccount,
+        int,
+        TransferDecided,
+    ]
+    assert await numbers(books) == (Balance(pending_in=10), Balance(pending_out=10))
+    await assert_audit_passes(books)
+
+
+async def test_accounts_that_are_gone_move_nothing_more(books: Books, stores: Stores) -> None:
+    await stores.accounts.delete_account(BOB, even_with_balance=False)
+
+    with pytest.raises(UnknownAccount):
+        await books.prepare(transfer(1))
+    with pytest.raises(UnknownAccount):
+        await books.prepare(replace(transfer(1), from_account=BOB, to_account=ALICE))
+    assert await books.balances() == {}
+
+
+async def test_an_account_that_was_only_refused_has_no_numbers(
+    books: Books, stores: Stores
+) -> None:
+    await set_limit(stores, 0)
+    with pytest.raises(InsufficientBalance):
+        await books.prepare(transfer(1))
+
+    assert await books.balances() == {}
+
+
+# --- Amounts ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("amount", [1, 2**53 - 1, 2**53, 2**53 + 1, 2**63 - 1])
+async def test_every_amount_that_fits_is_booked_to_the_unit(books: Books, amount: int) -> None:
+    await books.fulfill(await books.prepare(transfer(amount)), FULFILLMENT)
+
+    assert await numbers(books) == (Balance(receivable=amount), Balance(payable=amount))
+    await assert_audit_passes(books)
+
+
+@pytest.mark.parametrize("amount", [2**63, 2**64 - 1])
+async def test_an_amount_that_does_not_fit_is_refused_not_clamped(
+    books: Books, amount: int
+) -> None:
+    small = transfer(1)
+    for large in (
+        replace(small, incoming_amount=amount),
+        replace(small, outgoing_amount=amount),
+    ):
+        with pytest.raises(AmountTooLarge) as refused:
+            await books.prepare(large)
+        assert refused.value.amount == amount
+
+    assert await numbers(books) == (Balance(), Balance())
+
+
+async def test_a_sum_that_would_not_fit_is_refused_when_it_is_prepared(books: Books) -> None:
+    first = await books.prepare(transfer(AMOUNT_MAX_BOOKED - 5))
+    with pytest.raises(AmountTooLarge):
+        await books.prepare(transfer(6))
+    await books.fulfill(first, FULFILLMENT)
+    with pytest.raises(AmountTooLarge):
+        await books.prepare(transfer(6))
+
+    await books.fulfill(await books.prepare(transfer(5)), FULFILLMENT)
+
+    most = AMOUNT_MAX_BOOKED
+    assert await numbers(books) == (Balance(receivable=most), Balance(payable=most))
+    await assert_audit_passes(books)
+
+
+async def test_what_is_held_leaves_room_for_itself(books: Books) -> None:
+    number = await books.prepare(transfer(10))
+    with pytest.raises(AmountTooLarge):
+        await books.correct(BOB, AMOUNT_MAX_BOOKED - 9, "too much beside what is held")
+    await books.correct(BOB, AMOUNT_MAX_BOOKED - 10, "just as much as fits")
+
+    await books.fulfill(number, FULFILLMENT)
+
+    assert (await books.balance(BOB)).payable == AMOUNT_MAX_BOOKED
+
+
+async def test_sums_of_many_accounts_pass_64_bits(books: Books, stores: Stores) -> None:
+    for name in "cdef":
+        await stores.accounts.insert_account(account(name), NO_TOKENS)
+        payee = AccountId(f"id-of-{name}")
+        number = await books.prepare(replace(transfer(AMOUNT_MAX_BOOKED), from_account=payee))
+        await books.expire(number)
+        await books.abandon(number)
+        await books.correct(payee, AMOUNT_MAX_BOOKED, "a whole account full")
+
+    report = await books.audit()
+
+    assert report.findings == ()
+    assert [total.peers for total in report.totals] == [4 * AMOUNT_MAX_BOOKED]
+
+
+# --- Conversion ------------------------------------------------------------------------------------
+
+
+async def test_a_conversion_is_kept_to_the_last_fraction(books: Books, stores: Stores) -> None:
+    await stores.accounts.update_account(bob(asset=EUR), NO_TOKENS)
+    outgoing_amount, conversion = convert(1000, Fraction(10, 7), Fraction(1, 300))
+    assert (conversion.spread_amount, outgoing_amount) == (4, 1423)
+    converted = replace(transfer(1000), outgoing_amount=outgoing_amount, conversion=conversion)
+
+    await books.fulfill(await books.prepare(converted), FULFILLMENT)
+    await books.fulfill(await books.prepare(converted), FULFILLMENT)
+
+    report = await books.audit()
+    assert report.findings == ()
+    euro, dollar = report.totals
+    assert (euro.peers, euro.exchange, euro.spread) == (2846, -2854, 8)
+    assert (dollar.peers, dollar.exchange, dollar.spread) == (-2000, 2000, 0)
+
+
+async def test_a_conversion_that_does_not_add_up_is_found(books: Books) -> None:
+    outgoing_amount, conversion = convert(1000, Fraction(10, 7), Fraction(1, 300))
+    wrong = replace(transfer(1000), outgoing_amount=outgoing_amount + 1, conversion=conversion)
+
+    await books.fulfill(await books.prepare(wrong), FULFILLMENT)
+
+    (finding,) = (await books.audit()).findings
+    assert "1000 at the rate 10/7 is 10000/7" in finding
+
+
+async def test_two_amounts_without_a_rate_are_found(books: Books) -> None:
+    unequal = replace(transfer(10), outgoing_amount=11)
+
+    await books.fulfill(await books.prepare(unequal), FULFILLMENT)
+
+    finding, total = (await books.audit()).findings
+    assert "took 10 and gave 11" in finding
+    assert "add up to 1" in total
+
+
+async def test_a_fulfillment_that_is_not_the_conditions_is_found(books: Books) -> None:
+    await books.fulfill(await books.prepare(transfer(7)), bytes(32))
+
+    (finding,) = (await books.audit()).findings
+    assert "fulfillment" in finding
+
+
+# --- Corrections -----------------------------------------------------------------------------------
+
+
+async def test_a_correction_moves_net_and_says_against_what(books: Books) -> None:
+    await books.correct(ALICE, 30, "their statement")
+    await books.correct(BOB, -12, "our mistake")
+
+    assert [balance.net for balance in await numbers(books)] == [30, -12]
+    report = await books.audit()
+    assert report.findings == ()
+    assert [total.correction for total in report.totals] == [-18]
+
+
+async def test_a_correction_of_nobody_is_refused(books: Books) -> None:
+    with pytest.raises(UnknownAccount):
+        await books.correct(NOBODY, 1, "whoever")
+
+
+async def test_a_balance_left_at_deletion_is_written_off_and_still_audited(
+    books: Books, stores: Stores
+) -> None:
+    await books.fulfill(await books.prepare(transfer(7)), FULFILLMENT)
+    await stores.accounts.delete_account(BOB, even_with_balance=True)
+
+    assert (await books.balance(BOB)).net == 0
+    await assert_audit_passes(books)
+
+
+# --- Nodes -----------------------------------------------------------------------------------------
+
+
+async def test_a_process_that_has_not_signed_on_writes_no_transfers(stores: Stores) -> None:
+    await add_alice_and_bob(stores)
+
+    with pytest.raises(NodeFenced):
+        await stores.books.prepare(transfer(1))
+
+
+async def left_by_a_node_that_signed_off(stores: Stores) -> tuple[TransferId, TransferId]:
+    """Leave one transfer pending and one expired, under a node number that has ended."""
+    books = stores.books
+    pending, expired = await books.prepare(transfer(7)), await books.prepare(transfer(5))
+    await books.expire(expired)
+    await stores.leases.sign_off()
+    await stores.leases.sign_on("node")
+    return pending, expired
+
+
+async def test_what_a_dead_node_left_is_void_upstream_and_unknown_downstream(
+    books: Books, stores: Stores, clock: FakeClock
+) -> None:
+    pending, expired = await left_by_a_node_that_signed_off(stores)
+    own = await books.prepare(transfer(1))
+
+    recovery = await books.recover()
+
+    assert recovery.transfers == 2
+    assert await numbers(books) == (
+        Balance(pending_in=1),
+        Balance(pending_out=1, unknown_out=12),
+    )
+    unknown = await books.unknown_transfers(limit=10)
+    assert [leg.id for leg in unknown] == [pending, expired]
+    assert unknown[0].node == pending >> 42
+    assert (unknown[0].from_account, unknown[0].to_account) == (ALICE, BOB)
+    assert (unknown[0].incoming_amount, unknown[0].outgoing_amount) == (7, 7)
+    assert (unknown[0].destination, unknown[0].condition) == (
+        "test.node.bob.invoice",
+        CONDITION,
+    )
+    assert unknown[0].created_at_ms == clock.now_ms()
+    assert len(await books.unknown_transfers(limit=1)) == 1
+    await books.fulfill(own, FULFILLMENT)
+    await assert_audit_passes(books)
+    assert (await books.audit()).unknown == 2
+
+
+async def test_recovery_finds_nothing_a_second_time(books: Books, stores: Stores) -> None:
+    await left_by_a_node_that_signed_off(stores)
+    await books.recover()
+
+    assert (await books.recover()).transfers == 0
+
+
+async def test_an_unknown_leg_is_resolved_by_the_peers_statement(
+    books: Books, stores: Stores
+) -> None:
+    pending, expired = await left_by_a_node_that_signed_off(stores)
+    await books.recover()
+
+    await books.resolve_unknown(pending, fulfilled=True)
+    await books.resolve_unknown(expired, fulfilled=False)
+
+    assert await numbers(books) == (Balance(), Balance(payable=7))
+    report = await books.audit()
+    assert (report.findings, report.unknown) == ((), 0)
+    assert [total.loss for total in report.totals] == [-7]
+
+
+async def test_an_unknown_leg_is_resolved_once(books: Books, stores: Stores) -> None:
+    pending, _ = await left_by_a_node_that_signed_off(stores)
+    await books.recover()
+    await books.resolve_unknown(pending, fulfilled=True)
+    await books.resolve_unknown(pending, fulfilled=True)  # the same again says nothing new
+
+    with pytest.raises(TransferDecided):
+        await books.resolve_unknown(pending, fulfilled=False)
+    assert (await books.balance(BOB)).payable == 7
+
+
+async def test_what_is_not_unknown_is_not_resolved(books: Books) -> None:
+    number = await books.prepare(transfer(7))
+
+    with pytest.raises(TransferDecided):
+        await books.resolve_unknown(number, fulfilled=False)
+
+
+async def test_a_transfer_of_the_number_this_process_had_is_not_decided_under_a_new_one(
+    books: Books, stores: Stores
+) -> None:
+    pending, _ = await left_by_a_node_that_signed_off(stores)
+
+    with pytest.raises(NodeFenced):
+        await books.fulfill(pending, FULFILLMENT)
+    await books.recover()
+    with pytest.raises(NodeFenced):
+        await books.fulfill(pending, FULFILLMENT)
+    assert (await books.balance(BOB)).payable == 0
+
+
+# --- Callers that do not wait ----------------------------------------------------------------------
+
+
+async def test_a_prepare_whose_caller_was_cancelled_holds_nothing(books: Books) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        caller = tasks.create_task(books.prepare(transfer(7)))
+        await asyncio.sleep(0)
+        caller.cancel()
+
+    # Whatever had been queued for it is behind a call made now.
+    await books.reject(await books.prepare(transfer(1)), b"F02")
+    await books.reject(await books.prepare(transfer(1)), b"F02")
+    if not caller.cancelled():
+        await books.reject(caller.result(), b"F02")
+    assert await numbers(books) == (Balance(), Balance())
+    await assert_audit_passes(books)
+
+
+# --- Roll-up ---------------------------------------------------------------------------------------
+
+
+async def test_old_rows_are_folded_and_the_audit_stays_exact(
+    books: Books, stores: Stores, clock: FakeClock
+) -> None:
+    await stores.accounts.update_account(bob(asset=EUR), NO_TOKENS)
+    for amount in (1000, 999, 1):
+        outgoing_amount, conversion = convert(amount, Fraction(10, 7), Fraction(1, 300))
+        converted = replace(
+            transfer(amount), outgoing_amount=outgoing_amount, conversion=conversion
+        )
+        await books.fulfill(await books.prepare(converted), FULFILLMENT)
+        await books.reject(await books.prepare(converted), b"F02")
+        await books.fulfill_late(await books.prepare(converted), FULFILLMENT)
+        await books.prepare(converted)
+    before, numbers_before = await books.audit(), await numbers(books)
+    clock.advance(seconds=60)
+
+    folded = await books.roll_up(before_ms=clock.now_ms(), rows_max=1000)
+
+    after = await books.audit()
+    assert folded == 9
+    assert after.findings == ()
+    assert (after.totals, after.transfers) == (before.totals, before.transfers)
+    assert await numbers(books) == numbers_before
+    assert await books.roll_up(before_ms=clock.now_ms(), rows_max=1000) == 0
+
+
+async def test_folding_goes_in_steps(books: Books, clock: FakeClock) -> None:
+    for _ in range(5):
+        await books.fulfill(await books.prepare(transfer(3)), FULFILLMENT)
+    clock.advance(seconds=1)
+
+    assert [await books.roll_up(before_ms=clock.now_ms(), rows_max=2) for _ in range(4)] == [
+        2,
+        2,
+        1,
+        0,
+    ]
+    await assert_audit_passes(books)
+
+
+async def test_young_rows_and_open_ones_are_not_folded(
+    books: Books, stores: Stores, clock: FakeClock
+) -> None:
+    await left_by_a_node_that_signed_off(stores)
+    await books.recover()
+    await books.expire(await books.prepare(transfer(4)))
+    clock.advance(seconds=10)
+    await books.fulfill(await books.prepare(transfer(3)), FULFILLMENT)
+
+    assert await books.roll_up(before_ms=clock.now_ms(), rows_max=100) == 0
+
+
+async def test_a_folded_transfer_is_not_decided_again(books: Books, clock: FakeClock) -> None:
+    number = await books.prepare(transfer(3))
+    await books.fulfill(number, FULFILLMENT)
+    clock.advance(seconds=1)
+    await books.roll_up(before_ms=clock.now_ms(), rows_max=100)
+
+    with pytest.raises(StoreError):
+        await books.reject(number, b"F02")
+    await assert_audit_passes(books)
