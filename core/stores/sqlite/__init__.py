@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
+import sqlite3
+from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 
 from core.clock import Clock
 from core.stores.node_number import NodeNumber
 from core.stores.record import Stores
 from core.stores.sqlite.accounts import SqliteAccounts
 from core.stores.sqlite.books import SqliteBooks
-from core.stores.sqlite.connection import SqliteFile
+from core.stores.sqlite.connection import SqliteFile, connect
 from core.stores.sqlite.history import SqliteHistory
 from core.stores.sqlite.leases import SqliteLeases
 from core.stores.sqlite.migrations import migrate
@@ -25,9 +27,15 @@ from core.stores.sqlite.settlements import SqliteSettlements
 
 
 async def open_sqlite(
-    url: str, clock: Clock, *, environment: Mapping[str, str] = os.environ
+    url: str,
+    clock: Clock,
+    *,
+    environment: Mapping[str, str] = os.environ,
+    connect: Callable[[Path], sqlite3.Connection] = connect,
 ) -> Stores:
     """Open the file that `url` names; make it, its folder and its key where they are missing.
+
+    `connect` opens each of its connections: with other limits, in tests.
 
     Raises:
         SettingError: the URL names no file, or the passphrase in the environment is not its.
@@ -36,7 +44,7 @@ async def open_sqlite(
     """
     path = path_of(url)
     await asyncio.to_thread(prepare_file, path)
-    file = await SqliteFile.open(path)
+    file = await SqliteFile.open(path, connect=connect)
     try:
         await migrate(file)
         passphrase = environment.get(PASSPHRASE_VARIABLE)

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import sqlite3
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import pytest
 
 from core.stores import Stores, open_stores
+from core.stores.sqlite import open_sqlite
+from core.stores.sqlite.connection import connect
 from core.testing.clock import FakeClock
 
 BACKENDS: Final = ("memory", "sqlite")
 
-OpenStores = Callable[[], Awaitable[Stores]]
+
+class OpenStores(Protocol):
+    """Opens the test's SQLite file, as often as it is called, each time as another process would."""
+
+    async def __call__(
+        self, *, connect: Callable[[Path], sqlite3.Connection] = connect
+    ) -> Stores: ...
 
 
 @pytest.fixture
@@ -42,11 +51,10 @@ async def stores(url: str, clock: FakeClock) -> AsyncIterator[Stores]:
 
 @pytest.fixture
 async def open_file(database: Path, clock: FakeClock) -> AsyncIterator[OpenStores]:
-    """Open the test's SQLite file, as often as it is called, each time as another process would."""
     opened: list[Stores] = []
 
-    async def open_it() -> Stores:
-        opened.append(await open_stores(f"sqlite:///{database}", clock))
+    async def open_it(*, connect: Callable[[Path], sqlite3.Connection] = connect) -> Stores:
+        opened.append(await open_sqlite(f"sqlite:///{database}", clock, connect=connect))
         return opened[-1]
 
     yield open_it

@@ -34,15 +34,17 @@ STEPS: Final[Sequence[tuple[str, Step]]] = (
 """Every step, by the name under which it is recorded, in the order they are done."""
 
 
-async def migrate(file: SqliteFile) -> None:
+async def migrate(file: SqliteFile, *, steps: Sequence[tuple[str, Step]] = STEPS) -> None:
     """Bring the file's schema to this version's.
 
     Raises:
         SchemaTooNew: it has a step that this version does not know; nothing was changed.
         StoreUnavailable: it is locked, full or read-only; the steps that were done stay done.
     """
-    for name in await file.read(pending_steps):
-        await file.write(partial(apply_step, name=name))  # a transaction of its own
+    for name in await file.read(partial(pending_steps, steps=steps)):
+        await file.write(
+            partial(apply_step, name=name, steps=steps)
+        )  # a transaction of its own
 
 
 def pending_steps(

@@ -1,0 +1,91 @@
+"""Migrations of a whole store: a newer one is refused, an interrupted one goes on."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from sqlite_utils import Database
+
+from core.errors import SchemaTooNew
+from core.stores.sqlite.connection import SqliteFile, connect
+from core.stores.sqlite.migrations import STEPS, migrate
+from core.stores.sqlite.opening import prepare_file
+from core.telemetry.history import HistoryPoint
+from tests.core.stores.conftest import OpenStores
+from tests.core.stores.people import ALICE, add_alice_and_bob
+
+
+def applied(database: Path) -> Sequence[str]:
+    with sqlite3.connect(database) as connection:
+        rows = connection.execute("SELECT name FROM _sqlite_migrations ORDER BY id").fetchall()
+    connection.close()
+    return [name for (name,) in rows]
+
+
+async def test_a_new_file_has_every_step_in_order(
+    open_file: OpenStores, database: Path
+) -> None:
+    await open_file()
+
+    assert applied(database) == [name for name, _ in STEPS] == sorted(name for name, _ in STEPS)
+
+
+async def test_a_newer_schema_is_refused_and_left_as_it_is(
+    open_file: OpenStores, database: Path
+) -> None:
+    await (await open_file()).close()
+    with sqlite3.connect(database) as future:
+        future.execute(
+            "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) "
+            "VALUES ('signalbox', 'm0999_teleport', '2040-01-01')"
+        )
+    future.close()
+
+    with pytest.raises(SchemaTooNew, match=r"m0999_teleport.*install the newer version"):
+        await open_file()
+
+    assert applied(database)[-1] == "m0999_teleport"
+
+
+class PowerCut(Exception):
+    pass
+
+
+def half_a_step(database: Database) -> None:
+    database.execute("CREATE TABLE history (half INTEGER)")
+    raise PowerCut
+
+
+async def test_an_interrupted_migration_goes_on_where_it_stood(
+    open_file: OpenStores, database: Path
+) -> None:
+    *whole, (last, _) = STEPS
+    prepare_file(database)
+    file = await SqliteFile.open(database)
+    with pytest.raises(PowerCut):
+        await migrate(file, steps=[*whole, (last, half_a_step)])
+    await file.close()
+    assert applied(database) == [name for name, _ in whole]
+
+    stores = await open_file()
+
+    assert applied(database) == [name for name, _ in STEPS]
+    await add_alice_and_bob(stores)
+    await stores.history.add([HistoryPoint(at_s=0, account=ALICE)])
+
+
+async def test_the_log_is_written_ahead_and_each_commit_waits_for_the_disk(
+    open_file: OpenStores, database: Path
+) -> None:
+    await open_file()
+
+    connection = connect(database)
+    modes = [
+        connection.execute(f"PRAGMA {name}").fetchone()[0]
+        for name in ("journal_mode", "synchronous", "foreign_keys")
+    ]
+    connection.close()
+    assert modes == ["wal", 2, 1]
