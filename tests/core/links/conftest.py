@@ -55,7 +55,7 @@ def prepare(data: bytes = b"", *, amount: int = 7, expires_in_ms: int = 30_000) 
 async def until(condition: Callable[[], bool]) -> None:
     """Let the loop go round until it is so."""
     async with asyncio.timeout(10):
-        while not condition():
+        while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0)
 
 
