@@ -149,7 +149,7 @@ class PracticeNetwork:
 
         self._progress("starting a local test chain")
         chain = await self._child(
-            "the test chain", "core.settlement", ("chain", "--stop-with-stdin")
+            "the test chain", "core.settlement", ("chain", "--port", "0", "--stop-with-stdin")
         )
         rpc_url = _text(chain, "rpc")
 
@@ -201,7 +201,7 @@ class PracticeNetwork:
         engine = await self._child(
             f"{name}'s engine",
             "core.settlement",
-            (ENGINE, "--store", store_url, "--rpc", rpc_url, "--poll-seconds", "0.5", "--stop-with-stdin"),
+            (ENGINE, "--store", store_url, "--rpc", rpc_url, "--confirmations", "2", "--poll-seconds", "0.5", "--stop-with-stdin"),
         )  # fmt: skip
         return Neighbour(
             name,

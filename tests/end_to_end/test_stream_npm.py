@@ -50,7 +50,7 @@ class Api:
             return await response.json()
 
     async def exact_balance(self, username: str) -> int:
-        return int((await self.call("GET", f"/accounts/{username}/balance"))["exact"])
+        return int((await self.call("GET", f"/accounts/{username}/balance"))["net"])
 
 
 async def start_node(directory: Path, name: str) -> tuple[Child, Api, str]:
@@ -76,7 +76,17 @@ async def start_engine(store: str, rpc: str) -> tuple[Child, str]:
     engine = Child(
         "engine",
         "core.settlement",
-        ("ethereum", "--store", store, "--rpc", rpc, "--poll-seconds", "0.2"),
+        (
+            "ethereum",
+            "--store",
+            store,
+            "--rpc",
+            rpc,
+            "--confirmations",
+            "2",
+            "--poll-seconds",
+            "0.2",
+        ),
     )
     ready = await engine.start()
     return engine, str(ready["address"])
@@ -110,7 +120,7 @@ async def rpc_call(rpc: str, method: str, *params: Any) -> Any:
 async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
     children: list[Child] = []
     try:
-        chain = Child("chain", "core.settlement", ("chain",))
+        chain = Child("chain", "core.settlement", ("chain", "--port", "0"))
         children.append(chain)
         rpc = str((await chain.start())["rpc"])
 
