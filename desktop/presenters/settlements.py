@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 from PySide6.QtCore import QObject, Signal
@@ -19,6 +19,7 @@ from core.control.views import (
 )
 from core.settlement.records import Direction, SettlementState
 from desktop import formatting
+from desktop.engine_supervisor import ProcessState, ProcessStatus
 from desktop.models.peers import SettlePlan
 from desktop.models.settlements import (
     DueModel,
@@ -37,20 +38,25 @@ from desktop.presenters.peer_rows import settle_amount_of, settle_plan_of
 UNDER_WAY: Final = (SettlementState.INTENT, SettlementState.SIGNED, SettlementState.SENT)
 DONE: Final = (SettlementState.FINAL, SettlementState.CREDITED)
 FAILED: Final = (SettlementState.FAILED, SettlementState.REVERSED)
+ACTIVE: Final = (ProcessState.STARTING, ProcessState.RUNNING, ProcessState.WAITING)
 LIMIT: Final = 500
+LINES_SHOWN: Final = 3
 
 
 class EngineControl(Protocol):
-    """Starts and stops the engines' processes; the application has one where it owns them."""
+    """The engines' processes that this window owns; the application's supervisor is one."""
 
-    def names(self) -> Collection[str]:
-        """Return the engines that can be started from here."""
+    @property
+    def statuses(self) -> Sequence[ProcessStatus]:
+        """Every process that was started, by name."""
 
-    def is_running(self, name: str) -> bool: ...
-
-    async def start(self, name: str) -> None: ...
+    def status(self, name: str) -> ProcessStatus | None:
+        """Return one, or None where it was never started here."""
 
     async def stop(self, name: str) -> None: ...
+
+    async def restart(self, name: str) -> None:
+        """Start it anew, whether it runs or not."""
 
 
 class SettlementsPresenter(PagePresenter):
@@ -161,30 +167,26 @@ class SettlementsPresenter(PagePresenter):
         self.run(work, name="resolving a packet")
 
     def start_engine(self, name: str) -> None:
-        """Start an engine's process."""
-        self._control(name, "start")
+        """Start an engine's process, or end it and start it anew."""
+        self._control(name, restart=True)
 
     def stop_engine(self, name: str) -> None:
         """Stop an engine's process."""
-        self._control(name, "stop")
+        self._control(name, restart=False)
 
-    def restart_engine(self, name: str) -> None:
-        """Stop an engine's process and start it anew."""
-        self._control(name, "restart")
-
-    def _control(self, name: str, what: str) -> None:
+    def _control(self, name: str, *, restart: bool) -> None:
         control = self.engine_control
         if control is None:
             return
 
         async def work() -> str:
-            if what in ("stop", "restart"):
-                await control.stop(name)
-            if what in ("start", "restart"):
-                await control.start(name)
-            return f"engine {name}: {what} done"
+            if restart:
+                await control.restart(name)
+                return f"{name} was started"
+            await control.stop(name)
+            return f"{name} was stopped"
 
-        self.run(work, name=f"{what} engine {name}")
+        self.run(work, name=f"{'starting' if restart else 'stopping'} {name}")
 
 
 def entry_of(row: SettlementRow) -> SettlementEntry:
@@ -252,31 +254,44 @@ def unknown_of(row: UnknownRow) -> UnknownEntry:
 def engine_cards(
     views: Sequence[EngineView], control: EngineControl | None, now_ms: int
 ) -> tuple[EngineCard, ...]:
-    """Return a card for each engine that wrote of itself, and each that could be started."""
-    ours = frozenset(() if control is None else control.names())
-    cards = [_card(view, control, now_ms, ours) for view in views]
-    shown = {card.name for card in cards}
-    cards += [
-        EngineCard(
-            name=name,
-            alive=False,
-            sentence="It has not been started yet.",
-            problem="",
-            facts=(),
-            address="",
-            can_start=control is not None and not control.is_running(name),
-            can_stop=control is not None and control.is_running(name),
-        )
-        for name in sorted(ours - shown)
-    ]
-    return tuple(cards)
+    """Return a card for each engine that wrote of itself, and for each process that we started."""
+    known = {view.status.name: view for view in views}
+    processes = (
+        {} if control is None else {process.name: process for process in control.statuses}
+    )
+    return tuple(
+        _card(name, known.get(name), processes.get(name), now_ms)
+        for name in sorted(known.keys() | processes.keys())
+    )
 
 
 def _card(
-    view: EngineView, control: EngineControl | None, now_ms: int, ours: Collection[str]
+    name: str, view: EngineView | None, process: ProcessStatus | None, now_ms: int
 ) -> EngineCard:
+    facts = [*_engine_facts(view, now_ms), *_process_facts(view, process)]
+    active = process is not None and process.state in ACTIVE
+    gave_up = process is not None and process.state is ProcessState.GAVE_UP
+    problem = "" if view is None else view.status.problem
+    if process is not None and process.state in (ProcessState.GAVE_UP, ProcessState.WAITING):
+        problem = "\n".join((process.sentence, *process.last_lines[-LINES_SHOWN:]))
+    alive = active if view is None else view.alive
+    sentence = process.sentence if view is None and process is not None else ""
+    return EngineCard(
+        name=name,
+        alive=alive and not gave_up,
+        sentence=sentence if view is None else view.sentence,
+        problem=problem,
+        facts=tuple(facts),
+        address="" if view is None else view.status.address,
+        can_start=process is not None and not active,
+        can_stop=active,
+    )
+
+
+def _engine_facts(view: EngineView | None, now_ms: int) -> list[tuple[str, str]]:
+    if view is None:
+        return []
     status = view.status
-    running = control is not None and status.name in ours and control.is_running(status.name)
     facts = [("Ledger", status.ledger)]
     if status.balance is not None:
         balance = formatting.amount(status.balance, status.asset_code, status.ledger_scale)
@@ -284,17 +299,21 @@ def _card(
     if status.head is not None:
         facts.append(("Newest block", formatting.count(status.head)))
     facts.append(("Last sign of life", formatting.ago(now_ms, status.heartbeat_at_ms)))
-    facts.append(("Process", f"{status.pid}, run {status.epoch}" if view.alive else "none"))
-    return EngineCard(
-        name=status.name,
-        alive=view.alive,
-        sentence=view.sentence,
-        problem=status.problem,
-        facts=tuple(facts),
-        address=status.address,
-        can_start=status.name in ours and not running,
-        can_stop=running,
-    )
+    return facts
+
+
+def _process_facts(
+    view: EngineView | None, process: ProcessStatus | None
+) -> list[tuple[str, str]]:
+    pid = process.pid if process is not None else view.status.pid if view is not None else None
+    where = "here" if process is not None else "elsewhere"
+    if process is not None and pid is None:
+        text = process.state.value
+    else:
+        text = f"{pid}, started {where}"
+    if process is not None and process.restarts:
+        text += f", {process.restarts} restarts"
+    return [("Process", text)]
 
 
 def _asset(asset: Asset) -> tuple[str, int]:

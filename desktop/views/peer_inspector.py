@@ -1,0 +1,190 @@
+"""One peer in detail: its balance on a large gauge, why its link is as it is, and what to do."""
+
+from __future__ import annotations
+
+from typing import Final, final
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import (
+    QFrame,
+    QGridLayout,
+    QHBoxLayout,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
+
+from desktop import formatting
+from desktop.models.gauge import Level
+from desktop.models.peers import STATE_TEXTS, PeerDetail
+from desktop.views.cells import STATE_TONES
+from desktop.views.gauge import GaugeWidget
+from desktop.views.widgets import MARGIN, SPACE, Heading, Pill, TextLabel, action_button
+
+REMOTE_LENGTH: Final = 300
+
+
+@final
+class PeerInspector(QScrollArea):
+    """Follows the selection of the peers page."""
+
+    edit_wanted = Signal()
+    ping_wanted = Signal()
+    settle_wanted = Signal()
+    pause_wanted = Signal()
+    packets_wanted = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.name = Heading("", steps=2)
+        self.state = Pill()
+        self.reason = TextLabel(role="muted", wrap=True)
+        self.words = Heading("", steps=1)
+        self.words.setWordWrap(True)
+        self.limit_words = TextLabel(role="muted", wrap=True)
+        self.gauge = GaugeWidget()
+        self.ping_answer = TextLabel(wrap=True)
+        self.reject = TextLabel(wrap=True)
+        self.notes = TextLabel(wrap=True)
+        self.settle_button = action_button("Settle now…")
+        self.ping_button = action_button("Ping")
+        self.pause_button = action_button("Pause")
+        self.edit_button = action_button("Edit…")
+        self.packets_button = action_button("Packets")
+        self.graph_place = QVBoxLayout()
+        self._facts = QGridLayout()
+        self._shown: tuple[tuple[str, str], ...] = ()
+        self._content = QWidget()
+        self._nothing = TextLabel("Select a peer to see its details.", role="muted", wrap=True)
+        self._build()
+        self._connect()
+        self.show_detail(None)
+
+    def _build(self) -> None:
+        layout = QVBoxLayout(self._content)
+        layout.setContentsMargins(MARGIN, 12, MARGIN, MARGIN)
+        layout.setSpacing(SPACE)
+        head = QHBoxLayout()
+        head.addWidget(self.name, 1)
+        head.addWidget(self.state)
+        layout.addLayout(head)
+        layout.addWidget(self.reason)
+        layout.addSpacing(4)
+        layout.addWidget(self.words)
+        layout.addWidget(self.gauge)
+        layout.addWidget(self.limit_words)
+        layout.addLayout(self._buttons())
+        layout.addWidget(self.ping_answer)
+        layout.addLayout(self.graph_place)
+        layout.addWidget(self.reject)
+        self._facts.setColumnStretch(1, 1)
+        self._facts.setHorizontalSpacing(12)
+        self._facts.setVerticalSpacing(4)
+        layout.addLayout(self._facts)
+        layout.addWidget(self.notes)
+        layout.addStretch()
+        whole = QWidget()
+        outer = QVBoxLayout(whole)
+        outer.setContentsMargins(0, 0, 0, 0)
+        self._nothing.setContentsMargins(MARGIN, MARGIN, MARGIN, MARGIN)
+        outer.addWidget(self._nothing)
+        outer.addWidget(self._content)
+        outer.addStretch()
+        self.setWidget(whole)
+
+    def _buttons(self) -> QGridLayout:
+        grid = QGridLayout()
+        grid.setSpacing(6)
+        grid.addWidget(self.settle_button, 0, 0)
+        grid.addWidget(self.ping_button, 0, 1)
+        grid.addWidget(self.pause_button, 0, 2)
+        grid.addWidget(self.edit_button, 1, 0)
+        grid.addWidget(self.packets_button, 1, 1)
+        return grid
+
+    def _connect(self) -> None:
+        self.edit_button.clicked.connect(self.edit_wanted)
+        self.ping_button.clicked.connect(self.ping_wanted)
+        self.settle_button.clicked.connect(self.settle_wanted)
+        self.pause_button.clicked.connect(self.pause_wanted)
+        self.packets_button.clicked.connect(self.packets_wanted)
+
+    def show_detail(self, detail: PeerDetail | None) -> None:
+        """Show this peer, or that none is selected."""
+        self._content.setVisible(detail is not None)
+        self._nothing.setVisible(detail is None)
+        if detail is None:
+            return
+        row = detail.row
+        if self.name.text() != row.name:
+            self.ping_answer.setText("")
+            self.ping_answer.hide()
+        self.name.setText(row.name)
+        self.state.set(STATE_TEXTS[row.state], STATE_TONES[row.state], row.state_reason)
+        self.reason.setText(row.state_reason[:1].upper() + row.state_reason[1:])
+        self.words.setText(row.words[:1].upper() + row.words[1:])
+        self._show_gauge(detail)
+        self.pause_button.setText("Pause" if row.enabled else "Resume")
+        self.reject.setText(_reject_words(detail))
+        self.reject.setVisible(bool(row.last_reject))
+        self.notes.setText(f"Notes: {detail.notes}")
+        self.notes.setVisible(bool(detail.notes))
+        self._show_facts(detail)
+
+    def show_ping(self, username: str, *, answered: bool, sentence: str) -> None:
+        """Show what became of a ping, under the buttons."""
+        self.ping_answer.setText(f"{'✓' if answered else '✖'} {sentence}")
+        self.ping_answer.set_role("ok" if answered else "bad")
+        self.ping_answer.show()
+
+    def _show_gauge(self, detail: PeerDetail) -> None:
+        row, gauge = detail.row, detail.row.gauge
+        limit = gauge.limit
+        right = "no limit" if limit is None else row.amount(limit)
+        low = -gauge.low
+        self.gauge.show_gauge(
+            gauge, left=row.amount(low) if low else "", middle="0", right=right, words=row.words
+        )
+        used = gauge.used_percent
+        if limit is None:
+            text, role = "They may owe you any amount.", "muted"
+        elif limit == 0:
+            text, role = "They must pay in advance.", "muted"
+        else:
+            text = f"{used} % of the {row.amount(limit)} that you allow is used."
+            role = {Level.OK: "muted", Level.NEAR: "warn", Level.FULL: "bad"}[gauge.level]
+            if gauge.level is Level.FULL:
+                text += " Packets are turned away."
+        self.limit_words.setText(text)
+        self.limit_words.set_role(role)
+
+    def _show_facts(self, detail: PeerDetail) -> None:
+        facts = tuple(detail.facts)
+        if [label for label, _ in facts] == [label for label, _ in self._shown]:
+            for i, (_, value) in enumerate(facts):
+                item = self._facts.itemAtPosition(i, 1)
+                label = None if item is None else item.widget()
+                assert isinstance(label, TextLabel)
+                label.setText(value)
+            self._shown = facts
+            return
+        while (old := self._facts.takeAt(0)) is not None:
+            old_widget = old.widget()
+            if old_widget is not None:
+                old_widget.hide()
+                old_widget.deleteLater()
+        for i, (title, value) in enumerate(facts):
+            top = Qt.AlignmentFlag.AlignTop
+            self._facts.addWidget(TextLabel(title, role="muted"), i, 0, top)
+            text = TextLabel(value, wrap=True)
+            text.setAccessibleName(f"{title}: {value}")
+            self._facts.addWidget(text, i, 1, top)
+        self._shown = facts
+
+
+def _reject_words(detail: PeerDetail) -> str:
+    said = formatting.shortened(detail.row.last_reject, REMOTE_LENGTH)
+    return f"Last reject, its text is not verified: “{said}”"

@@ -1,0 +1,98 @@
+"""What the pages' tables have in common: actions with keys, a menu, a place that stays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, final
+
+from PySide6.QtCore import QModelIndex, QObject, QPoint, Qt
+from PySide6.QtGui import QAction, QKeySequence
+from PySide6.QtWidgets import QApplication, QMenu, QTableView, QWidget
+
+from desktop.models.table import TableModel
+from desktop.views.widgets import TableView
+
+NARROW_SPACE: Final = "\u202f"
+
+
+def table_action(
+    table: QTableView,
+    text: str,
+    key: str | QKeySequence.StandardKey,
+    work: Callable[[], object],
+) -> QAction:
+    """Add an action to a table: it is in its menu, and its key works while the table has the focus."""
+    action = QAction(text, table)
+    action.setShortcut(QKeySequence(key))
+    action.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)
+    action.triggered.connect(lambda _checked=False: work())
+    table.addAction(action)
+    return action
+
+
+def show_menu(table: QTableView, actions: list[QAction | None], place: QPoint) -> QMenu:
+    """Show the actions where the pointer is; None is a line between groups."""
+    menu = QMenu(table)
+    for action in actions:
+        if action is None:
+            menu.addSeparator()
+        else:
+            menu.addAction(action)
+    menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    menu.popup(table.viewport().mapToGlobal(place))
+    return menu
+
+
+def copy(text: str) -> None:
+    """Put text on the clipboard."""
+    if text:
+        QApplication.clipboard().setText(text)
+
+
+def selected_text(table: TableView) -> str:
+    """Return the selected rows as a table that a spreadsheet reads, with headings."""
+    columns = table.table_model.columns
+    lines = ["\t".join(column.title for column in columns)]
+    for row in table.selected_rows:
+        cells = (column.text(row) for column in columns)
+        lines.append("\t".join(_plain(cell) for cell in cells))
+    return "\n".join(lines) if len(lines) > 1 else ""
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.replace(NARROW_SPACE, "").split())
+
+
+@final
+class KeepPlace(QObject):
+    """Keeps what is read where it is while rows come in above it; at the very top, the newest show."""
+
+    def __init__(self, table: QTableView, model: TableModel[Any]) -> None:
+        super().__init__(table)
+        self._table = table
+        model.rowsInserted.connect(self._inserted)
+
+    def _inserted(self, _parent: QModelIndex, first: int, last: int) -> None:
+        bar = self._table.verticalScrollBar()
+        height = self._table.verticalHeader().defaultSectionSize()
+        if bar.value() > 0 and first * height <= bar.value():
+            bar.setMaximum(bar.maximum() + (last - first + 1) * height)
+            bar.setValue(bar.value() + (last - first + 1) * height)
+
+
+def count_words(shown: int, total: int, what: str) -> str:
+    """Return how many there are, and how many of them are shown: `3 of 12 peers`."""
+    if shown == total:
+        return f"{_grouped(total)} {what}"
+    return f"{_grouped(shown)} of {_grouped(total)} {what}"
+
+
+def _grouped(number: int) -> str:
+    return f"{number:,}".replace(",", NARROW_SPACE)
+
+
+def name_widget(widget: QWidget, name: str, description: str = "") -> None:
+    """Tell a screen reader what a widget is."""
+    widget.setAccessibleName(name)
+    if description:
+        widget.setAccessibleDescription(description)
