@@ -54,7 +54,7 @@ def check(node: Node, arguments: argparse.Namespace, output: Output) -> None:
     text = "".join(f"{line}\n" for line in lines(row, "summary"))
     for kind in ("problems", "warnings"):
         for found in as_rows(row.get(kind)):
-            text += f"{kind.removesuffix('s')}: {found.get('name')} {found.get('reason')}\n"
+            text += f"{kind.removesuffix('s')}: {found.get('name')}: {found.get('reason')}\n"
     output.show(answer, text)
 
 
@@ -94,7 +94,6 @@ def balance(node: Node, arguments: argparse.Namespace, output: Output) -> None:
     answer = node.call("GET", "accounts", arguments.username, "balance")
     row = as_row(answer)
     shown: dict[str, object] = {
-        "": row.get("summary"),
         "net": money(row.get("net"), row),
         "you owe (payable)": money(row.get("payable"), row),
         "they owe (receivable)": money(row.get("receivable"), row),
@@ -102,7 +101,7 @@ def balance(node: Node, arguments: argparse.Namespace, output: Output) -> None:
         "in flight to them": money(row.get("pending_out"), row),
         "undecided since a crash": money(row.get("unknown_out"), row),
     }
-    output.show(answer, facts(shown))
+    output.show(answer, f"{row.get('summary')}\n\n{facts(shown)}")
 
 
 def pause(node: Node, arguments: argparse.Namespace, output: Output) -> None:

@@ -36,7 +36,7 @@ def facts(pairs: Mapping[str, object]) -> str:
 
 def shown(value: object) -> str:
     """Return a value for the screen: remote text with what a terminal would obey made visible."""
-    if value is None:
+    if value is None or value == "":
         return "-"
     if value is True or value is False:
         return "yes" if value else "no"

@@ -285,32 +285,32 @@ def _together(account: Account, surroundings: Surroundings) -> Iterator[FieldPro
     """Yield what cannot be together, or beside the node and what is booked."""
     ours = surroundings.node_address
     if account.ilp_address == ours:
-        yield FieldProblem("ilp_address", f"is {ours}, which is this node's own address")
+        yield FieldProblem("ilp_address", f"{ours} is this node's own address")
     parent = account.routing_relation is RoutingRelation.PARENT
     if scheme(account.ilp_address) != scheme(ours) and not parent:
         yield FieldProblem(
             "ilp_address",
-            f"is {account.ilp_address}; this node is in the network {scheme(ours)!r} and forwards"
+            f"{account.ilp_address} was found; this node is in the network {scheme(ours)!r} and forwards"
             f" nothing to another one, so that it needs an address that starts with {scheme(ours)}.",
         )
     threshold, settle_to = account.settle_threshold, account.settle_to or 0
     if threshold is not None and threshold <= settle_to:
         yield FieldProblem(
             "settle_threshold",
-            f"is {threshold}; it needs more than settle_to, which is {settle_to},"
+            f"{threshold} was found; it needs more than settle_to, which is {settle_to},"
             " or there would be nothing to pay",
         )
     if parent:
         for other in surroundings.others:
             if other.routing_relation is RoutingRelation.PARENT:
                 yield FieldProblem(
-                    "routing_relation", f"is Parent; {other.username} is that already, and there is one"
+                    "routing_relation", f"{other.username} is the parent already, and there is one"
                 )  # fmt: skip
     existing, balance = surroundings.existing, surroundings.balance
     if existing is not None and balance is not None and account.asset != existing.asset:
         yield FieldProblem(
             "asset_code" if account.asset.code != existing.asset.code else "asset_scale",
-            f"is {account.asset}; what is booked counts {existing.asset} "
+            f"{account.asset} was found; what is booked counts {existing.asset} "
             f"(net {format_amount(balance.net, existing.asset)}), so that it cannot change:"
             " add another account for the other asset",
         )
@@ -322,17 +322,15 @@ def _taken(
     """Yield which values another account has."""
     for other in surroundings.others:
         if other.username == account.username:
-            yield FieldProblem(
-                "username", f"is {account.username}; another account has this name"
-            )
+            yield FieldProblem("username", f"another account is called {account.username}")
         if other.ilp_address == account.ilp_address:
             yield FieldProblem(
-                "ilp_address", f"is {account.ilp_address}; it is {other.username}'s address"
+                "ilp_address", f"{account.ilp_address} is {other.username}'s address"
             )
     token = details.ilp_over_http_incoming_token
     owner = surroundings.token_owner(token) if token else None
     if owner is not None and any(other.username == owner for other in surroundings.others):
         yield FieldProblem(
             "ilp_over_http_incoming_token",
-            "is another account's token; each account needs one of its own",
+            "it is another account's token; each account needs one of its own",
         )

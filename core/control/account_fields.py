@@ -39,7 +39,8 @@ def read_username(text: str) -> str:
     name = canonical_username(text)
     if not is_canonical_username(name):
         raise SettingError(
-            "username", f"is {text!r}; it needs 2 to 32 characters of a-z, 0-9, _, ~ and -"
+            "username",
+            f"{text!r} was found; it needs 2 to 32 characters of a-z, 0-9, _, ~ and -",
         )
     return name
 
@@ -49,7 +50,8 @@ def read_asset_code(text: str) -> str:
     code = unicodedata.normalize("NFKC", text).strip().upper()
     if _ASSET_CODE.fullmatch(code) is None:
         raise SettingError(
-            "asset_code", f"is {text!r}; it needs 1 to 12 printable characters, as in USD"
+            "asset_code",
+            f"{text!r} was found; it needs 1 to 12 printable characters, as in USD",
         )
     return code
 
@@ -91,7 +93,7 @@ def read_routing_relation(text: str) -> RoutingRelation:
         if relation.value.casefold() == text.strip().casefold():
             return relation
     known = ", ".join(relation.value for relation in RoutingRelation)
-    raise SettingError("routing_relation", f"is {text!r}; it is one of {known}")
+    raise SettingError("routing_relation", f"{text!r} was found; it is one of {known}")
 
 
 def read_ilp_address(text: str) -> Address:
@@ -107,11 +109,11 @@ def read_token(field: str, token: str) -> str:
     if token and _TOKEN.fullmatch(token) is None:
         raise SettingError(
             field,
-            "has blanks or other characters that a header cannot carry; use visible ASCII",
+            "it has blanks or other characters that a header cannot carry; use visible ASCII",
         )
     if len(token) > TOKEN_CHARACTERS_MAX:
         raise SettingError(
-            field, f"has {len(token)} characters, {TOKEN_CHARACTERS_MAX} are allowed"
+            field, f"it has {len(token)} characters, {TOKEN_CHARACTERS_MAX} are allowed"
         )
     return token
 
@@ -124,7 +126,7 @@ def read_link_url(field: str, text: str, *, schemes: tuple[str, ...]) -> str | N
     parts = _split(field, url)
     if parts.scheme not in schemes:
         raise SettingError(
-            field, f"starts with {parts.scheme or url!r}; it needs {' or '.join(schemes)}://"
+            field, f"it starts with {parts.scheme or url!r}; it needs {' or '.join(schemes)}://"
         )
     return url
 
@@ -138,7 +140,7 @@ def read_engine_url(field: str, text: str) -> str | None:
         engine = url.removeprefix(BUNDLED_ENGINE_SCHEME)
         if _ENGINE.fullmatch(engine) is None:
             raise SettingError(
-                field, f"is {url!r}; behind {BUNDLED_ENGINE_SCHEME} an engine's name is needed,"
+                field, f"{url!r} was found; behind {BUNDLED_ENGINE_SCHEME} an engine's name is needed,"
                 f" as in {BUNDLED_ENGINE_SCHEME}ethereum",
             )  # fmt: skip
         return url
@@ -146,7 +148,7 @@ def read_engine_url(field: str, text: str) -> str | None:
     if parts.scheme not in {"http", "https"}:
         raise SettingError(
             field,
-            f"is {url!r}; it needs {BUNDLED_ENGINE_SCHEME}ENGINE for an engine of this program,"
+            f"{url!r} was found; it needs {BUNDLED_ENGINE_SCHEME}ENGINE for an engine of this program,"
             " or an http:// or https:// URL for another one",
         )
     return url
@@ -160,14 +162,14 @@ def read_settlement_address(text: str | None, *, engine_url: str | None) -> str 
     field = "settlement_address"
     if len(found) > ADDRESS_CHARACTERS_MAX or not found.isprintable():
         raise SettingError(
-            field, f"needs at most {ADDRESS_CHARACTERS_MAX} printable characters on one line"
+            field, f"it needs at most {ADDRESS_CHARACTERS_MAX} printable characters on one line"
         )
     if (
         engine_url == f"{BUNDLED_ENGINE_SCHEME}ethereum"
         and _ETHEREUM_ADDRESS.fullmatch(found) is None
     ):
         raise SettingError(
-            field, f"is {found!r}; an Ethereum address is 0x and 40 hexadecimal digits"
+            field, f"{found!r} was found; an Ethereum address is 0x and 40 hexadecimal digits"
         )
     return found
 
@@ -177,7 +179,7 @@ def read_label(text: str) -> str:
     label = text.strip()
     if len(label) > LABEL_CHARACTERS_MAX or not label.isprintable():
         raise SettingError(
-            "label", f"needs at most {LABEL_CHARACTERS_MAX} printable characters on one line"
+            "label", f"it needs at most {LABEL_CHARACTERS_MAX} printable characters on one line"
         )
     return label
 
@@ -186,7 +188,7 @@ def read_notes(text: str) -> str:
     """Return the operator's own notes, on as many lines as they have."""
     if len(text) > NOTES_CHARACTERS_MAX:
         raise SettingError(
-            "notes", f"has {len(text)} characters, {NOTES_CHARACTERS_MAX} are allowed"
+            "notes", f"it has {len(text)} characters, {NOTES_CHARACTERS_MAX} are allowed"
         )
     return text
 
@@ -211,23 +213,26 @@ def _split(field: str, url: str) -> SplitResult:
         or " " in url
     ):
         raise SettingError(
-            field, f"needs a URL of at most {URL_CHARACTERS_MAX} visible ASCII characters"
+            field, f"it needs a URL of at most {URL_CHARACTERS_MAX} visible ASCII characters"
         )
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        raise SettingError(field, f"is {url!r}, which is no URL: {error}") from None
+        raise SettingError(field, f"{url!r} is no URL: {error}") from None
     if parts.scheme and parts.netloc and "@" in parts.netloc:
         raise SettingError(
-            field, "has a user or password in it; put the token into its own field"
+            field, "it has a user or password in it; put the token into its own field"
         )
     if not parts.hostname or port == 0:
         raise SettingError(
-            field, f"is {url!r}; it needs a host, as in https://bob.example/accounts/us/ilp"
+            field,
+            f"{url!r} was found; it needs a host, as in https://bob.example/accounts/us/ilp",
         )
     if parts.fragment:
-        raise SettingError(field, f"is {url!r}; a part behind # is never sent, leave it out")
+        raise SettingError(
+            field, f"{url!r} was found; a part behind # is never sent, leave it out"
+        )
     _check_host(field, parts.hostname)
     return parts
 
@@ -239,10 +244,10 @@ def _check_host(field: str, host: str) -> None:
     except ValueError:
         return
     if ip.is_link_local or ip.is_multicast or ip.is_unspecified:
-        raise SettingError(field, f"leads to {host}, where no peer can be")
+        raise SettingError(field, f"it leads to {host}, where no peer can be")
 
 
 def _between(field: str, number: int, minimum: int, maximum: int, why: str) -> int:
     if minimum <= number <= maximum:
         return number
-    raise SettingError(field, f"is {number}; it needs {minimum} to {maximum}: {why}")
+    raise SettingError(field, f"{number} was found; it needs {minimum} to {maximum}: {why}")

@@ -35,13 +35,13 @@ def _address(account: Account, ours: Address) -> Iterator[FieldProblem]:
     if below_us and not covers(ours, account.ilp_address):
         yield FieldProblem(
             "ilp_address",
-            f"is {account.ilp_address}, not under our {ours}: other nodes will not send"
+            f"it is {account.ilp_address}, not under our {ours}: other nodes will not send"
             f" {account.name}'s packets here",
         )
     if scheme(account.ilp_address) != scheme(ours):
         yield FieldProblem(
             "ilp_address",
-            f"is in another network than ours, {scheme(ours)}: nothing is forwarded",
+            f"it is in another network than ours, {scheme(ours)}: nothing is forwarded",
         )
 
 
@@ -50,19 +50,19 @@ def _limits(account: Account) -> Iterator[FieldProblem]:
     if least is None:
         yield FieldProblem(
             "min_balance",
-            f"is not set: {name} may owe you without limit; 0 means that {name} pays in advance",
+            f"it is not set: {name} may owe you without limit; 0 means that {name} pays in advance",
         )
         return
     if least < 0 and -least < account.max_packet_amount < AMOUNT_MAX:
         yield FieldProblem(
             "max_packet_amount",
-            f"is {format_amount(account.max_packet_amount, asset)}, more than {name} may owe"
+            f"it is {format_amount(account.max_packet_amount, asset)}, more than {name} may owe"
             f" altogether, {format_amount(-least, asset)}: such a packet is refused",
         )
     if account.settle_to is not None and account.settle_to < least:
         yield FieldProblem(
             "settle_to",
-            f"is {format_amount(account.settle_to, asset)}, below min_balance,"
+            f"it is {format_amount(account.settle_to, asset)}, below min_balance,"
             f" {format_amount(least, asset)}: after a settlement {name} could send nothing",
         )
 
@@ -73,36 +73,36 @@ def _link(account: Account, details: AccountDetails) -> Iterator[FieldProblem]:
         if url.startswith("http:") and not is_loopback(url):
             yield FieldProblem(
                 "ilp_over_http_url",
-                "is not encrypted: everybody on the way can read the token; use https",
+                "it is not encrypted: everybody on the way can read the token; use https",
             )
         if account.ilp_over_http_outgoing_token is None:
             yield FieldProblem(
                 "ilp_over_http_outgoing_token",
-                f"is not set: {name} will probably not accept your packets",
+                f"it is not set: {name} will probably not accept your packets",
             )
     elif account.ilp_over_http_outgoing_token is not None:
         yield FieldProblem(
-            "ilp_over_http_url", "is not set: the outgoing token beside it has no use"
+            "ilp_over_http_url", "it is not set: the outgoing token beside it has no use"
         )
     if account.ilp_over_btp_url is not None:
         yield FieldProblem(
-            "ilp_over_btp_url", "is kept, but this version sends no packets over BTP"
+            "ilp_over_btp_url", "it is kept, but this version sends no packets over BTP"
         )
     if not account.has_ilp_over_http_incoming_token:
         yield FieldProblem(
-            "ilp_over_http_incoming_token", f"is not set: {name} cannot send you packets"
+            "ilp_over_http_incoming_token", f"it is not set: {name} cannot send you packets"
         )
     for field in ("ilp_over_http_incoming_token", "ilp_over_btp_incoming_token"):
         token = getattr(details, field)
         if token and len(token) < TOKEN_CHARACTERS_MIN:
             yield FieldProblem(
                 field,
-                f"has {len(token)} characters: use {TOKEN_CHARACTERS_MIN} or more, chosen by chance",
+                f"it has {len(token)} characters: use {TOKEN_CHARACTERS_MIN} or more, chosen by chance",
             )
     if account.round_trip_time_ms >= ROUND_TRIP_TIME_MS_MANY:
         yield FieldProblem(
             "round_trip_time",
-            f"is {account.round_trip_time_ms} ms: so much of a packet's 30 s is taken from the"
+            f"it is {account.round_trip_time_ms} ms: so much of a packet's 30 s is taken from the"
             " nodes behind",
         )
 
@@ -110,16 +110,18 @@ def _link(account: Account, details: AccountDetails) -> Iterator[FieldProblem]:
 def _settlement(account: Account, engine_url: str | None) -> Iterator[FieldProblem]:
     threshold, settle_to = account.settle_threshold, account.settle_to
     if settle_to is not None and threshold is None:
-        yield FieldProblem("settle_threshold", "is not set: without it settle_to does nothing")
+        yield FieldProblem(
+            "settle_threshold", "it is not set: without it settle_to does nothing"
+        )
     if threshold is None:
         return
     if engine_url is None:
         yield FieldProblem(
             "settlement_engine_url",
-            f"is not set, and {account.asset.code} has no default engine: nothing will be paid",
+            f"it is not set, and {account.asset.code} has no default engine: nothing will be paid",
         )
     elif engine_url.startswith(BUNDLED_ENGINE_SCHEME) and account.settlement_address is None:
         yield FieldProblem(
             "settlement_address",
-            f"is not set: the engine does not know where to pay {account.name}",
+            f"it is not set: the engine does not know where to pay {account.name}",
         )

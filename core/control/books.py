@@ -57,14 +57,15 @@ class BooksDesk:
         account = find_account(self.directory, username)
         text = reason.strip()
         if not text:
-            raise SettingError("reason", "is empty; a correction is kept with its reason")
+            raise SettingError("reason", "it is empty; a correction is kept with its reason")
         if len(text) > REASON_CHARACTERS_MAX:
             raise SettingError(
-                "reason", f"has {len(text)} characters, {REASON_CHARACTERS_MAX} are allowed"
+                "reason", f"it has {len(text)} characters, {REASON_CHARACTERS_MAX} are allowed"
             )
         if amount == 0 or abs(amount) > AMOUNT_MAX_BOOKED:
             raise SettingError(
-                "amount", f"is {amount}; it needs one that is not 0 and that the books carry"
+                "amount",
+                f"{amount} was found; it needs one that is not 0 and that the books carry",
             )
         await self.books.correct(account.id, amount, text)
         log.info(

@@ -49,7 +49,7 @@ def read_details(given: Mapping[str, object]) -> AccountDetails:
     values = read_fields(given)
     for name in _REQUIRED:
         if values.get(name) is None:
-            raise SettingError(name, "is missing, and every account needs it")
+            raise SettingError(name, "it is missing, and every account needs it")
     return _details(values)
 
 
@@ -78,11 +78,11 @@ def read_field(name: str, value: object) -> object:
         return read_integer(name, value)
     if name == "enabled":
         if not isinstance(value, bool):
-            raise SettingError(name, f"is true or false, not {_shown(value)}")
+            raise SettingError(name, f"it is true or false, not {_shown(value)}")
         return value
     if not isinstance(value, str):
         found = type(value).__name__ if name in TOKEN_FIELDS else _shown(value)
-        raise SettingError(name, f"is text, not {found}")
+        raise SettingError(name, f"it is text, not {found}")
     return value
 
 
@@ -97,13 +97,13 @@ def read_integer(name: str, value: object) -> int:
     if isinstance(value, Decimal) and value == value.to_integral_value():
         if value.adjusted() < _DIGITS_MAX:  # 1e999999 is not worth its digits
             return int(value)
-        raise SettingError(name, f"has more than {_DIGITS_MAX} digits")
+        raise SettingError(name, f"it has more than {_DIGITS_MAX} digits")
     if isinstance(value, str) and _INTEGER.fullmatch(value.strip()) is not None:
         return int(value.strip())
     raise SettingError(
-        name, f"is a whole number in the asset's smallest unit, not {_shown(value)}"
+        name, f"it is a whole number in the asset's smallest unit, not {_shown(value)}"
         if "amount" in name or name in {"min_balance", "settle_threshold", "settle_to"}
-        else f"is a whole number, not {_shown(value)}",
+        else f"it is a whole number, not {_shown(value)}",
     )  # fmt: skip
 
 
@@ -146,7 +146,7 @@ def changed(details: AccountDetails, changes: Mapping[str, object]) -> AccountDe
     values = read_fields(changes)
     for name in _REQUIRED:
         if name in values and values[name] is None:
-            raise SettingError(name, "cannot be cleared, every account needs it")
+            raise SettingError(name, "it cannot be cleared, every account needs it")
     for name in TOKEN_FIELDS:
         if name in values and values[name] is None:
             values[name] = ""

@@ -60,7 +60,7 @@ class EngineDesk:
             engine = read_engine_url(f"the engine of {code}", url)
             if engine is None:
                 raise SettingError(
-                    f"the engine of {code}", "is empty; it needs an engine's URL"
+                    f"the engine of {code}", "it is empty; it needs an engine's URL"
                 )
             checked[code] = engine
         await self.settlements.save_engine_urls(checked)

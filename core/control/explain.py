@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from heapq import nsmallest
 from typing import Final, final
 
 from core.account import Account, AccountDirectory, format_amount
 from core.clock import Clock
 from core.control.accounts import find_account
 from core.control.routes import RouteDesk
-from core.control.views import RouteAnswer
+from core.control.views import RouteAnswer, RouteView
 from core.errors import PacketError, SettingError
 from core.packet import AMOUNT_MAX, Address, Prepare, address
 from core.routing.table import RoutingTable
 from core.service import Explanation, Fact, Incoming, IncomingRequest, Verdict
 
 EXPIRES_IN_MS_MAX: Final = 24 * 3_600_000
+SENDERS_TRIED_MAX: Final = 5
+"""So many stand in for a sender that was not named: one of them may have nothing left to send."""
 _CONDITION: Final = bytes(32)
 
 
@@ -36,35 +40,36 @@ class Explainer:
         """Return the answer; raises SettingError for what is no packet, and UnknownAccount."""
         target = _destination(destination)
         if not 0 <= amount <= AMOUNT_MAX:
-            raise SettingError("amount", f"is {amount}; a packet carries 0 to {AMOUNT_MAX}")
+            raise SettingError(
+                "amount", f"{amount} was found; a packet carries 0 to {AMOUNT_MAX}"
+            )
         if not 0 < expires_in_ms <= EXPIRES_IN_MS_MAX:
             raise SettingError(
-                "expires_in_ms", f"is {expires_in_ms}; it needs 1 to {EXPIRES_IN_MS_MAX}"
+                "expires_in_ms", f"{expires_in_ms} was found; it needs 1 to {EXPIRES_IN_MS_MAX}"
             )
-        sender = self._sender(target, from_username)
         covering = self.table.covering(target)
-        alternatives = tuple(self.routes.view(route) for route in covering[1:])
-        prefix = covering[0].prefix if covering else None
-        if sender is None:
-            return RouteAnswer(
-                forwarded=False,
-                sentence="There is no account that could send it: add one, or resume one.",
-                prefix=prefix,
-                next_hop=None,
-                incoming_amount=amount,
-                incoming_asset=None,
-                outgoing_amount=None,
-                outgoing_asset=None,
-                expires_in_ms=None,
-                alternatives=alternatives,
-                steps=(),
-            )
+        packet = _Packet(
+            target,
+            amount,
+            expires_in_ms,
+            covering[0].prefix if covering else None,
+            tuple(self.routes.view(route) for route in covering[1:]),
+        )
+        first: RouteAnswer | None = None
+        for sender in self._senders(target, from_username):
+            answer = await self._walk(packet, sender)
+            if answer.forwarded:
+                return answer
+            first = first or answer
+        return first or _unsendable(packet)
+
+    async def _walk(self, packet: _Packet, sender: Account) -> RouteAnswer:
         now_ms = self.clock.now_ms()
         prepare = Prepare.build(
-            amount=amount,
-            expires_at_ms=now_ms + expires_in_ms,
+            amount=packet.amount,
+            expires_at_ms=now_ms + packet.expires_in_ms,
             condition=_CONDITION,
-            destination=target,
+            destination=packet.destination,
         )
         steps = await self.incoming.explain(IncomingRequest(sender, prepare))
         facts = _facts(steps)
@@ -77,41 +82,73 @@ class Explainer:
         )
         return RouteAnswer(
             forwarded=forwarded,
-            sentence=_sentence(sender, amount, next_hop, outgoing_amount, steps),
-            prefix=str(facts["prefix"]) if "prefix" in facts else prefix,
+            sentence=_sentence(sender, packet.amount, next_hop, outgoing_amount, steps),
+            prefix=str(facts["prefix"]) if "prefix" in facts else packet.prefix,
             next_hop=None if next_hop is None else next_hop.username,
-            incoming_amount=amount,
+            incoming_amount=packet.amount,
             incoming_asset=sender.asset,
             outgoing_amount=outgoing_amount,
             outgoing_asset=None if next_hop is None else next_hop.asset,
             expires_in_ms=expires_after_ms,
-            alternatives=alternatives,
+            alternatives=packet.alternatives,
             steps=steps,
         )
 
-    def _sender(self, destination: Address, from_username: str | None) -> Account | None:
-        """Return who sends it: who was named, or an account that may, of the next hop's asset if possible."""
+    def _senders(self, destination: Address, from_username: str | None) -> Sequence[Account]:
+        """Return who could send it, the likeliest first: who was named, or some that are not the next hop.
+
+        Those whose amounts are the next hop's come first, and those who may owe us without limit.
+        """
         if from_username is not None:
-            return find_account(self.directory, from_username)
+            return (find_account(self.directory, from_username),)
         route = self.table.look_up(destination)
         next_hop = None if route is None else self.directory.by_id(route.next_hop)
-        others = [
+        others = (
             account
             for account in self.directory.all()
             if account.enabled and (next_hop is None or account.id != next_hop.id)
-        ]
-        return min(
+        )
+        return nsmallest(
+            SENDERS_TRIED_MAX,
             others,
             key=lambda account: (
                 next_hop is not None and account.asset != next_hop.asset,
+                account.min_balance is not None,
                 account.username,
             ),
-            default=None,
         )
 
     def _next_hop(self, facts: dict[str, Fact]) -> Account | None:
         name = facts.get("next_hop")
         return self.directory.by_username(name) if isinstance(name, str) else None
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Packet:
+    """What is asked about, and what the table says of it whoever sends it."""
+
+    destination: Address
+    amount: int
+    expires_in_ms: int
+    prefix: str | None
+    alternatives: Sequence[RouteView]
+
+
+def _unsendable(packet: _Packet) -> RouteAnswer:
+    return RouteAnswer(
+        forwarded=False,
+        sentence="There is no other account that could send it: add one, or resume one.",
+        prefix=packet.prefix,
+        next_hop=None,
+        incoming_amount=packet.amount,
+        incoming_asset=None,
+        outgoing_amount=None,
+        outgoing_asset=None,
+        expires_in_ms=None,
+        alternatives=packet.alternatives,
+        steps=(),
+    )
 
 
 def _destination(text: str) -> Address:

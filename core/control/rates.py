@@ -46,10 +46,12 @@ class RateDesk:
         for given, price in prices.items():
             code = read_asset_code(given)
             if code in checked:
-                raise SettingError(code, "was named twice, and has one price")
+                raise SettingError(code, "it stands there twice, and has one price")
             checked[code] = _checked_price(code, price)
         if len(checked) > PRICES_MAX:
-            raise SettingError("rates", f"are {len(checked)}; {PRICES_MAX} are allowed")
+            raise SettingError(
+                "rates", f"there are {len(checked)}, and {PRICES_MAX} are allowed"
+            )
         await self.store.replace_prices(checked)
         log.info("all prices were replaced, there are %d now", len(checked))
         await refresh_now(self.refresh)
@@ -60,9 +62,11 @@ class RateDesk:
 
     async def set_spread(self, spread: Fraction) -> RatesView:
         if not 0 <= spread < 1:
-            raise SettingError("spread", f"is {spread}; it needs 0 or more and less than 1")
+            raise SettingError(
+                "spread", f"{spread} was found; it needs 0 or more and less than 1"
+            )
         if spread.denominator > SPREAD_DENOMINATOR_MAX:
-            raise SettingError("spread", "has more than 18 decimals")
+            raise SettingError("spread", "it has more than 18 decimals")
         await self.store.save_spread(spread)
         log.info("the spread is %s now", spread)
         await refresh_now(self.refresh)
@@ -77,13 +81,13 @@ def price_text(price: Decimal) -> str:
 
 def _checked_price(code: str, price: Decimal) -> Decimal:
     if not price.is_finite() or price <= 0:
-        raise SettingError(code, f"has the price {price}; it needs a number above zero")
+        raise SettingError(code, f"it has the price {price}; it needs a number above zero")
     if (
         len(price.as_tuple().digits) > PRICE_DIGITS_MAX
         or abs(price.adjusted()) > PRICE_EXPONENT_MAX
     ):
         raise SettingError(
             code,
-            f"has a price of more than {PRICE_DIGITS_MAX} digits, or beyond 10^±{PRICE_EXPONENT_MAX}",
+            f"it has a price of more than {PRICE_DIGITS_MAX} digits, or beyond 10^±{PRICE_EXPONENT_MAX}",
         )
     return price

@@ -96,12 +96,12 @@ def _checked_prefix(prefix: str) -> str:
     """
     text = prefix.strip()
     if text == DEFAULT_PREFIX:
-        raise SettingError("prefix", "is empty; the default route is set by itself")
+        raise SettingError("prefix", "it is empty; the default route is set by itself")
     if not is_prefix(text):
         try:
             address(text)
         except PacketError as error:
             raise SettingError("prefix", error.problem) from None
     if scheme(text) in {"peer", "self"}:
-        raise SettingError("prefix", f"is {text!r}; what is under it is never forwarded")
+        raise SettingError("prefix", f"{text!r} was found; what is under it is never forwarded")
     return text

@@ -75,7 +75,7 @@ class SettlementDesk:
         """Start a settlement; raises Conflict with the reason it cannot."""
         account = find_account(self.directory, username)
         if amount is not None and amount <= 0:
-            raise SettingError("amount", f"is {amount}; it needs more than 0")
+            raise SettingError("amount", f"{amount} was found; it needs more than 0")
         scene = await self._scene(account.id)
         obstacle = _obstacle(account, scene)
         engine = engine_name(engine_of(account, scene.engine_urls) or "")

@@ -45,9 +45,13 @@ class TrafficDesk:
 
     async def history(self, *, seconds: int, username: str | None, samples_max: int) -> History:
         if not 1 <= seconds <= HISTORY_SECONDS_MAX:
-            raise SettingError("seconds", f"is {seconds}; it needs 1 to {HISTORY_SECONDS_MAX}")
+            raise SettingError(
+                "seconds", f"{seconds} was found; it needs 1 to {HISTORY_SECONDS_MAX}"
+            )
         if not 1 <= samples_max <= SAMPLES_MAX:
-            raise SettingError("samples_max", f"is {samples_max}; it needs 1 to {SAMPLES_MAX}")
+            raise SettingError(
+                "samples_max", f"{samples_max} was found; it needs 1 to {SAMPLES_MAX}"
+            )
         account = None if username is None else find_account(self.directory, username).id
         resolution, step_s = resolution_for(seconds, samples_max)
         until_s = -(-self.clock.now_ms() // 1000 // step_s) * step_s + step_s

@@ -85,7 +85,7 @@ async def change_settings(
     for name in changes:
         if name not in SETTINGS_FIELDS:
             raise SettingError(
-                name, f"is none of the settings, which are {', '.join(SETTINGS_FIELDS)}"
+                name, f"it is none of the settings, which are {', '.join(SETTINGS_FIELDS)}"
             )
     if not access.admin:
         _refuse_what_users_may_not(changes)
@@ -139,7 +139,7 @@ async def correct(operator: Operator, request: web.Request) -> web.Response:
     _only(body, "amount", "reason")
     reason = body.get("reason")
     if not isinstance(reason, str):
-        raise SettingError("reason", "is text, and a correction needs one")
+        raise SettingError("reason", "it is text, and a correction needs one")
     amount = read_integer("amount", body.get("amount"))
     view = await operator.correct_balance(_name(request), amount, reason)
     return web.json_response(balance_json(view))
@@ -152,7 +152,9 @@ def _name(request: web.Request) -> str:
 def _only(body: Mapping[str, object], *known: str) -> None:
     for name in body:
         if name not in known:
-            raise SettingError(name, f"is not known here; this call takes {', '.join(known)}")
+            raise SettingError(
+                name, f"it is not known here; this call takes {', '.join(known)}"
+            )
 
 
 def _refuse_what_users_may_not(changes: Mapping[str, object]) -> None:
@@ -164,10 +166,10 @@ def _refuse_what_users_may_not(changes: Mapping[str, object]) -> None:
     for name in ("ilp_over_http_url", "ilp_over_btp_url"):
         url = changes.get(name)
         if isinstance(url, str) and _is_private(url):
-            raise SettingError(name, "leads into the node's own network; ask its operator")
+            raise SettingError(name, "it leads into the node's own network; ask its operator")
     settle_to = changes.get("settle_to")
     if settle_to is not None and read_integer("settle_to", settle_to) < 0:
-        raise SettingError("settle_to", "is below 0; only the operator may pay in advance")
+        raise SettingError("settle_to", "it is below 0; only the operator may pay in advance")
 
 
 def _is_private(url: str) -> bool:

@@ -35,6 +35,7 @@ def build_app(operator: Operator, options: ApiOptions) -> web.Application:
     app = web.Application(
         middlewares=[problems, known_hosts_only((options.bind_host, *options.hosts))]
     )
+    app.on_response_prepare.append(_finish)
     guard = Guard(options.admin_token, options.account_by_token)
     app.add_routes(
         [
@@ -139,6 +140,13 @@ def _later() -> list[web.RouteDef]:
         web.get("/.well-known/pay", not_yet("receive payments (SPSP)")),
         web.get("/accounts/{username}/ilp/btp", not_yet("speak BTP")),
     ]
+
+
+async def _finish(_request: web.Request, response: web.StreamResponse) -> None:
+    """Let nobody keep an answer, guess at its type, or learn which libraries are in here."""
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Server"] = "Signalbox"
 
 
 def _anybody(operator: Operator, call: Call) -> Handler:

@@ -68,7 +68,7 @@ def query_integer(
         return otherwise
     number = read_integer(name, text)
     if not minimum <= number <= maximum:
-        raise SettingError(name, f"is {number}; it needs {minimum} to {maximum}")
+        raise SettingError(name, f"{number} was found; it needs {minimum} to {maximum}")
     return number
 
 
@@ -79,7 +79,7 @@ def query_flag(request: web.Request, name: str) -> bool:
         return True
     if text in {"false", "0", "no"}:
         return False
-    raise SettingError(name, f"is {text!r}; it is true or false")
+    raise SettingError(name, f"{text!r} was found; it is true or false")
 
 
 def page(request: web.Request) -> slice:
@@ -94,7 +94,7 @@ def texts(given: Mapping[str, object]) -> dict[str, str]:
     found: dict[str, str] = {}
     for name, value in given.items():
         if not isinstance(value, str):
-            raise SettingError(name, f"is text, not {value!r}")
+            raise SettingError(name, f"it is text, not {value!r}")
         found[name] = value
     return found
 
@@ -115,7 +115,7 @@ def read_decimal(name: str, value: object) -> Decimal:
             return Decimal(value.strip())
         except ArithmeticError:
             pass
-    raise SettingError(name, f"is a number, not {str(value)[:60]!r}")
+    raise SettingError(name, f"it is a number, not {str(value)[:60]!r}")
 
 
 async def _read(request: web.Request, octets_max: int) -> bytes:

@@ -80,7 +80,7 @@ async def explain(operator: Operator, request: web.Request) -> web.Response:
     """Say where a packet would go: GET /explain."""
     destination = request.query.get("destination")
     if destination is None:
-        raise SettingError("destination", "is missing: explain?destination=g.bob.alice")
+        raise SettingError("destination", "it is missing: explain?destination=g.bob.alice")
     answer = await operator.explain(
         destination,
         amount=query_integer(request, "amount", otherwise=1, maximum=2**64),
@@ -110,12 +110,12 @@ async def set_spread(operator: Operator, request: web.Request) -> web.Response:
     """Replace our share of each conversion: PUT /rates/spread, the body is `0.01` or `1/100`."""
     text = (await read_text(request)).strip()
     if len(text) > SPREAD_CHARACTERS_MAX or "e" in text.lower():
-        raise SettingError("spread", "is a number like 0.01 or 1/100")
+        raise SettingError("spread", "it is a number like 0.01 or 1/100")
     try:
         spread = Fraction(text)
     except (ValueError, ZeroDivisionError):
         raise SettingError(
-            "spread", f"is {text!r}; it needs a number like 0.01 or 1/100"
+            "spread", f"{text!r} was found; it needs a number like 0.01 or 1/100"
         ) from None
     return web.json_response(exact_rates_json(await operator.set_spread(spread)))
 

@@ -89,7 +89,7 @@ def problem_of(error: InterledgerError) -> web.Response:
     if isinstance(error, SettingError):
         return problem(
             status,
-            detail,
+            f"{error}.",  # begins with the field's name, as it is written
             kind=f"{TYPE_ROOT}json-data",
             extra={"invalid-params": [{"name": error.field, "reason": error.problem}]},
         )

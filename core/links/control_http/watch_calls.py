@@ -61,11 +61,11 @@ async def resolve_unknown(operator: Operator, request: web.Request) -> web.Respo
     text = request.match_info["id"]
     if not text.isdecimal() or not text.isascii() or not 0 < int(text[:20]) <= _IDS:
         raise SettingError(
-            "id", f"is {text[:40]!r}; it is the id of a row of /unknown-transfers"
+            "id", f"{text[:40]!r} was found; it is the id of a row of /unknown-transfers"
         )
     fulfilled = (await read_object(request)).get("fulfilled")
     if not isinstance(fulfilled, bool):
-        raise SettingError("fulfilled", "is true or false, as the peer's statement says")
+        raise SettingError("fulfilled", "it is true or false, as the peer's statement says")
     await operator.resolve_unknown(int(text), fulfilled=fulfilled)
     return web.Response(status=204)
 
