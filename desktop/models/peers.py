@@ -13,8 +13,9 @@ from desktop.models.gauge import Gauge, Level
 from desktop.models.table import Column, TableModel
 
 STATE: Final = 0
-GAUGE: Final = 4
-TREND: Final = 6
+GAUGE: Final = 2
+BALANCE: Final = 3
+TREND: Final = 4
 """The columns that a delegate draws."""
 
 STATE_TEXTS: Final[Mapping[str, str]] = {
@@ -82,6 +83,14 @@ class PeerRow:
     def used_percent(self) -> int | None:
         return self.gauge.used_percent
 
+    @property
+    def short_words(self) -> str:
+        """Who owes whom, without the name."""
+        owed = self.gauge.owed
+        if not owed:
+            return "even"
+        return f"{'owes you' if owed > 0 else 'you owe'} {self.amount(abs(owed))}"
+
     def amount(self, value: int) -> str:
         """Return an amount of this peer's asset."""
         return formatting.amount(value, self.asset_code, self.asset_scale)
@@ -135,15 +144,10 @@ COLUMNS: Final[Sequence[Column[PeerRow]]] = (
         sort_key=lambda row: _STATE_ORDER.index(row.state),
         tooltip=_state_tip,
         accessible=_state_tip,
-        width=136,
+        width=138,
     ),
-    Column(title="Name", text=lambda row: row.name, width=130),
-    Column(title="Relation", text=lambda row: row.relation, width=80),
     Column(
-        title="Asset",
-        text=lambda row: row.asset_code,
-        tooltip=lambda row: f"{row.asset_code} with {row.asset_scale} decimals",
-        width=60,
+        title="Name", text=lambda row: row.name, tooltip=lambda row: row.username, width=130
     ),
     Column(
         title="You owe · they owe",
@@ -151,14 +155,14 @@ COLUMNS: Final[Sequence[Column[PeerRow]]] = (
         sort_key=_used,
         tooltip=gauge_words,
         accessible=gauge_words,
-        width=190,
+        width=164,
     ),
     Column(
         title="Balance",
         text=lambda row: row.words,
         sort_key=lambda row: (row.asset_code, row.gauge.owed),
         tooltip=gauge_words,
-        width=230,
+        width=200,
         stretch=True,
     ),
     Column(
@@ -166,10 +170,12 @@ COLUMNS: Final[Sequence[Column[PeerRow]]] = (
         text=lambda _row: "",
         sort_key=lambda row: row.trend[-1] - row.trend[0] if row.trend else 0,
         tooltip=lambda row: (
-            "the balance of the last minutes" if row.trend else "no history yet"
+            f"the balance of the last minutes: {_trend_words(row.trend)}"
+            if row.trend
+            else "no history yet"
         ),
         accessible=lambda row: _trend_words(row.trend),
-        width=84,
+        width=80,
     ),
     Column(
         title="Traffic",
@@ -178,7 +184,7 @@ COLUMNS: Final[Sequence[Column[PeerRow]]] = (
         ),
         sort_key=lambda row: row.rate,
         right=True,
-        width=88,
+        width=86,
     ),
     Column(
         title="Fulfilled",
@@ -189,13 +195,13 @@ COLUMNS: Final[Sequence[Column[PeerRow]]] = (
             f"{formatting.count(row.rejects)} rejected"
         ),
         right=True,
-        width=78,
+        width=84,
     ),
     Column(
         title="Last reject",
         text=lambda row: row.reject_code or formatting.NOTHING,
         tooltip=lambda row: row.last_reject or "none",
-        width=84,
+        width=92,
     ),
     Column(
         title="Last packet",
@@ -203,7 +209,14 @@ COLUMNS: Final[Sequence[Column[PeerRow]]] = (
         sort_key=lambda row: row.last_packet_at_ms or 0,
         tooltip=_last_packet_tip,
         right=True,
-        width=100,
+        width=106,
+    ),
+    Column(title="Relation", text=lambda row: row.relation, width=84),
+    Column(
+        title="Asset",
+        text=lambda row: row.asset_code,
+        tooltip=lambda row: f"{row.asset_code} with {row.asset_scale} decimals",
+        width=70,
     ),
 )
 

@@ -51,8 +51,10 @@ class FormRow(QWidget):
         top = Qt.AlignmentFlag.AlignTop if field.kind is Kind.NOTES else Qt.AlignmentFlag(0)
         layout.addWidget(self.label, 0, 0, top)
         if field.kind in (Kind.AMOUNT, Kind.NUMBER):
-            self.editor.setMaximumWidth(NUMBER_WIDTH)
-        layout.addWidget(self.editor, 0, 1)
+            self.editor.setFixedWidth(NUMBER_WIDTH)
+            layout.addWidget(self.editor, 0, 1, Qt.AlignmentFlag.AlignLeft)
+        else:
+            layout.addWidget(self.editor, 0, 1)
         layout.addWidget(self.message, 1, 1)
         self._connect()
 

@@ -30,7 +30,7 @@ from desktop.views.form_row import FormRow
 from desktop.views.inputs import AmountEdit, SecretEdit
 from desktop.views.widgets import MARGIN, SPACE, Card, Heading, TextLabel, action_button
 
-FORM_WIDTH_MAX: Final = 760
+FORM_WIDTH_MAX: Final = 920
 SIDE_WIDTH: Final = 320
 
 
@@ -47,7 +47,7 @@ class PeerEditor(QWidget):
         self.heading = Heading("", steps=3)
         self.summary = TextLabel(wrap=True)
         self.warnings = TextLabel(role="warn", wrap=True)
-        self.reasons = TextLabel(role="muted", wrap=True)
+        self.reasons = TextLabel(wrap=True)
         self.differences = TextLabel(wrap=True)
         self.save_button = action_button("Save", primary=True)
         self.cancel_button = action_button("Cancel")
@@ -157,7 +157,7 @@ class PeerEditor(QWidget):
             problem = check.problems.get(name, "") if name in self._touched else ""
             row.set_message(problem or check.warnings.get(name, ""), problem=bool(problem))
         self._show_summary(check)
-        reasons = [f"• {reason}" for reason in check.reasons]
+        reasons = [f"✖ {reason}" for reason in check.reasons]
         nothing = bool(self._presenter.editing) and not self._presenter.dirty
         if not reasons and nothing:
             reasons = ["Nothing has been changed yet."]

@@ -13,7 +13,7 @@ from desktop.models import peers as columns
 from desktop.models.peer_filter import HINT
 from desktop.models.peers import PeerDetail, PeerRow
 from desktop.presenters.peers import PeersPresenter
-from desktop.views.cells import GaugeCell, TrendCell, state_cell
+from desktop.views.cells import BalanceCell, GaugeCell, TrendCell, state_cell
 from desktop.views.confirm_dialog import ConfirmDialog
 from desktop.views.page import Page
 from desktop.views.peer_editor import PeerEditor
@@ -104,6 +104,7 @@ class PeersPage(Page):
         self.filter_problem.hide()
         self.table.setItemDelegateForColumn(columns.STATE, state_cell(self.table))
         self.table.setItemDelegateForColumn(columns.GAUGE, GaugeCell(self.table))
+        self.table.setItemDelegateForColumn(columns.BALANCE, BalanceCell(self.table))
         self.table.setItemDelegateForColumn(columns.TREND, TrendCell(self.table))
         self.table.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         keys = TextLabel(KEYS, role="muted")

@@ -47,6 +47,8 @@ SPACE: Final = 8
 MARGIN: Final = 16
 ROW_HEIGHT: Final = 28
 ICON_SIZE: Final = 20
+THEME_EVENTS: Final = (QEvent.Type.ApplicationPaletteChange, QEvent.Type.StyleChange)
+"""What tells of a new theme: under a stylesheet, Qt sends only windows the first of these."""
 
 
 class Tone(enum.Enum):
@@ -197,7 +199,7 @@ class TextLabel(QLabel):
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
-        if event.type() == QEvent.Type.ApplicationPaletteChange:
+        if event.type() in THEME_EVENTS:
             self._paint_role()
 
 
@@ -363,7 +365,7 @@ class EmptyState(QWidget):
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
-        if event.type() == QEvent.Type.ApplicationPaletteChange:
+        if event.type() in THEME_EVENTS:
             self._draw()
 
 
@@ -398,7 +400,7 @@ class _IconButton(QToolButton):
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
-        if event.type() == QEvent.Type.ApplicationPaletteChange:
+        if event.type() in THEME_EVENTS:
             self._draw()
 
 
