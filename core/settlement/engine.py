@@ -179,12 +179,7 @@ class SettlementEngine:
         state = await self._ledger.state()
         key = WalletKey(ledger_id=state.ledger_id, address=self._ledger.address)
         wallet = await self._open_wallet(key, state)
-        if state.nonce > wallet.next_nonce:
-            raise EngineStopped(
-                f"the wallet {key.address} has sent {state.nonce} transactions and this engine "
-                f"signed {wallet.next_nonce}: something else uses its key. Stop that, or give the "
-                "engine a key of its own"
-            )
+        self._check_nonce(key, wallet, state)
         began_here = self._key is None
         self._key, self._state = key, state
 
@@ -194,6 +189,16 @@ class SettlementEngine:
         if began_here:
             await self._check_totals(key)
         await self._report("")
+
+    @staticmethod
+    def _check_nonce(key: WalletKey, wallet: Wallet, state: LedgerState) -> None:
+        """Stop where the ledger has executed more than we signed."""
+        if state.nonce > wallet.next_nonce:
+            raise EngineStopped(
+                f"the wallet {key.address} has sent {state.nonce} transactions and this engine "
+                f"signed {wallet.next_nonce}: something else uses its key. Stop that, or give the "
+                "engine a key of its own"
+            )
 
     async def _open_wallet(self, key: WalletKey, state: LedgerState) -> Wallet:
         known = await self._store.load_wallet(self.lease, key)
