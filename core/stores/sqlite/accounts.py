@@ -53,7 +53,7 @@ class SqliteAccounts(AccountStore):
         self._vault = vault
 
     async def load_accounts(self) -> Sequence[Account]:
-        return [_account(row, self._vault) for row in await self._file.read(_load)]
+        return await self._file.read(partial(_load, vault=self._vault))
 
     async def insert_account(self, account: Account, tokens: NewTokens) -> None:
         row = _row(account) | self._token_columns(account.id, tokens)
@@ -108,10 +108,10 @@ def _where_sealed(account_id: str, link: str) -> str:
     return f"{link}_outgoing_token of account {account_id}"
 
 
-def _load(connection: sqlite3.Connection) -> Sequence[sqlite3.Row]:
+def _load(connection: sqlite3.Connection, *, vault: Vault) -> Sequence[Account]:
     cursor = connection.cursor()
     cursor.row_factory = sqlite3.Row
-    return cursor.execute(_LOAD).fetchall()
+    return [_account(row, vault) for row in cursor.execute(_LOAD)]
 
 
 def _account(row: sqlite3.Row, vault: Vault) -> Account:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Final, final
@@ -14,7 +14,7 @@ from core.stores.history_steps import KEPT_SECONDS, add_points, step_start
 from core.stores.sqlite.connection import SqliteFile
 from core.telemetry.history import HistoryPoint, HistoryStore, Resolution
 
-POINTS_A_WRITE: Final = 250
+POINTS_A_WRITE: Final = 100
 ROWS_A_DELETE: Final = 2_000
 """Packets wait for the same writer: no write of history takes it for longer than some milliseconds."""
 
@@ -22,6 +22,7 @@ _COLUMNS: Final = (
     "prepares, fulfills, rejects, incoming_amount, outgoing_amount, net, "
     "latency_us_sum, latency_us_max, reject_codes"
 )
+_NUMBER: Final = "SELECT number FROM account WHERE id = ?"
 _SELECT_STEP: Final = (
     f"SELECT ? AS id, at_s, {_COLUMNS} FROM history "  # noqa: S608 our own names
     "WHERE resolution = ? AND at_s = ? AND account = ?"
@@ -66,10 +67,11 @@ class SqliteHistory(HistoryStore):
         one, values = ("", ()) if account is None else ("AND account.id = ?", (account,))
         sql = _READ.format(one=one)
         parameters = (int(resolution), from_s, until_s, *values, max(points_max, 0))
-        rows = await self._file.read(
-            lambda connection: connection.execute(sql, parameters).fetchall()
+        return await self._file.read(
+            lambda connection: [_point(row) for row in connection.execute(sql, parameters)][
+                ::-1
+            ]
         )
-        return [_point(row) for row in reversed(rows)]
 
     async def prune(self, *, now_s: int) -> None:
         for resolution, kept_seconds in KEPT_SECONDS.items():
@@ -79,7 +81,7 @@ class SqliteHistory(HistoryStore):
 
 
 def _add(connection: sqlite3.Connection, *, points: Sequence[HistoryPoint]) -> None:
-    numbers = dict(connection.execute("SELECT id, number FROM account"))
+    numbers = _numbers(connection, {point.account for point in points})
     known = [point for point in points if point.account in numbers]
     for resolution in Resolution:
         steps: dict[tuple[int, AccountId], HistoryPoint] = {}
@@ -96,6 +98,15 @@ def _add(connection: sqlite3.Connection, *, points: Sequence[HistoryPoint]) -> N
             _REPLACE,
             (_row(resolution, numbers[point.account], point) for point in steps.values()),
         )
+
+
+def _numbers(
+    connection: sqlite3.Connection, accounts: Iterable[AccountId]
+) -> dict[AccountId, int]:
+    found = {
+        account: connection.execute(_NUMBER, (account,)).fetchone() for account in accounts
+    }
+    return {account: row[0] for account, row in found.items() if row is not None}
 
 
 def _stored(
