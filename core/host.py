@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -83,7 +84,8 @@ class NodeHost:
             undo.push_async_callback(node.stop, 0)
             await node.start()
 
-            control = NodeControl(_sources(node, states, memory))
+            bound: list[str] = []
+            control = NodeControl(_sources(node, states, memory, bound))
             runner = web.AppRunner(
                 build_app(
                     control,
@@ -109,6 +111,7 @@ class NodeHost:
                 clock=clock,
                 delegate=runner.server,
             )
+            bound.append(str(Bind(config.http_bind.host, front.port)))
             undo.pop_all()
         for warning in config.warnings():
             log.warning("%s", warning)
@@ -141,7 +144,9 @@ class NodeHost:
         logging.getLogger().removeHandler(self._log_memory)
 
 
-def _sources(node: Node, states: LinkStates, memory: LogMemory) -> ControlSources:
+def _sources(
+    node: Node, states: LinkStates, memory: LogMemory, bound: Sequence[str]
+) -> ControlSources:
     stores, path = node.stores, sqlite_path(node.stores.url)
     assert node.lease is not None
     facts = NodeFacts(
@@ -151,6 +156,7 @@ def _sources(node: Node, states: LinkStates, memory: LogMemory) -> ControlSource
         store_url=stores.url,
         http_bind=str(node.config.http_bind),
         store_octets=lambda: None if path is None else _octets(path),
+        bound=lambda: bound[0] if bound else None,
         problems=node.problems,
     )
     return ControlSources(

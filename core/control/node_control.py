@@ -127,7 +127,7 @@ class NodeControl(Operator):
             now_ms=sources.clock.now_ms(),
             store_url=facts.store_url,
             store_octets=facts.store_octets(),
-            http_bind=facts.http_bind,
+            http_bind=facts.bound() or facts.http_bind,
             accounts=len(sources.directory),
             routes=len(sources.routing_table),
             in_flight=sources.traffic.in_flight(),

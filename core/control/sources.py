@@ -80,6 +80,8 @@ class NodeFacts:
     http_bind: str
     store_octets: Callable[[], int | None] = lambda: None
     """How large the store is now; None where it is no file."""
+    bound: Callable[[], str | None] = lambda: None
+    """Where the port really is, where 0 was asked for; None where it is as `http_bind` says."""
     problems: Callable[[], Sequence[str]] = tuple
     """What keeps the node from working now, a sentence each."""
 
