@@ -1,0 +1,256 @@
+"""Packets out of nothing and into nothing: the source and the sink of the benchmarks.
+
+Both speak only the HTTP that they need, so that they cost little beside the node between them. Each
+packet's data is unique: a connector may answer what it has seen from a cache.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+import time
+from hashlib import sha256
+from pathlib import Path
+from typing import Final, cast
+from urllib.parse import urlsplit
+
+import uvloop
+
+from core.packet import Fulfill, Prepare
+
+FULFILLMENT: Final = bytes(32)
+CONDITION: Final = sha256(FULFILLMENT).digest()
+DATA_OCTETS: Final = 64
+EXPIRES_IN_MS: Final = 30_000
+TICKS: Final = os.sysconf("SC_CLK_TCK")
+
+
+def body_length(head: bytes, known: dict[bytes, int]) -> int:
+    """Return the Content-Length of a head; heads repeat, and are read once."""
+    length = known.get(head)
+    if length is None:
+        if len(known) > 1000:
+            known.clear()
+        lines = head.lower().split(b"\r\n")
+        length = known[head] = int(
+            next(line for line in lines if line.startswith(b"content-length:"))[15:]
+        )
+    return length
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return what a process and all of its threads have used, user and system."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+class Sink(asyncio.Protocol):
+    """Fulfills whatever comes."""
+
+    body: Final = bytes(Fulfill.build(FULFILLMENT).octets)
+    answer: Final = (
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\n"
+        b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
+    )
+
+    def __init__(self) -> None:
+        self.pending = b""
+        self.known: dict[bytes, int] = {}
+        self.transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        assert self.transport is not None
+        if self.pending:
+            data = self.pending + data
+            self.pending = b""
+        while data:
+            at = data.find(b"\r\n\r\n") + 4
+            if at < 4 or len(data) < (end := at + body_length(data[:at], self.known)):
+                self.pending = data
+                return
+            self.transport.write(self.answer)
+            data = data[end:]
+
+
+class Source(asyncio.Protocol):
+    """One connection with one packet in flight, again and again."""
+
+    def __init__(self, load: Load) -> None:
+        self.load = load
+        self.pending = b""
+        self.transport: asyncio.Transport | None = None
+        self.sent_at = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.load.lost(self)
+
+    def send(self) -> None:
+        assert self.transport is not None
+        self.sent_at = time.perf_counter_ns()
+        self.transport.write(self.load.request())
+
+    def data_received(self, data: bytes) -> None:
+        if self.pending:
+            data = self.pending + data
+            self.pending = b""
+        at = data.find(b"\r\n\r\n") + 4
+        if at < 4 or len(data) < at + body_length(data[:at], self.load.known):
+            self.pending = data
+            return
+        if self.load.answered(
+            data[9:12] == b"200" and data[at] == 13, time.perf_counter_ns() - self.sent_at
+        ):
+            self.send()
+        else:
+            self.load.idle += 1
+
+
+class Load:
+    """A closed loop of packets, counted once it is warm."""
+
+    def __init__(self, url: str, token: str, destination: str) -> None:
+        parts = urlsplit(url)
+        self.host, self.port = parts.hostname or "", parts.port or 80
+        packet = Prepare.build(
+            amount=10,
+            expires_at_ms=self.expiry(),
+            condition=CONDITION,
+            destination=destination,
+            data=bytes(DATA_OCTETS),
+        )
+        head = (
+            f"POST {parts.path or '/'} HTTP/1.1\r\nHost: {parts.netloc}\r\n"
+            f"Authorization: Bearer {token}\r\nContent-Type: application/octet-stream\r\n"
+            f"Content-Length: {len(packet.octets)}\r\n\r\n"
+        ).encode()
+        self.head = head
+        self.packet = packet
+        self.octets = bytearray(head + packet.octets)
+        self.serial = int.from_bytes(os.urandom(8), "big") >> 1
+        self.known: dict[bytes, int] = {}
+        self.connections: list[Source] = []
+        self.idle = 0
+        self.is_counting = False
+        self.is_over = False
+        self.latencies: list[int] = []
+        self.fulfilled = 0
+        self.others = 0
+        self.broken = 0
+
+    def expiry(self) -> int:
+        return time.time_ns() // 1_000_000 + EXPIRES_IN_MS
+
+    def request(self) -> bytes:
+        self.serial += 1
+        self.octets[-DATA_OCTETS : 8 - DATA_OCTETS] = self.serial.to_bytes(8, "big")
+        return bytes(self.octets)
+
+    def answered(self, is_fulfill: bool, nanoseconds: int) -> bool:
+        """Count an answer; return whether another packet is to be sent."""
+        if self.is_over:
+            return False
+        if self.is_counting:
+            if is_fulfill:
+                self.fulfilled += 1
+                self.latencies.append(nanoseconds)
+            else:
+                self.others += 1
+        return True
+
+    def lost(self, source: Source) -> None:
+        if not self.is_over:
+            self.broken += 1
+
+    async def renew_expiry(self) -> None:
+        while True:
+            await asyncio.sleep(0.5)
+            self.packet.expires_at_ms = self.expiry()
+            self.octets[len(self.head) : len(self.head) + 40] = self.packet.octets[:40]
+
+    async def run(
+        self, in_flight: int, warm_seconds: float, seconds: float, pids: list[int]
+    ) -> dict[str, object]:
+        loop = asyncio.get_running_loop()
+        renewing = loop.create_task(self.renew_expiry())
+        for _ in range(in_flight):
+            _, source = await loop.create_connection(lambda: Source(self), self.host, self.port)
+            self.connections.append(source)
+        for source in self.connections:
+            source.send()
+        await asyncio.sleep(warm_seconds)
+        before = [cpu_seconds(pid) for pid in pids]
+        own_before = time.process_time()
+        started = time.perf_counter()
+        self.is_counting = True
+        await asyncio.sleep(seconds)
+        self.is_counting = False
+        elapsed = time.perf_counter() - started
+        own = time.process_time() - own_before
+        after = [cpu_seconds(pid) for pid in pids]
+        self.is_over = True
+        for _ in range(200):
+            if self.idle + self.broken >= in_flight:
+                break
+            await asyncio.sleep(0.01)
+        renewing.cancel()
+        for source in self.connections:
+            if source.transport is not None:
+                source.transport.abort()
+        latencies = sorted(self.latencies)
+        count = len(latencies) or 1
+        return {
+            "fulfilled": self.fulfilled,
+            "others": self.others,
+            "broken": self.broken,
+            "seconds": elapsed,
+            "cpu_seconds": [late - early for early, late in zip(before, after, strict=True)],
+            "source_cpu_seconds": own,
+            "p50_us": latencies[count // 2] / 1000 if latencies else 0.0,
+            "p99_us": latencies[min(count - 1, count * 99 // 100)] / 1000 if latencies else 0.0,
+        }
+
+
+async def sink(port: int) -> None:
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(Sink, "127.0.0.1", port)
+    told = {"port": server.sockets[0].getsockname()[1], "pid": os.getpid()}
+    print("READY " + json.dumps(told), flush=True)
+    await loop.run_in_executor(None, sys.stdin.buffer.read)
+
+
+async def source(asked: argparse.Namespace) -> None:
+    load = Load(asked.url, asked.token, asked.destination)
+    result = await load.run(asked.in_flight, asked.warm, asked.seconds, asked.pid)
+    print(json.dumps(result), flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="The source and the sink of the benchmarks.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    to = commands.add_parser("sink", help="fulfill what comes, until standard input ends")
+    to.add_argument("--port", type=int, default=0)
+    out = commands.add_parser(
+        "source", help="send packets in a closed loop, and print what came of it"
+    )
+    out.add_argument("url")
+    out.add_argument("--token", required=True)
+    out.add_argument("--destination", required=True)
+    out.add_argument("--in-flight", type=int, default=1)
+    out.add_argument("--warm", type=float, default=0.5, help="seconds that are not counted")
+    out.add_argument("--seconds", type=float, default=3.0)
+    out.add_argument("--pid", type=int, action="append", default=[], help="whose CPU is read")
+    asked = parser.parse_args()
+    uvloop.run(sink(asked.port) if asked.command == "sink" else source(asked))
+
+
+if __name__ == "__main__":
+    main()
