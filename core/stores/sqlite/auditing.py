@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Final
 
 from core.ledger.audit import Audit, AuditedAccount, TransferRow
-from core.ledger.books import AuditReport, Balance
+from core.ledger.books import TRANSFERS_PER_NODE_BITS, AuditReport, Balance
 from core.ledger.postings import Total
 
 _ACCOUNTS: Final = """
@@ -27,6 +27,18 @@ _FOLDED: Final = """
     FROM folded
 """
 _ENTRIES: Final = "SELECT id, kind, account, payable, receivable FROM entry"
+# What nobody would look for: recovery and the operator find what is open by these two tables.
+_LOST: Final = f"""
+    SELECT format('Transfer %d is open, and recovery would not find it.', id)
+    FROM transfer LEFT JOIN open_from ON node = id >> {TRANSFERS_PER_NODE_BITS}
+    WHERE state IN (0, 3) AND (transfer IS NULL OR transfer > id)
+    UNION ALL
+    SELECT format('Transfer %d is UNKNOWN, and not listed.', id)
+    FROM transfer WHERE state = 5 AND id NOT IN (SELECT transfer FROM unknown)
+    UNION ALL
+    SELECT format('Transfer %d is listed as UNKNOWN, and is not.', transfer)
+    FROM unknown WHERE transfer NOT IN (SELECT id FROM transfer WHERE state = 5)
+"""  # noqa: S608 a number of ours
 _NONE_LEFT: Final = Fraction(0)
 
 
@@ -48,6 +60,8 @@ def audit(connection: sqlite3.Connection) -> AuditReport:
             auditing.find(f"{name} names conversion {number}, which is not there.")
         return None if number is None else rates.get(number)
 
+    for (sentence,) in connection.execute(_LOST):
+        auditing.find(sentence)
     for row in connection.execute(_TRANSFERS):
         rate = None if row[6] is None else rate_of(f"Transfer {row[0]}", row[6])
         remainder = _NONE_LEFT if row[8] is None else Fraction(row[8])

@@ -36,13 +36,11 @@ from core.stores.sqlite.journal import (
     save_lines,
 )
 from core.stores.sqlite.leases import declare_dead, find_dead_nodes, remove_lock_files
-from core.stores.sqlite.packets import Deciding, Packets, find
+from core.stores.sqlite.packets import Deciding, Packets, find, find_open
 
-_OPEN_OF_DEAD: Final = f"""
-    SELECT id, from_account, to_account, incoming_amount, outgoing_amount, state FROM transfer
-    WHERE state IN (0, 3, 5) AND state IN (0, 3) AND id >> {TRANSFERS_PER_NODE_BITS} IN (
-        SELECT number FROM node WHERE ended_at_ms IS NOT NULL)
-"""  # noqa: S608 a number of ours
+_ENDED: Final = """
+    SELECT node FROM open_from JOIN node ON number = node WHERE ended_at_ms IS NOT NULL
+"""
 _DECIDE: Final = "UPDATE transfer SET state = ?, final_at_ms = ? WHERE id = ?"
 _BALANCES: Final = """
     SELECT id, payable, receivable, pending_in, pending_out, unknown_out
@@ -51,10 +49,10 @@ _BALANCES: Final = """
 _UNKNOWN: Final = """
     SELECT transfer.id, source.id, target.id, incoming_amount, outgoing_amount, destination,
         condition, transfer.created_at_ms, expires_at_ms
-    FROM transfer
+    FROM unknown
+    JOIN transfer ON transfer.id = transfer
     JOIN account AS source ON source.number = from_account
     JOIN account AS target ON target.number = to_account
-    WHERE state IN (0, 3, 5) AND state = 5
     ORDER BY transfer.created_at_ms, transfer.id LIMIT ?
 """
 
@@ -174,6 +172,7 @@ def _resolve(
     _move(lines, held.source, held.target, held.amounts, held.state, following)
     save_lines(connection, lines)
     connection.execute(_DECIDE, (int(following), now_ms, transfer_id))
+    connection.execute("DELETE FROM unknown WHERE transfer = ?", (transfer_id,))
 
 
 def _strand(
@@ -182,7 +181,9 @@ def _strand(
     """Make what dead nodes left UNKNOWN; return who was found dead, and how many transfers that were."""
     dead = find_dead_nodes(connection, path, now_ms=now_ms, own=own)
     declare_dead(connection, dead, now_ms=now_ms)
-    rows = connection.execute(_OPEN_OF_DEAD).fetchall()
+    ended = connection.execute(_ENDED).fetchall()
+    rows = [row for (node,) in ended for row in find_open(connection, node)]
+    connection.executemany("DELETE FROM open_from WHERE node = ?", ended)
     if not rows:
         return dead, 0
     lines = load_lines(connection, {number for row in rows for number in row[1:3]})
@@ -194,6 +195,7 @@ def _strand(
         decided.append((int(following), None, transfer_id))
     save_lines(connection, lines)
     connection.executemany(_DECIDE, decided)
+    connection.executemany("INSERT INTO unknown VALUES (?)", [row[:1] for row in rows])
     return dead, len(rows)
 
 

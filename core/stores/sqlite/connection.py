@@ -36,8 +36,8 @@ BATCH_MAX: Final = 512
 """How many writes share one transaction at most."""
 CHECKPOINT_PAGES: Final = 2_000
 WAL_OCTETS_KEPT: Final = 64 * 2**20
-MIN_VERSION: Final = (3, 37, 0)
-"""The first with STRICT tables."""
+MIN_VERSION: Final = (3, 38, 0)
+"""The first with STRICT tables (3.37) and format()."""
 
 
 class Batch(Protocol[O_contra, R_co]):

@@ -48,8 +48,10 @@ _STANDING: Final = """
 _ACCOUNTS: Final = "SELECT id, number, min_balance FROM account WHERE deleted_at_ms IS NULL"
 _OPEN: Final = """
     SELECT id, from_account, to_account, incoming_amount, outgoing_amount, state FROM transfer
-    WHERE state IN (0, 3, 5) AND state IN (0, 3) AND id BETWEEN ? AND ?
+    WHERE id BETWEEN ? AND ? AND state IN (0, 3) ORDER BY id
 """
+_OPEN_FROM: Final = "SELECT transfer FROM open_from WHERE node = ?"
+_MARK: Final = "INSERT OR REPLACE INTO open_from VALUES (?, ?)"
 _NEWEST: Final = "SELECT max(id) FROM transfer WHERE id BETWEEN ? AND ?"
 _FIND: Final = """
     SELECT from_account, to_account, incoming_amount, outgoing_amount, state, result
@@ -61,6 +63,9 @@ _INSERT: Final = """
     VALUES (?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _DECIDE: Final = "UPDATE transfer SET state = ?, final_at_ms = ?, result = ? WHERE id = ?"
+
+MARKED_EVERY: Final = 1024
+"""How many transfers a node makes before it notes anew from where on it has open ones."""
 
 
 @final
@@ -92,6 +97,26 @@ class Held:
 Operation: TypeAlias = Transfer | Deciding
 
 
+def find_open(
+    connection: sqlite3.Connection, node: int
+) -> Sequence[tuple[int, int, int, int, int, int]]:
+    """Return a node's transfers that are PENDING or EXPIRED: id, accounts, amounts and state, oldest first."""
+    mark = connection.execute(_OPEN_FROM, (node,)).fetchone()
+    if mark is None:
+        return ()
+    return connection.execute(_OPEN, (mark[0], last_id(node))).fetchall()
+
+
+def first_id(node: int) -> int:
+    """Return the lowest id that a transfer of this node can have."""
+    return node << TRANSFERS_PER_NODE_BITS
+
+
+def last_id(node: int) -> int:
+    """Return the highest."""
+    return first_id(node + 1) - 1
+
+
 def find(connection: sqlite3.Connection, transfer_id: int) -> tuple[Held, bytes | None] | None:
     """Return what the database has of a transfer, and with what it ended."""
     row = connection.execute(_FIND, (transfer_id,)).fetchone()
@@ -112,7 +137,9 @@ class Packets(Batch[Operation, int]):
         self._node = node
         self._own: int | None = None
         self._next_id = 0
+        self._marked = 0
         self._open: dict[int, Held] = {}
+        """Oldest first, as they are made."""
         self._accounts_version = -1
         self._accounts: dict[AccountId, tuple[int, int | None]] = {}
         self._conversions: dict[tuple[int, int, int, int], int] = {}
@@ -133,6 +160,9 @@ class Packets(Batch[Operation, int]):
             except StoreError as error:
                 outcomes.append(error)
         if work.admitted:
+            if self._next_id >= self._marked + MARKED_EVERY:
+                self._marked = next(iter(self._open), self._next_id)
+                connection.execute(_MARK, (own, self._marked))
             connection.executemany(_INSERT, work.admitted)
         if work.decided:
             connection.executemany(_DECIDE, work.decided)
@@ -177,17 +207,17 @@ class Packets(Batch[Operation, int]):
         return own
 
     def _remember_open(self, connection: sqlite3.Connection, own: int) -> None:
-        first = own << TRANSFERS_PER_NODE_BITS
-        last = first + (1 << TRANSFERS_PER_NODE_BITS) - 1
         self._open = {
             transfer_id: Held(source, target, incoming, outgoing, TransferState(state))
-            for transfer_id, source, target, incoming, outgoing, state in connection.execute(
-                _OPEN, (first, last)
+            for transfer_id, source, target, incoming, outgoing, state in find_open(
+                connection, own
             )
         }
-        (newest,) = connection.execute(_NEWEST, (first, last)).fetchone()
+        first = first_id(own)
+        (newest,) = connection.execute(_NEWEST, (first, last_id(own))).fetchone()
         # Never one that was handed out before, though it be undone or folded.
         self._next_id = max(self._next_id, first, first if newest is None else newest + 1)
+        self._marked = self._next_id - MARKED_EVERY
         self._own = own
 
     def _touched(

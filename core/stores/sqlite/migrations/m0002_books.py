@@ -47,9 +47,18 @@ _TABLES: Final = (
         result BLOB            -- the fulfillment, or the reject's code
     ) STRICT
     """,
-    # Found without reading the rest: what is not final is little, however long the journal.
+    # Where to look for what a node left open: nothing of it is open below this. A row is there before
+    # the node's first transfer and until its last is settled. An index of what is open would
+    # cost each packet a third more.
     """
-    CREATE INDEX transfer_open ON transfer (state) WHERE state IN (0, 3, 5)
+    CREATE TABLE open_from (
+        node INTEGER PRIMARY KEY,
+        transfer INTEGER NOT NULL
+    ) STRICT
+    """,
+    # The transfers that are UNKNOWN, for the same reason.
+    """
+    CREATE TABLE unknown (transfer INTEGER PRIMARY KEY) STRICT
     """,
     # Transfers that had their end long ago, added up; sums pass 2^63, so they are decimal text.
     """
