@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from core.errors import AccountExists, NodeFenced
 from core.ledger.lease import LEASE_SECONDS
+from core.stores.sqlite.connection import connect
 from core.stores.sqlite.leases import lock_path
 from core.testing.clock import START_MS, FakeClock
 from tests.core.stores.conftest import OpenStores
@@ -59,6 +62,28 @@ async def test_a_new_file_opened_by_several_at_once_has_one_key(open_file: OpenS
 
     assert [await each.settings.load_secret("wallet") for each in stores] == [b"key"] * 4
     assert len({each.accounts.hash_token("token") for each in stores}) == 1
+
+
+async def test_a_new_file_that_another_process_is_making_is_waited_for(
+    open_file: OpenStores,
+) -> None:
+    held: list[threading.Timer] = []
+
+    def beside_another(path: Path) -> sqlite3.Connection:
+        """Connect without SQLite's own waiting; at the first time another holds the file a moment."""
+        connection = connect(path)
+        connection.execute("PRAGMA busy_timeout = 0")
+        if not held:
+            other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            other.execute("BEGIN IMMEDIATE")
+            held.append(threading.Timer(0.1, other.close))
+            held[0].start()
+        return connection
+
+    stores = await open_file(connect=beside_another)
+
+    held[0].join()
+    await stores.settings.save_setting("name", "value")
 
 
 async def test_each_store_that_signs_on_has_a_number_and_a_lock_of_its_own(
