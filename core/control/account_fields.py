@@ -10,7 +10,7 @@ import ipaddress
 import re
 import unicodedata
 from typing import Final
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from core.account import SCALE_MAX, RoutingRelation
 from core.control.usernames import canonical_username, is_canonical_username
@@ -123,11 +123,7 @@ def read_link_url(field: str, text: str, *, schemes: tuple[str, ...]) -> str | N
     url = text.strip()
     if not url:
         return None
-    parts = _split(field, url)
-    if parts.scheme not in schemes:
-        raise SettingError(
-            field, f"it starts with {parts.scheme or url!r}; it needs {' or '.join(schemes)}://"
-        )
+    _check_url(field, url, schemes, f"it needs {' or '.join(schemes)}://")
     return url
 
 
@@ -144,13 +140,13 @@ def read_engine_url(field: str, text: str) -> str | None:
                 f" as in {BUNDLED_ENGINE_SCHEME}ethereum",
             )  # fmt: skip
         return url
-    parts = _split(field, url)
-    if parts.scheme not in {"http", "https"}:
-        raise SettingError(
-            field,
-            f"{url!r} was found; it needs {BUNDLED_ENGINE_SCHEME}ENGINE for an engine of this program,"
-            " or an http:// or https:// URL for another one",
-        )
+    _check_url(
+        field,
+        url,
+        ("http", "https"),
+        f"it needs {BUNDLED_ENGINE_SCHEME}ENGINE for an engine of this program, or an http://"
+        " or https:// URL for another one",
+    )
     return url
 
 
@@ -204,8 +200,8 @@ def is_loopback(url: str) -> bool:
         return False
 
 
-def _split(field: str, url: str) -> SplitResult:
-    """Return the parts of a URL that names a host and carries no secret."""
+def _check_url(field: str, url: str, schemes: tuple[str, ...], needed: str) -> None:
+    """Let a URL pass that has one of the schemes, names a host and carries no secret."""
     if (
         len(url) > URL_CHARACTERS_MAX
         or not url.isascii()
@@ -219,11 +215,13 @@ def _split(field: str, url: str) -> SplitResult:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        raise SettingError(field, f"{url!r} is no URL: {error}") from None
-    if parts.scheme and parts.netloc and "@" in parts.netloc:
+        raise SettingError(field, f"{_hidden(url)!r} is no URL: {error}") from None
+    if "@" in parts.netloc:
         raise SettingError(
             field, "it has a user or password in it; put the token into its own field"
         )
+    if parts.scheme not in schemes:
+        raise SettingError(field, f"{_hidden(url)!r} was found; {needed}")
     if not parts.hostname or port == 0:
         raise SettingError(
             field,
@@ -234,7 +232,12 @@ def _split(field: str, url: str) -> SplitResult:
             field, f"{url!r} was found; a part behind # is never sent, leave it out"
         )
     _check_host(field, parts.hostname)
-    return parts
+
+
+def _hidden(url: str) -> str:
+    """Return a URL for an error's sentence, without what may be a password."""
+    head, at, tail = url.rpartition("@")
+    return f"…@{tail}" if at and head else url
 
 
 def _check_host(field: str, host: str) -> None:

@@ -196,6 +196,8 @@ def _reason(account: Account, debt: int, scene: _Scene, *, reached: bool) -> str
     if not reached:
         missing = format_amount(threshold - debt, asset)
         return f"{format_amount(debt, asset)} is owed, {missing} below its threshold of {format_amount(threshold, asset)}."
+    if not account.enabled:
+        return "It is paused: nothing is settled until you resume it, or settle by hand."
     obstacle = _obstacle(account, scene)
     if obstacle is not None:
         return f"It should settle, and does not: {obstacle}."

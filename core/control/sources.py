@@ -7,7 +7,7 @@ named in `ControlSources` as they are.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol, final
 
 from core.account import Account, AccountDirectory, AccountId, AccountStore
@@ -20,6 +20,7 @@ from core.rates.rate import RateStore, RateTable
 from core.routing.table import RouteStore, RoutingTable
 from core.service import Incoming, Outgoing
 from core.settlement.records import SettlementView
+from core.settlement.store import ENGINE_LEASE_MS
 from core.telemetry.history import HistoryStore
 from core.telemetry.records import LogLine, PacketRecord, TrafficCounters
 
@@ -114,7 +115,7 @@ class ControlSources:
     """The outgoing link alone, for pings: they meet no rate, no balance and no route."""
     refresh: Callable[[], Awaitable[None]]
     """Load accounts, routes and rates from the store into the packet path's memory, now."""
-    engine_alive_ms: int = field(default=15_000)
+    engine_alive_ms: int = ENGINE_LEASE_MS
     """An engine that has not written of itself for so long counts as gone."""
 
 
