@@ -222,7 +222,7 @@ class Node:
                 await self.end_step()
                 # What is still open is unknown, and for the next node's recovery to mark as such:
                 # it is found by a lease that ended without signing off.
-                if self.gate.in_flight == 0 and self.afterwards.open_legs == 0:
+                if self.gate.in_flight == 0 and self.afterwards.is_clear:
                     await self.stores.leases.sign_off()
         except (StoreUnavailable, NodeFenced, TimeoutError) as error:
             log.warning("the node ends without signing off: %s", error)

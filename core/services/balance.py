@@ -86,6 +86,12 @@ class Afterwards:
         self._owner = owner
         self._sleep = sleep
         self._open_legs: dict[TransferId, float] = {}
+        self._unbooked = 0
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether nothing is left to book: only then may the node sign off."""
+        return not self._open_legs and not self._unbooked
 
     @property
     def open_legs(self) -> int:
@@ -99,8 +105,9 @@ class Afterwards:
 
         async def work() -> None:
             await self._book(what, transfer_id, booking, fenced)
+            self._unbooked -= 1
 
-        self._owner.start(work(), name=f"{what} transfer {transfer_id}")
+        self._start(work(), f"{what} transfer {transfer_id}")
 
     def rejected(self, transfer_id: TransferId, code: bytes) -> None:
         """Void both legs: the next hop said no."""
@@ -124,7 +131,7 @@ class Afterwards:
 
     def expired(self, flight: Flight) -> None:
         """Void the upstream leg in a task, and then wait for a late answer."""
-        self._owner.start(self._expire(flight), name=f"expire transfer {flight.transfer_id}")
+        self._start(self._expire(flight), f"expire transfer {flight.transfer_id}")
 
     def opened(self, flight: Flight) -> None:
         """Wait for a late answer: the expiry is booked."""
@@ -169,6 +176,12 @@ class Afterwards:
             "expire", transfer_id, partial(self._books.expire, transfer_id), None
         ):
             self.opened(flight)
+        self._unbooked -= 1
+
+    def _start(self, work: Coroutine[None, None, None], name: str) -> None:
+        # What is refused or cancelled stays counted: recovery settles it, once this node is gone.
+        self._unbooked += 1
+        self._owner.start(work, name=name)
 
     async def _book(
         self, what: str, transfer_id: TransferId, booking: Booking, fenced: Booking | None
