@@ -22,6 +22,7 @@ from core.errors import (
     NotFound,
     SettingError,
     StoreUnavailable,
+    TransferDecided,
     UnknownAccount,
     UnknownRoute,
 )
@@ -45,6 +46,7 @@ _STATUS: Final[Mapping[type[InterledgerError], int]] = {
     AccountInUse: 409,
     InsufficientBalance: 409,
     Conflict: 409,
+    TransferDecided: 409,
     StoreUnavailable: 503,
     NodeFenced: 503,
 }

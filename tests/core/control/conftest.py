@@ -86,6 +86,7 @@ class Bench:
     """The operator's door, and everything behind it."""
 
     control: NodeControl
+    sources: ControlSources
     node: Node
     stores: Stores
     clock: FakeClock
@@ -97,6 +98,10 @@ class Bench:
     async def add(self, username: str, **changes: Any) -> AccountView:
         """Add an account in USD with two decimals, unless a test says otherwise."""
         return await self.control.create_account(details(username, **changes))
+
+    def control_with(self, **sources: Any) -> NodeControl:
+        """Return another door to the same node, with some of what is behind it exchanged."""
+        return NodeControl(replace(self.sources, **sources))
 
     def id_of(self, username: str) -> AccountId:
         account = self.node.directory.by_username(username)
@@ -156,35 +161,34 @@ async def bench() -> Bench:
     node.gate.open()
     await node.refresh()
     problems: list[str] = []
-    control = NodeControl(
-        ControlSources(
-            facts=NodeFacts(
-                version="1.2.3",
-                node_number=lease.number,
-                started_at_ms=clock.now_ms(),
-                store_url="memory:",
-                http_bind="127.0.0.1:7770",
-                problems=lambda: problems,
-            ),
-            clock=clock,
-            node_address=node.address,
-            directory=node.directory,
-            routing_table=node.routing_table,
-            rate_table=node.rate_table,
-            accounts=stores.accounts,
-            routes=stores.routes,
-            rates=stores.rates,
-            books=stores.books,
-            leases=stores.leases,
-            settlements=stores.settlements,
-            history=stores.history,
-            changes=stores.settings,
-            traffic=node.recorder,
-            links=links,
-            log=log,
-            incoming=node.incoming,
-            link=link,
-            refresh=node.refresh,
-        )
+    sources = ControlSources(
+        facts=NodeFacts(
+            version="1.2.3",
+            node_number=lease.number,
+            started_at_ms=clock.now_ms(),
+            store_url="memory:",
+            http_bind="127.0.0.1:7770",
+            problems=lambda: problems,
+        ),
+        clock=clock,
+        node_address=node.address,
+        directory=node.directory,
+        routing_table=node.routing_table,
+        rate_table=node.rate_table,
+        accounts=stores.accounts,
+        routes=stores.routes,
+        rates=stores.rates,
+        books=stores.books,
+        leases=stores.leases,
+        settlements=stores.settlements,
+        history=stores.history,
+        changes=stores.settings,
+        traffic=node.recorder,
+        links=links,
+        log=log,
+        incoming=node.incoming,
+        link=link,
+        refresh=node.refresh,
     )
-    return Bench(control, node, stores, clock, link, links, log, problems)
+    control = NodeControl(sources)
+    return Bench(control, sources, node, stores, clock, link, links, log, problems)
