@@ -28,6 +28,10 @@ from core.errors import ControlError
 
 log = logging.getLogger(__name__)
 
+ETHEREUM: Final = "ethereum"
+CHAIN: Final = "chain"
+BUNDLED: Final = (ETHEREUM,)
+
 BACK_OFF_SECONDS_MIN: Final = 1.0
 BACK_OFF_SECONDS_MAX: Final = 60.0
 HEALTHY_SECONDS: Final = 60.0
@@ -178,6 +182,67 @@ class EngineSupervisor(QObject):
         self._supervised[program.name] = supervised
         supervised.begin()
         return supervised
+
+
+@final
+class BundledEngines:
+    """The engines that come with Signalbox, started or not.
+
+    An engine whose ledger the operator has configured runs on that; otherwise it runs on a test
+    chain on this machine, which is started with it.
+    """
+
+    def __init__(
+        self, supervisor: EngineSupervisor, configured: Callable[[], Mapping[str, str]]
+    ) -> None:
+        self._supervisor = supervisor
+        self._configured = configured
+
+    @property
+    def statuses(self) -> Sequence[ProcessStatus]:
+        """Every engine that can be started from here, and every process that was."""
+        started = self._supervisor.statuses
+        names = {status.name for status in started}
+        never = [_never_started(name) for name in BUNDLED if name not in names]
+        return (*started, *never)
+
+    def status(self, name: str) -> ProcessStatus | None:
+        """Return one, or None where there is no such engine."""
+        found = self._supervisor.status(name)
+        return _never_started(name) if found is None and name in BUNDLED else found
+
+    async def stop(self, name: str) -> None:
+        """Stop it, and the test chain if it was started for it."""
+        await self._supervisor.stop(name)
+        if name in BUNDLED:
+            await self._supervisor.stop(CHAIN)
+
+    async def restart(self, name: str) -> None:
+        """Start it anew, whether it runs or not; raises ControlError with its last words."""
+        if self._supervisor.status(name) is not None:
+            await self._supervisor.restart(name)
+            return
+        if name not in BUNDLED:
+            raise ControlError(f"there is no engine {name!r}")
+        rpc_url = self._configured().get(name)
+        await self._supervisor.start_engine(
+            name, rpc_url=await self._test_chain() if rpc_url is None else rpc_url
+        )
+
+    async def _test_chain(self) -> str:
+        said = await self._supervisor.start(
+            Program(name=CHAIN, arguments=("chain", "--stop-with-stdin"))
+        )
+        rpc_url = said.get("rpc")
+        if not isinstance(rpc_url, str):
+            raise ControlError("the test chain did not say where it answers")
+        return rpc_url
+
+
+def _never_started(name: str) -> ProcessStatus:
+    return ProcessStatus(
+        name=name, state=ProcessState.STOPPED, sentence=f"{name} has not been started."
+    )
 
 
 @final

@@ -122,6 +122,15 @@ class FakeOperator(Operator):
             self.clock.advance(1)
             if self.views:
                 self.add_packets(packets)
+            for name, view in self.views.items():
+                came = round(view.packets_per_second * self.random.uniform(0.7, 1.3))
+                lost = sum(self.random.random() < 0.01 for _ in range(came))
+                self.replace_view(
+                    name,
+                    prepares=view.prepares + came,
+                    fulfills=view.fulfills + came - lost,
+                    rejects=view.rejects + lost,
+                )
 
     def add_packets(self, count: int) -> None:
         """Let `count` packets go through, a few of them rejected."""
@@ -170,7 +179,8 @@ class FakeOperator(Operator):
             accounts=len(self.views),
             routes=len(await self._routes()),
             in_flight=sum(1 for view in views if view.balance.pending_in),
-            packets_per_second=sum(view.packets_per_second for view in views),
+            packets_per_second=sum(view.packets_per_second for view in views)
+            * (1 + 0.2 * math.sin(self.clock.monotonic() / 5)),
             prepares=sum(view.prepares for view in views),
             fulfills=sum(view.fulfills for view in views),
             rejects=sum(view.rejects for view in views),
@@ -563,8 +573,11 @@ class FakeOperator(Operator):
         self, *, seconds: int, username: str | None = None, samples_max: int = 720
     ) -> History:
         self._called("history", seconds, username, samples_max)
-        step = next((s for s in (1, 60, 3600) if seconds // s <= samples_max), 3600)
-        until = self.clock.now_ms() // 1000
+        step = -(-seconds // samples_max)
+        for coarser in (60, 3_600):
+            step = -(-step // coarser) * coarser if step >= coarser else step
+        step = max(step, 60) if seconds > 3_600 else step
+        until = -(-(self.clock.now_ms() // 1000) // step) * step + step
         start = (until - seconds) // step * step
         samples = [
             self._sample(at, step, username) for at in range(start, until, step)

@@ -1,0 +1,161 @@
+"""What the window's frame shows: the network, how every component is, and what must not be overlooked."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Final, final
+
+from PySide6.QtCore import QObject, Signal
+
+from core.control.views import EngineView, NodeStatus
+from desktop import formatting
+from desktop.engine_supervisor import ProcessState, ProcessStatus
+from desktop.models.overview import Mood, PillState, ShellState
+from desktop.presenters.incidents import Snapshot
+from desktop.presenters.watch import NodeWatch
+
+STALE_SECONDS: Final = 5.0
+"""What is shown is as of now, or said not to be."""
+
+_MOODS: Final = {
+    ProcessState.RUNNING: Mood.OK,
+    ProcessState.STARTING: Mood.PLAIN,
+    ProcessState.WAITING: Mood.WARN,
+    ProcessState.GAVE_UP: Mood.BAD,
+    ProcessState.STOPPED: Mood.PAUSED,
+}
+
+
+@final
+class ShellPresenter(QObject):
+    """Turns what the watch saw into the frame's words."""
+
+    state_changed = Signal(object)
+    """A ShellState."""
+
+    def __init__(self, watch: NodeWatch, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.watch = watch
+        watch.looked.connect(self._show)
+
+    def live(self) -> tuple[str, Mood]:
+        """Return how old what is shown is, in words."""
+        age = self.watch.age_seconds
+        if age is None:
+            return "Connecting…", Mood.PLAIN
+        if age > STALE_SECONDS or self.watch.problem:
+            return f"Stale {formatting.duration(age)}", Mood.BAD
+        return f"Live {formatting.duration(age)}", Mood.OK
+
+    def _show(self) -> None:
+        seen = self.watch.snapshot
+        if seen is None:
+            return
+        network, mood, reason = network_of(seen.status.ilp_address)
+        fulfilled, rejected = self.watch.last_minute()
+        self.state_changed.emit(
+            ShellState(
+                network=network,
+                network_mood=mood,
+                network_reason=reason,
+                ilp_address=seen.status.ilp_address,
+                pills=tuple(self._pills(seen)),
+                rate=formatting.packets_per_second(seen.status.packets_per_second),
+                fulfilled=f"{formatting.percent(fulfilled, fulfilled + rejected)} fulfilled"
+                if fulfilled + rejected
+                else "",
+                pulse=tuple(self.watch.pulse),
+                banner=self._banner(seen),
+                badges=dict(Counter(incident.page for incident in self.watch.incidents))
+                | {"overview": len(self.watch.incidents)},
+            )
+        )
+
+    def _pills(self, seen: Snapshot) -> Iterable[PillState]:
+        status = seen.status
+        if self.watch.problem:
+            yield PillState(
+                key="node", text="Node unreachable", mood=Mood.BAD, reason=self.watch.problem,
+                page="logs",
+            )  # fmt: skip
+        else:
+            yield _node_pill(status)
+        started = {each.name: each for each in seen.processes}
+        told = {view.status.name: view for view in seen.engines}
+        for name in sorted(started.keys() | told.keys()):
+            if name != "chain":
+                yield engine_pill(name, started.get(name), told.get(name))
+        yield _store_pill(status, self.watch.problem)
+
+    def _banner(self, seen: Snapshot) -> str:
+        if self.watch.problem:
+            return f"The node cannot be looked at: {self.watch.problem}"
+        for process in seen.processes:
+            if process.state is ProcessState.GAVE_UP:
+                return process.sentence
+        return seen.status.problems[0] if seen.status.problems else ""
+
+
+def network_of(ilp_address: str) -> tuple[str, Mood, str]:
+    """Return which network an ILP address belongs to: the first thing an operator must know."""
+    first = ilp_address.partition(".")[0]
+    if first == "g":
+        return "LIVE", Mood.WARN, "The live network: this is real money."
+    if first.startswith("test"):
+        return "TESTNET", Mood.OK, "A test network: no real money moves here."
+    return "PRIVATE", Mood.PLAIN, f"A private network ({first}): reachable only by its members."
+
+
+def engine_pill(
+    name: str, process: ProcessStatus | None, engine: EngineView | None
+) -> PillState:
+    """Return one engine's state, from what its process and what it itself says."""
+    title = name.capitalize()
+    if process is not None and process.state is not ProcessState.RUNNING:
+        mood, word, reason = _MOODS[process.state], process.state.value, process.sentence
+    elif engine is None:
+        mood, word, reason = Mood.PLAIN, "starting", "It has not reported yet."
+    elif engine.status.stopped_at_ms is not None and not engine.alive:
+        mood, word, reason = Mood.PAUSED, "stopped", engine.sentence
+    elif not engine.alive:
+        mood, word, reason = Mood.BAD, "silent", engine.sentence
+    elif engine.status.problem:
+        mood, word, reason = Mood.WARN, "problem", engine.status.problem
+    else:
+        mood, word, reason = Mood.OK, "up", engine.sentence
+    return PillState(
+        key=f"engine:{name}",
+        text=f"{title} {word}",
+        mood=mood,
+        reason=reason,
+        page="settlements",
+    )
+
+
+def _node_pill(status: NodeStatus) -> PillState:
+    up = formatting.duration((status.now_ms - status.started_at_ms) / 1000)
+    if status.problems:
+        text, mood, reason = "Node has a problem", Mood.BAD, "\n".join(status.problems)
+    elif not status.ready:
+        text, mood, reason = "Node not ready", Mood.WARN, "It takes no packets yet."
+    else:
+        text, mood = f"Node up {up}", Mood.OK
+        reason = (
+            f"Listens on {status.http_bind}, {formatting.count(status.accounts)} accounts, "
+            f"{formatting.count(status.routes)} routes, {status.in_flight} packets in flight. "
+            f"Node {status.node_number}, {status.nodes_alive} alive on this store."
+        )
+    return PillState(key="node", text=text, mood=mood, reason=reason, page="logs")
+
+
+def _store_pill(status: NodeStatus, problem: str) -> PillState:
+    size = "" if status.store_octets is None else f" {formatting.octets(status.store_octets)}"
+    troubled = any("store" in each.lower() for each in (*status.problems, problem))
+    return PillState(
+        key="store",
+        text="Database has a problem" if troubled else f"Database{size}",
+        mood=Mood.BAD if troubled else Mood.OK,
+        reason=status.store_url,
+        page="logs",
+    )

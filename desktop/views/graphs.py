@@ -1,0 +1,396 @@
+"""Live graphs that pages share: drawn by pyqtgraph, which is imported when the first one is shown.
+
+A graph is handed a `GraphData` and draws it: no graph has a timer, or asks anybody for anything.
+While it cannot be seen it only remembers the newest data, and draws them when it is shown.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final, final
+
+from PySide6.QtCore import QEvent, QPointF, Qt, Signal
+from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen, QShowEvent
+from PySide6.QtWidgets import QButtonGroup, QHBoxLayout, QVBoxLayout, QWidget
+
+from desktop.models.graph import RANGES, Curve, GraphData
+from desktop.theme import Colours, colours, figures
+from desktop.views.widgets import SPACE, action_button
+
+HEADROOM: Final = 1.12
+"""The y axis ends above the highest point, so that a new peak does not move it at once."""
+SHRINK_BELOW: Final = 0.5
+"""It comes down only when what is shown would fill less than half of it."""
+LEFT_AXIS_WIDTH: Final = 52
+
+
+def colour_of(name: str, look: Colours) -> str:
+    """Return a colour by its name in Colours, or by its place among the series."""
+    kind, _, place = name.partition(":")
+    return look.series[int(place) % len(look.series)] if place else str(getattr(look, kind))
+
+
+@final
+class RangeBar(QWidget):
+    """How far back graphs look; changing it is only another view of the same history."""
+
+    chosen = Signal(object)
+    """Seconds, as an int."""
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__()
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(2)
+        self._group = QButtonGroup(self)
+        for words, span in RANGES:
+            button = action_button(words)
+            button.setProperty("kind", "range")
+            button.setCheckable(True)
+            button.setChecked(span == seconds)
+            button.setAccessibleName(f"Show the last {words}")
+            self._group.addButton(button, span)
+            layout.addWidget(button)
+        self._group.idClicked.connect(self.chosen.emit)
+
+    def show_range(self, seconds: int) -> None:
+        """Mark another range, chosen elsewhere."""
+        if (button := self._group.button(seconds)) is not None:
+            button.setChecked(True)
+
+
+@final
+class Legend(QWidget):
+    """What the curves are called and where they stand; at the left the moment, if one is pointed at."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._entries: Sequence[tuple[str, str, str]] = ()
+        self._moment = ""
+        self.setFont(figures(self.font()))
+        self.setFixedHeight(self.fontMetrics().height() + 4)
+
+    @property
+    def text(self) -> str:
+        """What it says."""
+        parts = [self._moment, *(f"{name} {value}" for _, name, value in self._entries)]
+        return "  ".join(part for part in parts if part)
+
+    def show_entries(self, entries: Sequence[tuple[str, str, str]], moment: str = "") -> None:
+        """Show these: colour, name and value."""
+        if (tuple(entries), moment) != (self._entries, self._moment):
+            self._entries, self._moment = tuple(entries), moment
+            self.setAccessibleName(self.text)
+            self.update()
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        look = colours(self.palette())
+        painter = QPainter(self)
+        metrics = self.fontMetrics()
+        x, base = 0, metrics.ascent() + 2
+
+        def write(text: str, colour: str, gap: int) -> None:
+            nonlocal x
+            painter.setPen(QColor(colour))
+            painter.drawText(x, base, text)
+            x += metrics.horizontalAdvance(text) + gap
+
+        if self._moment:
+            write(self._moment, look.muted, 2 * SPACE)
+        for colour, name, value in self._entries:
+            needed = 19 + metrics.horizontalAdvance(name) + metrics.horizontalAdvance(value)
+            if x + needed > self.width():
+                write("…", look.muted, 0)
+                self.setToolTip(self.text)
+                return
+            painter.fillRect(x, base - 8, 9, 9, QColor(colour_of(colour, look)))
+            x += 14
+            write(name, look.muted, 5)
+            write(value, look.text, 2 * SPACE)
+        self.setToolTip("")
+
+
+class Graph(QWidget):
+    """Curves over time with a legend that says their newest values.
+
+    Under the pointer, a line of text says the exact values at that moment.
+    """
+
+    def __init__(self, unit: str, *, empty: str = "No traffic in this range") -> None:
+        super().__init__()
+        self.unit = unit
+        self._empty = empty
+        self._data: GraphData | None = None
+        self._canvas: _Canvas | None = None
+        self._stale = False
+        self.legend = Legend()
+        self._layout = QVBoxLayout(self)
+        self._layout.setContentsMargins(0, 0, 0, 0)
+        self._layout.setSpacing(SPACE // 2)
+        self._layout.addWidget(self.legend)
+        self.setMinimumHeight(120)
+
+    @property
+    def data(self) -> GraphData | None:
+        """What is shown."""
+        return self._data
+
+    def show_data(self, data: GraphData) -> None:
+        """Show this from now on."""
+        self._data = data
+        self.setAccessibleName(data.summary or self._empty)
+        if self.isVisible():
+            self._draw()
+        else:
+            self._stale = True
+
+    def _draw(self) -> None:
+        if self._data is None:
+            return
+        if self._canvas is None:
+            self._canvas = _Canvas(self._empty)
+            self._canvas.pointed.connect(self._say)
+            self._layout.addWidget(self._canvas.widget, 1)
+        self._stale = False
+        self._canvas.draw(self._data, colours(self.palette()))
+        if not self._canvas.is_pointed_at:
+            self._say(None)
+
+    def _say(self, at_s: float | None) -> None:
+        """Write the newest values, or those at a moment, into the legend."""
+        if self._data is None:
+            return
+        entries = [
+            (
+                curve.colour,
+                curve.name,
+                curve.latest if at_s is None else value_at(curve, at_s, self.unit),
+            )
+            for curve in self._data.curves
+        ]
+        self.legend.show_entries(entries, self._moment(at_s))
+
+    def _moment(self, at_s: float | None) -> str:
+        if at_s is None:
+            return ""
+        when = datetime.fromtimestamp(at_s).astimezone()  # in the operator's zone
+        return f"{when:%d %b %H:%M:%S}{self._mark_near(at_s)}"
+
+    def _mark_near(self, at_s: float) -> str:
+        if self._data is None:
+            return ""
+        near = (self._data.until_s - self._data.from_s) / 100
+        for mark in self._data.marks:
+            if abs(mark.at_s - at_s) <= near:
+                return f"  ◆ {mark.text}"
+        return ""
+
+    # --- What Qt calls
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        if self._stale or self._canvas is None:
+            self._draw()
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.PaletteChange, QEvent.Type.ApplicationPaletteChange):
+            self._stale = True
+            if self.isVisible():
+                self._draw()
+
+
+def value_at(curve: Curve, at_s: float, unit: str) -> str:
+    """Return a curve's value at a moment, in words."""
+    value = None
+    for x, y in zip(curve.x, curve.y, strict=True):
+        if x > at_s:
+            break
+        value = y
+    return "–" if value is None else f"{value:,.6g}\u00a0{unit}".replace(",", "\u202f")
+
+
+def y_range(data: GraphData, before: tuple[float, float] | None) -> tuple[float, float]:
+    """Return what the y axis spans: stable while it fits, so that a graph does not jump each second."""
+    values = [value for curve in data.curves for value in curve.y]
+    values += [line.y for line in data.lines]
+    high = max(values, default=0.0)
+    low = min(0.0, min(values, default=0.0)) if data.from_zero else min(values, default=0.0)
+    span = high - low or max(1.0, abs(high))
+    if before is not None and before[0] <= low and high <= before[1]:
+        fills = span / (before[1] - before[0])
+        if fills >= SHRINK_BELOW:
+            return before
+    pad = span * (HEADROOM - 1)
+    return (low if data.from_zero and low == 0 else low - pad), high + pad
+
+
+@final
+class _Canvas(QWidget):
+    """One pyqtgraph plot. It is made once and changed in place: that is what makes it cheap."""
+
+    pointed = Signal(object)
+    """The moment under the pointer, in seconds, or None."""
+
+    def __init__(self, empty: str) -> None:
+        super().__init__()
+        import pyqtgraph as pg  # noqa: PLC0415 # half a second, when the window stands already
+
+        self._pg = pg
+        pg.setConfigOptions(antialias=False, useOpenGL=False)
+        self.widget: Any = pg.PlotWidget(
+            axisItems={"bottom": pg.DateAxisItem(), "left": _axis(pg)}
+        )
+        self.widget.setFrameShape(self.widget.Shape.NoFrame)
+        self.widget.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        plot = self.widget.getPlotItem()
+        plot.hideButtons()
+        plot.setMenuEnabled(False)
+        plot.setMouseEnabled(x=False, y=False)
+        plot.disableAutoRange()
+        plot.setContentsMargins(0, 4, 4, 0)
+        plot.showGrid(x=False, y=True, alpha=1.0)
+        for name in ("left", "bottom"):
+            plot.getAxis(name).setZValue(-10)  # its grid lies behind the curves
+        plot.getAxis("left").setWidth(LEFT_AXIS_WIDTH)
+        plot.getAxis("bottom").setHeight(22)
+        self._plot = plot
+        self._curves: list[Any] = []
+        self._lines: list[Any] = []
+        self._scatter = pg.ScatterPlotItem(symbol="d", size=11, pxMode=True)
+        self._scatter.setZValue(10)
+        plot.addItem(self._scatter)
+        self._crosshair = pg.InfiniteLine(angle=90, movable=False)
+        self._crosshair.hide()
+        plot.addItem(self._crosshair, ignoreBounds=True)
+        self._nothing = pg.TextItem(empty, anchor=(0.5, 0.5))
+        plot.addItem(self._nothing, ignoreBounds=True)
+        self._y: tuple[float, float] | None = None
+        self._span: float | None = None
+        self._look: Colours | None = None
+        self.is_pointed_at = False
+        self.widget.scene().sigMouseMoved.connect(self._moved)
+        self.widget.leaveEvent = self._left
+
+    def draw(self, data: GraphData, look: Colours) -> None:
+        """Draw it all."""
+        if look is not self._look:
+            self._take_colours(look)
+        while len(self._curves) < len(data.curves):
+            item = self._pg.PlotDataItem(skipFiniteCheck=True)
+            item.setDownsampling(auto=True, method="peak")
+            item.setClipToView(True)
+            self._plot.addItem(item)
+            self._curves.append(item)
+        for item, curve in zip(self._curves, data.curves, strict=False):
+            item.setPen(self._pg.mkPen(colour_of(curve.colour, look), width=1))
+            x, y = _steps(curve.x, curve.y) if curve.stepped else (curve.x, curve.y)
+            item.setData(list(x), list(y))
+        for item in self._curves[len(data.curves) :]:
+            item.setData([], [])
+        self._draw_lines(data, look)
+        self._draw_marks(data, look)
+        if data.until_s - data.from_s != self._span:
+            self._span, self._y = data.until_s - data.from_s, None
+        self._y = y_range(data, self._y)
+        self._plot.setXRange(data.from_s, data.until_s, padding=0)
+        self._plot.setYRange(*self._y, padding=0)
+        self._nothing.setVisible(data.is_empty)
+        self._nothing.setPos((data.from_s + data.until_s) / 2, sum(self._y) / 2)
+
+    def _draw_lines(self, data: GraphData, look: Colours) -> None:
+        while len(self._lines) < len(data.lines):
+            line = self._pg.InfiniteLine(
+                angle=0,
+                movable=False,
+                label="",
+                labelOpts={"position": 0.02, "anchors": [(0, 1), (0, 0)]},
+            )
+            self._plot.addItem(line, ignoreBounds=True)
+            self._lines.append(line)
+        for item, line in zip(self._lines, data.lines, strict=False):
+            colour = colour_of(line.colour, look)
+            item.setPen(self._pg.mkPen(colour, width=1, style=Qt.PenStyle.DashLine))
+            item.setValue(line.y)
+            item.label.setFormat(line.name)
+            item.label.setColor(colour)
+            item.show()
+        for item in self._lines[len(data.lines) :]:
+            item.hide()
+
+    def _draw_marks(self, data: GraphData, look: Colours) -> None:
+        self._scatter.setData(
+            [
+                {
+                    "pos": (mark.at_s, mark.y),
+                    "brush": QColor(colour_of(mark.colour, look)),
+                    "pen": QPen(QColor(look.base), 1),
+                }
+                for mark in data.marks
+            ]
+        )
+
+    def _take_colours(self, look: Colours) -> None:
+        self._look = look
+        self.widget.setBackground(look.base)
+        for name in ("left", "bottom"):
+            axis = self._plot.getAxis(name)
+            axis.setPen(self._pg.mkPen(look.border, width=1))
+            axis.setTickPen(self._pg.mkPen(look.grid, width=1))
+            axis.setTextPen(self._pg.mkPen(look.muted))
+            axis.setStyle(tickLength=0 if name == "left" else -4, tickTextOffset=6)
+        self._crosshair.setPen(self._pg.mkPen(look.muted, width=1))
+        self._nothing.setColor(look.muted)
+
+    def _moved(self, at: QPointF) -> None:
+        box = self._plot.getViewBox()
+        if not self._plot.sceneBoundingRect().contains(at):
+            self._left(None)
+            return
+        self.is_pointed_at = True
+        moment = box.mapSceneToView(at).x()
+        self._crosshair.setPos(moment)
+        self._crosshair.show()
+        self.pointed.emit(moment)
+
+    def _left(self, _event: object) -> None:
+        if self.is_pointed_at:
+            self.is_pointed_at = False
+            self._crosshair.hide()
+            self.pointed.emit(None)
+
+
+def _axis(pg: Any) -> Any:
+    class _Axis(pg.AxisItem):  # type: ignore[misc]  # pyqtgraph has no types
+        """Plain numbers, without exponents."""
+
+        def tickStrings(
+            self, values: Sequence[float], _scale: float, spacing: float
+        ) -> list[str]:
+            decimals = max(0, -math.floor(math.log10(spacing))) if spacing > 0 else 0
+            return [_short(value, decimals) for value in values]
+
+    return _Axis("left")
+
+
+def _short(value: float, decimals: int) -> str:
+    for size, letter in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if abs(value) >= size:
+            unit = 1e3 if letter == "k" else size
+            return f"{value / unit:.4g}{letter}".replace("-", "−")
+    return f"{value:.{min(decimals, 9)}f}".replace("-", "−")
+
+
+def _steps(x: Sequence[float], y: Sequence[float]) -> tuple[list[float], list[float]]:
+    """Return the corners of a line that keeps each value until the next."""
+    xs: list[float] = []
+    ys: list[float] = []
+    for i, (at, value) in enumerate(zip(x, y, strict=True)):
+        if i:
+            xs.append(at)
+            ys.append(ys[-1])
+        xs.append(at)
+        ys.append(value)
+    return xs, ys
