@@ -469,6 +469,15 @@ class _Connection(asyncio.Protocol):
                 self._known_heads[head] = request
             at = end
             self._in_head = False
+            length = request.length
+            if length and size - at >= length and request.problem is None:
+                # The usual case: a packet that came whole, from somebody we know.
+                account = self._front.endpoint.account(request)
+                if account is not None:
+                    body = bytearray(data[at : at + length])
+                    at += length
+                    self._complete(request, account, None, body)
+                    continue
             self._begin(request, octets_here=size - at)
 
     def _await_head(self, beginning: bytes) -> None:
@@ -498,7 +507,7 @@ class _Connection(asyncio.Protocol):
         if length is None:
             self._chunks = ChunkedBody(BODY_OCTETS_MAX)
         elif length == 0:
-            self._complete(request)
+            self._finish_body(request)
             return
         else:
             self._left = length
@@ -528,20 +537,29 @@ class _Connection(asyncio.Protocol):
             if is_whole:
                 self._body = self._chunks.body
                 self._chunks = None
-                self._complete(request)
+                self._finish_body(request)
             return at
         part = data[at : at + self._left]
         if self._problem is None:
             self._body += part
         self._left -= len(part)
         if self._left == 0:
-            self._complete(request)
+            self._finish_body(request)
         return at + len(part)
 
-    def _complete(self, request: IlpRequest) -> None:
-        """Answer a request that has come in whole, or let the chain answer it."""
-        account, problem, body = self._account, self._problem, self._body
+    def _finish_body(self, request: IlpRequest) -> None:
+        account, problem = self._account, self._problem
         self._request = self._account = self._problem = None
+        self._complete(request, account, problem, self._body)
+
+    def _complete(
+        self,
+        request: IlpRequest,
+        account: Account | None,
+        problem: Problem | None,
+        body: bytearray,
+    ) -> None:
+        """Answer a request that has come in whole, or let the chain answer it."""
         self.deadline = math.inf
         if not request.keep_alive:
             self._state = _State.LAST
