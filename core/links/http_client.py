@@ -29,6 +29,7 @@ from core.links.http_message import (
     is_plain,
     media_type,
     parse_response_head,
+    remember,
 )
 from core.links.http_server import CONTENT_TYPES
 from core.links.link_states import LinkHistory, LinkStates
@@ -38,7 +39,6 @@ from core.service import Explanation, OutgoingRequest, Step, Verdict
 
 log = logging.getLogger(__name__)
 
-_KNOWN_HEADS_MAX: Final = 16
 _HOST_HEADER_PORTS: Final = {"http": 80, "https": 443}
 
 
@@ -690,9 +690,7 @@ class _Connection(asyncio.Protocol):
         head = known_heads.get(octets)
         if head is None:
             head = _known_head(octets, self._pool.link.limits)
-            if len(known_heads) >= _KNOWN_HEADS_MAX:
-                known_heads.clear()
-            known_heads[octets] = head
+            remember(known_heads, octets, head)
         return head
 
     def _complete(self, head: _KnownHead, body: bytearray, *, is_clean: bool) -> None:

@@ -30,6 +30,7 @@ from core.links.http_message import (
     BodyTooLarge,
     ChunkedBody,
     parse_request_head,
+    remember,
 )
 from core.links.http_server import (
     BODY_TOO_LARGE,
@@ -52,7 +53,6 @@ from core.service import Incoming, IncomingRequest
 
 log = logging.getLogger(__name__)
 
-_KNOWN_HEADS_MAX: Final = 16
 _LINGER_OCTETS_MAX: Final = 1024 * 1024
 _FLUSH_SECONDS: Final = 1.0
 _BACKLOG: Final = 1024
@@ -464,9 +464,7 @@ class _Connection(asyncio.Protocol):
                 if request is None:
                     self._hand_on(data[at:])
                     return
-                if len(self._known_heads) >= _KNOWN_HEADS_MAX:
-                    self._known_heads.clear()
-                self._known_heads[head] = request
+                remember(self._known_heads, head, request)
             at = end
             self._in_head = False
             length = request.length

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, final
+from typing import Final, TypeVar, final
 
 import httptools
 
@@ -21,6 +21,10 @@ BODY_OCTETS_MAX: Final = 40_000
 
 HEAD_END: Final = b"\r\n\r\n"
 
+T = TypeVar("T")
+
+_REMEMBERED_MAX: Final = 16
+_REMEMBERED_OCTETS_MAX: Final = 1024
 _CHUNK_LINE_OCTETS_MAX: Final = 256
 _TRAILERS_OCTETS_MAX: Final = 4096
 _HEX_DIGITS: Final = frozenset(b"0123456789abcdefABCDEF")
@@ -129,6 +133,15 @@ def parse_response_head(octets: bytes) -> ResponseHead:
         length,
         chunked,
     )
+
+
+def remember(known: dict[bytes, T], head: bytes, meaning: T) -> None:
+    """Keep what a head means for the next one of the same octets: a few, and none that are long."""
+    if len(head) > _REMEMBERED_OCTETS_MAX:
+        return
+    if len(known) >= _REMEMBERED_MAX:
+        known.clear()
+    known[head] = meaning
 
 
 def is_plain(headers: Mapping[bytes, bytes]) -> bool:

@@ -14,6 +14,7 @@ from core.links.http_message import (
     ChunkedBody,
     parse_request_head,
     parse_response_head,
+    remember,
 )
 
 
@@ -131,3 +132,15 @@ def test_no_octets_make_the_readers_fail_in_any_other_way(octets: bytes) -> None
             parse(octets + b"\r\n\r\n")
     with suppress(BadMessage, BodyTooLarge):
         ChunkedBody(100).feed(octets, 0)
+
+
+def test_few_heads_are_remembered_and_no_long_ones() -> None:
+    known: dict[bytes, int] = {}
+
+    for number in range(1000):
+        remember(known, b"head %d" % number, number)
+    remember(known, bytes(2000), 0)
+
+    assert known[b"head 999"] == 999
+    assert len(known) <= 16
+    assert bytes(2000) not in known
