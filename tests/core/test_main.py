@@ -1,0 +1,229 @@
+"""`signalbox-node` on the command line: what it prints, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sqlite3
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from aiohttp import ClientSession
+
+from core.__main__ import main
+from core.account import NewTokens, Secret
+from core.clock import WallClock
+from core.packet import Fulfill, address, parse_reply
+from core.services.echo import PING_CONDITION
+from core.stores.record import open_stores
+from core.testing.builders import account, prepare
+
+TOKEN = "an-operator's-token-of-some-length"
+
+
+def test_help_names_the_commands_and_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (["--help"], ["run", "--help"]):
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        assert ended.value.code == 0
+
+    text = " ".join(capsys.readouterr().out.split())
+    for words in (
+        "run",
+        "audit",
+        "check-config",
+        "--http-bind HOST:PORT",
+        "0.01 or 1%",
+        "READY",
+    ):
+        assert words in text
+
+
+def test_check_config_prints_what_would_be_in_force_without_the_token(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["check-config", "--spread", "1%", "--admin-token", TOKEN]) == 0
+
+    text = " ".join(capsys.readouterr().out.split())
+    assert "spread = 1/100" in text
+    assert "http_bind = 127.0.0.1:7770" in text
+    assert TOKEN not in text
+
+
+def test_an_impossible_setting_is_one_sentence_and_exit_code_2(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["run", "--http-bind", "nowhere"]) == 2
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("signalbox-node: http_bind: 'nowhere' is no address to listen on")
+
+
+def test_an_audit_of_nothing_makes_no_database(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["audit", "--store", f"sqlite:///{tmp_path}/none.db"]) == 2
+
+    assert "there is no database" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_audit_finds_what_was_changed_behind_the_books(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "node" / "signalbox.db"
+    store = f"sqlite:///{path}"
+    asyncio.run(_booked(store))
+    assert main(["audit", "--store", store]) == 0
+    assert "the books hold" in capsys.readouterr().out
+    with sqlite3.connect(path) as connection:
+        changed = connection.execute("UPDATE balance SET payable = payable + 1").rowcount
+    connection.close()
+    assert changed
+
+    assert main(["audit", "--store", store]) == 1
+
+    text = " ".join(capsys.readouterr().out.split())
+    assert "FOUND: " in text
+    assert "the books do not hold" in text
+
+
+async def _booked(store: str) -> None:
+    stores = await open_stores(store, WallClock())
+    alice = account("alice")
+    await stores.accounts.insert_account(alice, NewTokens())
+    await stores.books.correct(alice.id, 70, "opening balance")
+    await stores.close()
+
+
+@asynccontextmanager
+async def node(*arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "core", "run", *arguments,
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "SIGNALBOX_ADMIN_TOKEN": TOKEN},
+    )  # fmt: skip
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+async def ready(process: asyncio.subprocess.Process) -> dict[str, object]:
+    assert process.stdout is not None
+    line = (await process.stdout.readline()).decode()
+    assert line.startswith("READY "), line
+    said: dict[str, object] = json.loads(line.removeprefix("READY "))
+    return said
+
+
+async def test_a_node_serves_packets_and_the_api_and_stops_in_order(tmp_path: Path) -> None:
+    store = f"sqlite:///{tmp_path}/node/signalbox.db"
+    stores = await open_stores(store, WallClock())
+    alice = replace(account("alice"), ilp_address=address("test.here.alice"))
+    tokens = NewTokens(ilp_over_http_incoming=Secret("alices-token"))
+    await stores.accounts.insert_account(alice, tokens)
+    await stores.close()
+
+    async with (
+        node(
+            "--store", store, "--ilp-address", "test.here", "--http-bind", "127.0.0.1:0"
+        ) as process,
+        ClientSession() as session,
+    ):
+        said = await ready(process)
+        ping = prepare(
+            5, destination="test.here", condition=PING_CONDITION, now_ms=WallClock().now_ms()
+        )
+        async with session.post(
+            f"{said['url']}/accounts/alice/ilp",
+            data=bytes(ping.octets),
+            headers={
+                "Authorization": "Bearer alices-token",
+                "Content-Type": "application/octet-stream",
+            },
+        ) as response:
+            reply = parse_reply(await response.read())
+        async with session.get(
+            f"{said['url']}/accounts/alice/balance",
+            headers={"Authorization": f"Bearer {TOKEN}"},
+        ) as response:
+            balance = await response.json()
+        process.send_signal(signal.SIGTERM)
+        code = await process.wait()
+
+    assert isinstance(reply, Fulfill)
+    assert (said["ilp_address"], said["pid"], balance["net"]) == (
+        "test.here",
+        process.pid,
+        "-5",
+    )
+    assert code == 0
+    stores = await open_stores(store, WallClock())
+    assert (await stores.books.audit()).findings == ()
+    assert (await stores.books.recover()).nodes == 0
+    await stores.close()
+
+
+async def test_a_node_ends_with_its_parents_pipe(tmp_path: Path) -> None:
+    store = f"sqlite:///{tmp_path}/node/signalbox.db"
+    async with node(
+        "--store", store, "--http-bind", "127.0.0.1:0", "--stop-with-stdin"
+    ) as process:
+        await ready(process)
+        assert process.stdin is not None
+        process.stdin.close()
+
+        assert await process.wait() == 0
+
+
+async def test_a_port_in_use_is_one_sentence_and_leaves_nothing_signed_on(
+    tmp_path: Path,
+) -> None:
+    store = f"sqlite:///{tmp_path}/node/signalbox.db"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        async with node("--store", store, "--http-bind", f"127.0.0.1:{port}") as process:
+            _, stderr = await process.communicate()
+
+    text = stderr.decode()
+    assert process.returncode == 2
+    assert f"signalbox-node: http_bind: 127.0.0.1:{port} is in use by another program" in text
+    assert "Traceback" not in text
+    stores = await open_stores(store, WallClock())
+    assert await stores.leases.nodes() == ()
+    await stores.close()
+
+
+@pytest.mark.parametrize("fault", ["no database", "a newer schema"])
+async def test_a_store_that_cannot_be_used_is_one_sentence(fault: str, tmp_path: Path) -> None:
+    path = tmp_path / "node" / "signalbox.db"
+    path.parent.mkdir(mode=0o700)
+    if fault == "no database":
+        path.write_text("this is a letter to my bank\n" * 100)
+        path.chmod(0o600)
+    else:
+        await _booked(f"sqlite:///{path}")
+        with sqlite3.connect(path) as connection:
+            connection.execute(
+                "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) "
+                "SELECT migration_set, 'm9999_from_the_future', applied_at FROM _sqlite_migrations LIMIT 1"
+            )
+        connection.close()
+
+    async with node("--store", f"sqlite:///{path}", "--http-bind", "127.0.0.1:0") as process:
+        _, stderr = await process.communicate()
+
+    text = stderr.decode()
+    assert process.returncode == 2
+    assert "signalbox-node: " in text
+    assert "Traceback" not in text
