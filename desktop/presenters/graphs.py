@@ -80,7 +80,6 @@ def throughput(history: History) -> GraphData:
             ("Fulfilled", "series:1", lambda sample: sample.fulfills),
             ("Rejected", "series:2", lambda sample: sample.rejects),
         ),
-        unit="pkt/s",
         points_max=THROUGHPUT_POINTS,
     )
 
@@ -105,7 +104,7 @@ def reject_codes(history: History) -> GraphData:
                 ),
             )
         )
-    return _rates(history, series, unit="/min", points_max=REJECT_POINTS, per_seconds=60)
+    return _rates(history, series, points_max=REJECT_POINTS, per_seconds=60)
 
 
 def _code_count(code: str) -> Callable[[HistorySample], int]:
@@ -116,7 +115,6 @@ def _rates(
     history: History,
     series: Iterable[tuple[str, str, Callable[[HistorySample], int]]],
     *,
-    unit: str,
     points_max: int,
     per_seconds: int = 1,
 ) -> GraphData:
@@ -133,7 +131,7 @@ def _rates(
             for i in range(len(spans))
         ]
         newest = values[-1] if values else 0.0
-        latest = f"{newest:.1f}\u00a0{unit}" if newest < 10 else f"{newest:.0f}\u00a0{unit}"
+        latest = f"{newest:.1f}" if newest < 10 else f"{newest:.0f}"
         curves.append(Curve(name=name, colour=colour, x=middles, y=values, latest=latest))
     return GraphData(
         from_s=history.from_s,

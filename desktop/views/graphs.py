@@ -118,9 +118,10 @@ class Graph(QWidget):
     Under the pointer, a line of text says the exact values at that moment.
     """
 
-    def __init__(self, unit: str, *, empty: str = "No traffic in this range") -> None:
+    def __init__(self, *, unit: str = "", empty: str = "No traffic in this range") -> None:
         super().__init__()
         self.unit = unit
+        """Written behind the values under the pointer, where the graph's title does not say it."""
         self._empty = empty
         self._data: GraphData | None = None
         self._canvas: _Canvas | None = None
@@ -209,7 +210,7 @@ def value_at(curve: Curve, at_s: float, unit: str) -> str:
         if x > at_s:
             break
         value = y
-    return "–" if value is None else f"{value:,.6g}\u00a0{unit}".replace(",", "\u202f")
+    return "–" if value is None else f"{value:,.6g}\u00a0{unit}".replace(",", "\u202f").rstrip()
 
 
 def y_range(data: GraphData, before: tuple[float, float] | None) -> tuple[float, float]:

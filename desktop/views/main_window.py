@@ -16,6 +16,7 @@ from PySide6.QtGui import (
     QKeySequence,
     QPainter,
     QPaintEvent,
+    QResizeEvent,
     QShowEvent,
 )
 from PySide6.QtWidgets import (
@@ -59,6 +60,10 @@ RAIL_WIDTH_COLLAPSED: Final = 52
 INSPECTOR_WIDTH: Final = 340
 INSPECTOR_WIDTH_MIN: Final = 300
 ADDRESS_LENGTH_MAX: Final = 44
+ADDRESS_LENGTH_MIN: Final = 24
+STRIP_WIDTH_FOR_PULSE: Final = 1180
+STRIP_WIDTH_FOR_SHARE: Final = 1060
+"""In a narrow window the strip leaves out what is told elsewhere too."""
 MESSAGE_MS: Final = 10_000
 LIVE_MS: Final = 500
 
@@ -526,6 +531,14 @@ class HealthStrip(QWidget):
         for key, widget in self._pills.items():
             widget.setVisible(key in shown)
 
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self.pulse.setVisible(self.width() >= STRIP_WIDTH_FOR_PULSE)
+        self.fulfilled.setVisible(self.width() >= STRIP_WIDTH_FOR_SHARE)
+        self.address.set_length(
+            ADDRESS_LENGTH_MAX if self.width() >= STRIP_WIDTH_FOR_PULSE else ADDRESS_LENGTH_MIN
+        )
+
     def pill(self, key: str) -> Pill | None:
         """Return a component's pill."""
         return self._pills.get(key)
@@ -588,6 +601,7 @@ class AddressButton(QToolButton):
     def __init__(self) -> None:
         super().__init__()
         self._address = ""
+        self._length = ADDRESS_LENGTH_MAX
         self.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self.setLayoutDirection(Qt.LayoutDirection.RightToLeft)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
@@ -600,9 +614,15 @@ class AddressButton(QToolButton):
         """Show this address."""
         if address != self._address:
             self._address = address
-            self.setText(shortened(address, ADDRESS_LENGTH_MAX))
+            self.setText(shortened(address, self._length))
             self.setToolTip(f"{address}\nClick to copy")
             self.setAccessibleName(f"Our ILP address, {address}: copy")
+
+    def set_length(self, length: int) -> None:
+        """Show so many characters of it."""
+        if length != self._length:
+            self._length = length
+            self.setText(shortened(self._address, length))
 
     def _copy(self) -> None:
         QGuiApplication.clipboard().setText(self._address)

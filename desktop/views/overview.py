@@ -129,9 +129,9 @@ class _Content(QScrollArea):
         bar.addWidget(self.ranges)
         layout.addLayout(bar)
 
-        self.throughput = Graph("pkt/s")
-        self.rejects = Graph("/min", empty="Nothing was rejected in this range")
-        self.exposure_graph = Graph("", empty="Nothing is owed either way")
+        self.throughput = Graph()
+        self.rejects = Graph(empty="Nothing was rejected in this range")
+        self.exposure_graph = Graph(empty="Nothing is owed either way")
         presenter.throughput_changed.connect(self.throughput.show_data)
         presenter.rejects_changed.connect(self.rejects.show_data)
         presenter.exposure_changed.connect(self.exposure_graph.show_data)
@@ -283,12 +283,10 @@ class _ExposureCard(Card):
         self.body.addLayout(self._grid)
         self.body.addStretch()
         self._cells: list[tuple[Any, ...]] = []
-        for column, text in enumerate(("", "Owed to you", "You owe", "In flight", "Undecided")):
-            label = TextLabel(text, role="muted")
-            if column:
-                label.setAlignment(Qt.AlignmentFlag.AlignRight)
-            self._grid.addWidget(label, 0, column)
-        self._undecided = label
+        for column, text in enumerate(("Owed to you", "You owe", "In flight"), 1):
+            self._grid.addWidget(_column_head(text), 0, column)
+        self._undecided = _column_head("Undecided")
+        self._grid.addWidget(self._undecided, 0, 4)
 
     def show_rows(self, rows: Sequence[ExposureRow]) -> None:
         """Show a line for each asset; a click on one draws its graph."""
@@ -341,6 +339,12 @@ class _ExposureCard(Card):
     def _choose(self, code: str, scale: int) -> None:
         self._presenter.show_asset(code, scale)
         self.asset_shown.emit(code)
+
+
+def _column_head(text: str) -> TextLabel:
+    label = TextLabel(text, role="muted")
+    label.setAlignment(Qt.AlignmentFlag.AlignRight)
+    return label
 
 
 @final
