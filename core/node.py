@@ -17,7 +17,7 @@ from typing import Final, Protocol, TypeAlias, final
 from core.account import Account, AccountDirectory, AccountId, AccountStore, RoutingRelation
 from core.clock import Clock
 from core.config import ILP_ADDRESS_DEFAULT, NodeConfig
-from core.errors import NodeFenced, SettingError, StoreUnavailable
+from core.errors import NodeFenced, SettingError, StoreError
 from core.ledger.books import Balance, Books
 from core.ledger.lease import RENEW_SECONDS, LeaseStore, NodeLease
 from core.node_address import NodeAddress
@@ -48,6 +48,8 @@ log = logging.getLogger(__name__)
 
 POLL_SECONDS: Final = 0.5
 """How soon a node sees what another one, or an engine, has changed in the store."""
+ROUTES_AT_ONCE: Final = 5_000
+"""So many are put into the table in about 10 ms."""
 STEP_SECONDS: Final = 1.0
 RECOVER_SECONDS: Final = 5.0
 ROLL_UP_SECONDS: Final = 2.0
@@ -112,6 +114,7 @@ class Node:
         self._tasks = TaskOwner("node", tasks_max=16)
         self._refreshing = asyncio.Lock()
         self._versions: Mapping[str, int] = {}
+        self._static_routes: Mapping[str, AccountId] = {}
         self._nets: dict[AccountId, int] = {}
         self._troubles: dict[str, str] = {}
         self._fenced = asyncio.Event()
@@ -224,7 +227,7 @@ class Node:
                 # it is found by a lease that ended without signing off.
                 if self.gate.in_flight == 0 and self.afterwards.is_clear:
                     await self.stores.leases.sign_off()
-        except (StoreUnavailable, NodeFenced, TimeoutError) as error:
+        except (StoreError, TimeoutError) as error:
             log.warning("the node ends without signing off: %s", error)
         self.lease = None
 
@@ -255,6 +258,7 @@ class Node:
     async def refresh(self) -> None:
         """Load accounts, routes and rates from the store into memory, now."""
         async with self._refreshing:
+            self._versions = {}
             await self._load(await self.stores.settings.versions())
 
     async def refresh_if_changed(self) -> None:
@@ -267,19 +271,34 @@ class Node:
     async def _load(self, versions: Mapping[str, int]) -> None:
         # The versions were read first: what changes while we read is seen again at the next look.
         stores = self.stores
-        accounts = [self._known(account) for account in await stores.accounts.load_accounts()]
-        token_hashes = await stores.accounts.load_token_hashes()
-        static = await stores.routes.load_routes()
-        prices = await stores.rates.load_prices()
-        spread = await stores.rates.load_spread()
-        self.directory.replace(accounts, token_hashes)
-        self.routing_table.replace(build_routes(accounts, static))
-        self.rate_table.replace(prices, spread)
-        ids = {account.id for account in accounts}
-        self.limits.keep_only(ids)
-        self.recorder.keep_only(ids, {route.prefix for route in self.routing_table})
+        changed = {
+            kind for kind, number in versions.items() if number != self._versions.get(kind)
+        }
+        if "accounts" in changed:
+            accounts = await stores.accounts.load_accounts()
+            token_hashes = await stores.accounts.load_token_hashes()
+            self.directory.replace([self._known(one) for one in accounts], token_hashes)
+            self.limits.keep_only({account.id for account in accounts})
+        if "routes" in changed:
+            self._static_routes = await stores.routes.load_routes()
+        if not changed.isdisjoint({"accounts", "routes"}):
+            await self._load_table()
+        if "rates" in changed:
+            prices = await stores.rates.load_prices()
+            self.rate_table.replace(prices, await stores.rates.load_spread())
         self._versions = dict(versions)
         self.changes += 1
+
+    async def _load_table(self) -> None:
+        """Fill the routing table; beside the loop where that would take longer than a packet may wait."""
+        accounts, static = self.directory.all(), self._static_routes
+
+        def table() -> RoutingTable:
+            return RoutingTable(build_routes(accounts, static))
+
+        is_large = len(accounts) + len(static) > ROUTES_AT_ONCE
+        self.routing_table.adopt(await asyncio.to_thread(table) if is_large else table())
+        self.recorder.keep_only({account.id for account in accounts}, self.routing_table)
 
     def _known(self, account: Account) -> Account:
         """Return the very account that is in memory where nothing of it has changed: links keep to it."""
@@ -372,7 +391,7 @@ class Node:
         except NodeFenced:
             self.fence()
             return False
-        except StoreUnavailable as error:
+        except StoreError as error:
             if name not in self._troubles:
                 log.warning("%s: %s", name, error)
             self._troubles[name] = f"The store cannot be used ({name}): {error}."

@@ -48,6 +48,10 @@ class RoutingTable:
                 table[route.prefix] = route
         self._routes = table
 
+    def adopt(self, other: RoutingTable) -> None:
+        """Serve from now on what `other` has, which may have been filled in another thread."""
+        self._routes = other._routes
+
     def look_up(self, destination: str) -> Route | None:
         """Return the route with the longest prefix that covers the destination."""
         table = self._routes
@@ -64,6 +68,9 @@ class RoutingTable:
 
     def __len__(self) -> int:
         return len(self._routes)
+
+    def __contains__(self, prefix: object) -> bool:
+        return prefix in self._routes
 
     def __iter__(self) -> Iterator[Route]:
         return iter(self._routes.values())

@@ -253,6 +253,7 @@ class BalanceService(Generic[A]):
     async def send(self, request: OutgoingRequest[A]) -> Reply:
         if request.incoming_amount == 0 and request.prepare.amount == 0:
             return await self.next.send(request)
+        deadline_ms = self._deadline_ms(request)
         transfer = _transfer(request)
         try:
             transfer_id = await self.books.prepare(transfer)
@@ -270,7 +271,7 @@ class BalanceService(Generic[A]):
             self.afterwards.expired(flight)
             raise
         if isinstance(reply, Fulfill):
-            return await self._fulfill(request, flight, reply)
+            return await self._fulfill(request, flight, reply, deadline_ms)
         if request.timed_out:
             return await self._expire(flight, reply)
         return await self._reject(transfer_id, reply)
@@ -305,11 +306,11 @@ class BalanceService(Generic[A]):
         return (step, *await self.next.explain(request))
 
     async def _fulfill(
-        self, request: OutgoingRequest[A], flight: Flight, fulfill: Fulfill
+        self, request: OutgoingRequest[A], flight: Flight, fulfill: Fulfill, deadline_ms: int
     ) -> Reply:
         fulfillment = bytes(fulfill.fulfillment)
         delay = RETRY_FIRST_SECONDS
-        while self.clock.now_ms() < request.incoming_expires_at_ms:
+        while round(self.clock.monotonic() * 1000) < deadline_ms:
             try:
                 await self.books.fulfill(flight.transfer_id, fulfillment)
             except StoreUnavailable as error:
@@ -328,6 +329,11 @@ class BalanceService(Generic[A]):
             ErrorCode.TRANSFER_TIMED_OUT,
             f"{request.to_account.username} fulfilled the packet, and it could not be booked in time.",
         )
+
+    def _deadline_ms(self, request: OutgoingRequest[A]) -> int:
+        """Return until when the sender waits, on the clock that never jumps as the wall's may."""
+        left_ms = request.incoming_expires_at_ms - self.clock.now_ms()
+        return round(self.clock.monotonic() * 1000) + left_ms
 
     async def _expire(self, flight: Flight, reply: Reject) -> Reply:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from itertools import islice
 from typing import Final, TypeAlias, final
 
@@ -189,11 +189,11 @@ class Recorder:
             for account, step in steps.items()
         ]
 
-    def keep_only(self, accounts: Collection[AccountId], prefixes: Collection[str]) -> None:
+    def keep_only(self, accounts: Container[AccountId], prefixes: Container[str]) -> None:
         """Forget the counters of accounts and routes that are gone."""
-        for account in self._tallies.keys() - accounts:
+        for account in [known for known in self._tallies if known not in accounts]:
             del self._tallies[account]
-        for prefix in self._routes.keys() - prefixes:
+        for prefix in [known for known in self._routes if known not in prefixes]:
             del self._routes[prefix]
 
     # --- For the operator's door

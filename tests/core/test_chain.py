@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from core.account import AMOUNT_MAX_BOOKED, Account, RoutingRelation
-from core.packet import Fulfill, Prepare, Reject, read_max_packet_amount_data
+from core.packet import Fulfill, Prepare, Reject, Reply, read_max_packet_amount_data
 from core.service import Verdict
 from core.services.echo import ECHO_PREFIX, PING_CONDITION, echo_request_data
 from core.services.ildcp import CONDITION as ILDCP_CONDITION
@@ -170,6 +170,21 @@ async def test_what_a_one_way_ping_carries_is_income_and_the_books_hold() -> Non
     assert said[-1].verdict is Verdict.ANSWERS
     report = await chain.stores.books.audit()
     assert (report.findings, report.totals[0].spread, report.totals[0].sum) == ((), 3, 0)
+
+
+@pytest.mark.parametrize("jump_ms", [-3_600_000, -1_000, 1_000, 3_600_000])
+async def test_a_wall_clock_that_jumps_makes_no_packet_in_flight_late(jump_ms: int) -> None:
+    chain = await Chain.build(ALICE, BOB)
+
+    def answer(_: object) -> Reply:
+        chain.clock.advance(milliseconds=50)
+        chain.clock.jump(milliseconds=jump_ms)
+        return fulfill()
+
+    chain.link.far_side.answer = answer
+
+    assert await chain.handle(prepare(100)) == fulfill()
+    assert (await chain.stores.books.balance(BOB.id)).payable == 100
 
 
 NAMES = st.sampled_from(["alice", "bob", "carol"])
