@@ -439,10 +439,7 @@ class _Connection(asyncio.Protocol):
             if data[at] == 13 and data.startswith(b"\r\n", at):
                 at += 2  # RFC-9112 §2.2: an empty line before a request is passed over.
                 continue
-            if (
-                len(self._exchanges) >= limits.in_flight_per_connection_max
-                or not self._is_writable
-            ):
+            if len(self._exchanges) >= limits.in_flight_per_connection_max:
                 self._hold(data[at:])
                 return
             end = data.find(HEAD_END, at)

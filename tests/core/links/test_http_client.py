@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -198,6 +199,40 @@ async def test_idle_connections_are_dropped_and_the_pool_with_them(
     assert linked.link.connections == 0
     assert isinstance(await linked.send(bob_at(peer.url)), Fulfill)
     assert peer.connections == 2
+
+
+async def test_a_connection_that_is_too_old_is_not_used_though_its_timer_is_late(
+    peering: Peering, linking: Linking
+) -> None:
+    peer, linked = await peering(fulfills), linking(HttpLinkLimits(idle_seconds=0.05))
+    await linked.send(bob_at(peer.url))
+
+    time.sleep(0.06)  # noqa: ASYNC251 the loop is what is held up here
+    await linked.send(bob_at(peer.url))
+
+    assert peer.connections == 2
+
+
+async def test_a_connection_given_to_a_packet_that_is_cancelled_goes_to_the_next(
+    peering: Peering, linking: Linking
+) -> None:
+    peer, linked = await peering(fulfills), linking(HttpLinkLimits(connections_max=1))
+    bob = bob_at(peer.url)
+    loop = asyncio.get_running_loop()
+
+    async def first() -> None:
+        await linked.link.send(linked.request(bob, prepare()))
+        # The answer has just given its connection to the second, who has not heard of it yet.
+        second.cancel()
+
+    running = loop.create_task(first())
+    second = loop.create_task(linked.send(bob))
+    await asyncio.wait([running, second])
+
+    assert second.cancelled()
+    assert isinstance(await linked.send(bob), Fulfill)
+    assert peer.connections == 1
+    assert len(peer.bodies) == 2
 
 
 async def test_a_peer_that_says_how_long_it_keeps_connections_is_believed(
@@ -459,6 +494,27 @@ async def test_no_answer_before_the_expiry_is_r00_and_a_late_one_is_told_once(
     assert isinstance(await linked.send(bob), Fulfill)
     assert peer.connections == 1
     assert len(linked.late) == 1
+
+
+@pytest.mark.logs_warning
+async def test_a_short_expiry_is_kept_on_a_connection_that_had_a_long_one(
+    peering: Peering, linking: Linking
+) -> None:
+    async def answers_the_first(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter, body: bytes
+    ) -> None:
+        if len(peer.bodies) == 1:
+            writer.write(http(FULFILL))
+
+    peer, linked = await peering(answers_the_first), linking()
+    await linked.send(bob_at(peer.url), prepare(expires_in_ms=30_000))
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+
+    rejected(await linked.send(bob_at(peer.url), prepare(expires_in_ms=60)), "R00")
+
+    assert loop.time() - started < 1
+    assert peer.connections == 1
 
 
 @pytest.mark.logs_warning
