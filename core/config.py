@@ -75,7 +75,7 @@ class NodeConfig:
     hold_ms_max: int = 30_000
     in_flight_max: int = 20_000
     in_flight_per_account_max: int = 2_000
-    drain_seconds: int = 30
+    drain_seconds: int = 28
     journal_hours: int = 24
     log_level: str = "info"
     name: str = field(default_factory=socket.gethostname)
@@ -227,7 +227,7 @@ SETTINGS: Final = (
     ),
     Setting(
         "drain_seconds", "S",
-        "how long a stopping node waits for packets in flight (default: 30)", _number(0, 30),
+        "how long a stopping node waits for packets in flight (default: 28)", _number(0, 30),
     ),
     Setting(
         "journal_hours", "H",

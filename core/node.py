@@ -14,16 +14,17 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Final, Protocol, TypeAlias, final
 
-from core.account import Account, AccountDirectory, AccountId, AccountStore, RoutingRelation
+from core.account import Account, AccountDirectory, AccountId
 from core.clock import Clock
 from core.config import ILP_ADDRESS_DEFAULT, NodeConfig
-from core.errors import NodeFenced, SettingError, StoreError
-from core.ledger.books import Balance, Books
-from core.ledger.lease import RENEW_SECONDS, LeaseStore, NodeLease
+from core.errors import NodeFenced, StoreError
+from core.ledger.books import Balance
+from core.ledger.lease import RENEW_SECONDS, NodeLease
 from core.node_address import NodeAddress
 from core.packet import address
-from core.rates.rate import RateStore, RateTable
-from core.routing.table import Route, RouteSource, RouteStore, RoutingTable
+from core.rates.rate import RateTable
+from core.routing.routes import build_routes
+from core.routing.table import RoutingTable
 from core.service import Incoming, Outgoing, in_order
 from core.services.admission import AdmissionService, Gate
 from core.services.balance import Afterwards, BalanceService
@@ -38,10 +39,10 @@ from core.services.router import RouterService
 from core.services.trace import TraceService
 from core.services.validate_incoming import ValidateIncomingService
 from core.services.validate_outgoing import ValidateOutgoingService
-from core.settlement.records import SettlementView
-from core.stores.record import SettingStore, Stores
+from core.stores.check import check_stores
+from core.stores.record import Stores
 from core.tasks import TaskOwner
-from core.telemetry.history import HistoryPoint, HistoryStore
+from core.telemetry.history import HistoryPoint
 from core.telemetry.recorder import Recorder
 
 log = logging.getLogger(__name__)
@@ -62,7 +63,7 @@ AFTERWARDS_MAX: Final = 20_000
 LINK_SECONDS: Final = 1.0
 AFTERWARDS_SECONDS: Final = 1.0
 CLOSE_SECONDS: Final = 1.0
-"""With 30 s for the packets in flight, a node is gone within 35 s of being asked."""
+"""With at most 30 s for the packets in flight, a node is gone within 35 s of being asked."""
 ADDRESS_SETTING: Final = "ilp_address"
 
 STARTING: Final = "This node is starting."
@@ -399,53 +400,3 @@ class Node:
         if self._troubles.pop(name, None) is not None:
             log.info("%s: the store can be used again", name)
         return True
-
-
-def build_routes(
-    accounts: Sequence[Account], static: Mapping[str, AccountId]
-) -> Iterable[Route]:
-    """Return all routes: what the operator set, each account's own address, and where the rest goes.
-
-    The rest goes where the default route says; without one, to the parent, if there is just one.
-    """
-    routes = [
-        Route(prefix, next_hop, RouteSource.STATIC if prefix else RouteSource.DEFAULT)
-        for prefix, next_hop in static.items()
-    ]
-    routes += (
-        Route(account.ilp_address, account.id, RouteSource.ACCOUNT) for account in accounts
-    )
-    parents = [a for a in accounts if a.routing_relation is RoutingRelation.PARENT]
-    if "" not in static and len(parents) == 1:
-        routes.append(Route("", parents[0].id, RouteSource.DEFAULT))
-    return routes
-
-
-def check_stores(stores: Stores) -> None:
-    """Make sure that the store has all that the chain asks of it.
-
-    Raises:
-        SettingError: it lacks something; says what.
-    """
-    needed: Mapping[str, type] = {
-        "accounts": AccountStore,
-        "books": Books,
-        "leases": LeaseStore,
-        "routes": RouteStore,
-        "rates": RateStore,
-        "settings": SettingStore,
-        "settlements": SettlementView,
-        "history": HistoryStore,
-    }
-    for name, protocol in needed.items():
-        part = getattr(stores, name, None)
-        if not isinstance(part, protocol):
-            missing = [
-                method
-                for method in dir(protocol)
-                if not method.startswith("_") and not hasattr(part, method)
-            ]
-            raise SettingError(
-                "store",
-                f"{stores.url!r} lacks what the node needs of its {name}: {', '.join(missing)}",
-            )

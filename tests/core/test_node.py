@@ -14,10 +14,12 @@ from core.account import Account, AccountId, NewTokens, RoutingRelation, Secret
 from core.config import NodeConfig
 from core.errors import NodeFenced, SettingError, StoreUnavailable
 from core.ledger.lease import LEASE_SECONDS
-from core.node import Node, build_routes, check_stores
+from core.node import Node
 from core.packet import ErrorCode, Reject, Reply, address
+from core.routing.routes import build_routes
 from core.routing.table import Route, RouteSource, RoutingTable
 from core.service import OutgoingRequest
+from core.stores.check import check_stores
 from core.stores.record import Stores, open_stores
 from core.telemetry.history import Resolution
 from core.testing.builders import account, fulfill, prepare
