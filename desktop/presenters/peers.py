@@ -15,6 +15,7 @@ from core.control.views import AccountView
 from desktop import formatting
 from desktop.models import peer_filter
 from desktop.models.peers import DeletePlan, PeerDetail, PeerRow, PeersModel, SettlePlan
+from desktop.presenters import graphs
 from desktop.presenters.page import PagePresenter
 from desktop.presenters.peer_editor import PeerEditorPresenter
 from desktop.presenters.peer_form import undo_details
@@ -26,7 +27,7 @@ from desktop.presenters.peer_rows import (
     settle_plan_of,
 )
 
-GRAPH_SAMPLES_MAX: Final = 720
+RANGE_SECONDS: Final = 900
 TROUBLED: Final = ("down", "degraded")
 
 
@@ -39,6 +40,8 @@ class PeersPresenter(PagePresenter):
     """What in the filter is not understood; empty where all is."""
     pinged = Signal(str, bool, str)
     """Username, whether it answered, and the sentence."""
+    balance_changed = Signal(object)
+    """The selected peer's balance over time, as GraphData."""
     loaded_changed = Signal(bool)
     """The first rows are here."""
 
@@ -50,6 +53,9 @@ class PeersPresenter(PagePresenter):
         self.loaded = False
         self._views: dict[str, AccountView] = {}
         self._selected = ""
+        self.range_seconds = RANGE_SECONDS
+        self._feed = graphs.HistoryFeed(operator, clock)
+        self._graph_at = float("-inf")
 
     # --- What is shown
 
@@ -63,11 +69,34 @@ class PeersPresenter(PagePresenter):
             self.loaded = True
             self.loaded_changed.emit(True)
         self._tell_detail()
+        now = self.clock.monotonic()
+        if now - self._graph_at >= graphs.every_seconds(self.range_seconds):
+            await self.draw_balance()
 
     def select(self, username: str) -> None:
         """Show this peer's details from now on; nobody's where the name is empty."""
-        self._selected = username
-        self._tell_detail()
+        if username != self._selected:
+            self._selected = username
+            self._tell_detail()
+            if username:
+                self.tasks.start(self.draw_balance())
+
+    def show_range(self, seconds: int) -> None:
+        """Let the balance's graph look so far back."""
+        self.range_seconds = seconds
+        self.tasks.start(self.draw_balance())
+
+    async def draw_balance(self) -> None:
+        """Load the selected peer's history and show it."""
+        username = self._selected
+        if username not in self._views:
+            return
+        self._graph_at = self.clock.monotonic()
+        history = await self._feed.load(self.range_seconds, username)
+        rows = await self.operator.settlements(limit=graphs.MARKS_MAX, username=username)
+        view = self._views.get(username)
+        if username == self._selected and view is not None:
+            self.balance_changed.emit(graphs.balance(history, view, rows))
 
     @property
     def selected(self) -> str:

@@ -14,10 +14,12 @@ from core.control.views import PacketVerdict, PacketView
 from core.packet import error_words
 from desktop import formatting
 from desktop.models.traffic import PACKETS_MAX, PacketFilter, PacketRow, PacketsModel
+from desktop.presenters import graphs
 from desktop.presenters.page import PagePresenter
 
 EVERY_SECONDS: Final = 0.25
 FETCH_MAX: Final = 2_000
+RANGE_SECONDS: Final = 900
 
 
 class TrafficPresenter(PagePresenter):
@@ -31,11 +33,16 @@ class TrafficPresenter(PagePresenter):
     """How many packets went by unseen, for they came faster than they could be fetched."""
     choices_changed = Signal(object, object)
     """The peers and the reject codes that there are to filter by."""
+    graphs_changed = Signal(object, object)
+    """Throughput and reject codes, as GraphData."""
     loaded_changed = Signal(bool)
 
     def __init__(self, operator: Operator, clock: Clock, parent: QObject | None = None) -> None:
         super().__init__(operator, clock, parent)
         self.model = PacketsModel(self)
+        self.range_seconds = RANGE_SECONDS
+        self._feed = graphs.HistoryFeed(operator, clock)
+        self._graphs_at = float("-inf")
         self.loaded = False
         self.missed = 0
         self.active_filter = PacketFilter()
@@ -53,6 +60,15 @@ class TrafficPresenter(PagePresenter):
         if first:
             self.loaded = True
             self.loaded_changed.emit(True)
+        now = self.clock.monotonic()
+        if now - self._graphs_at >= graphs.every_seconds(self.range_seconds):
+            self._graphs_at = now
+            await self.draw()
+
+    async def draw(self) -> None:
+        """Load the graphs' history and show it."""
+        history = await self._feed.load(self.range_seconds)
+        self.graphs_changed.emit(graphs.throughput(history), graphs.reject_codes(history))
 
     def _take(self, views: Sequence[PacketView], *, first: bool) -> None:
         if not views:
@@ -80,6 +96,11 @@ class TrafficPresenter(PagePresenter):
             self.choices_changed.emit(sorted(self._peers), sorted(self._codes))
 
     # --- What the operator does
+
+    def show_range(self, seconds: int) -> None:
+        """Let the graphs look so far back."""
+        self.range_seconds = seconds
+        self.tasks.start(self.draw())
 
     def hold(self, *, held: bool) -> None:
         """Stop the table while packets go on, or show what waited."""

@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QApplication, QStyle, QStyledItemDelegate, QStyleO
 
 from desktop.models.logs import LogRow
 from desktop.models.peers import STATE_TEXTS, PeerRow
-from desktop.models.settlements import LADDER, SettlementEntry
+from desktop.models.settlements import LADDER, DueRow, SettlementEntry
 from desktop.models.table import ROW_ROLE
 from desktop.models.traffic import PacketRow
 from desktop.theme import Colours, colours
@@ -263,3 +263,12 @@ def level_cell(parent: QObject) -> ToneCell:
         return LEVEL_TONES.get(row.level)
 
     return ToneCell(tone, lambda row: row.level, parent)
+
+
+def due_cell(parent: QObject) -> ToneCell:
+    """Return the delegate of why a peer settles, or does not."""
+
+    def tone(row: DueRow) -> Tone | None:
+        return Tone.WARN if row.due else None
+
+    return ToneCell(tone, lambda row: row.reason, parent)

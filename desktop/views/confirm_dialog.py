@@ -26,6 +26,7 @@ class ConfirmDialog(QDialog):
         *,
         typed: str = "",
         danger: bool = True,
+        extra: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
         self._typed = typed
@@ -41,6 +42,8 @@ class ConfirmDialog(QDialog):
         layout.addWidget(Heading(title, steps=2))
         for sentence in sentences:
             layout.addWidget(TextLabel(sentence, wrap=True))
+        if extra is not None:
+            layout.addWidget(extra)
         if typed:
             layout.addSpacing(SPACE)
             layout.addWidget(TextLabel(f"Type {typed} to confirm:", role="muted"))

@@ -18,7 +18,9 @@ from desktop import formatting
 from desktop.models.gauge import Level
 from desktop.models.peers import STATE_TEXTS, PeerDetail
 from desktop.views.cells import STATE_TONES
+from desktop.views.detail import FactsGrid
 from desktop.views.gauge import GaugeWidget
+from desktop.views.graphs import Graph, RangeBar
 from desktop.views.widgets import MARGIN, SPACE, Heading, Pill, TextLabel, action_button
 
 REMOTE_LENGTH: Final = 300
@@ -54,9 +56,10 @@ class PeerInspector(QScrollArea):
         self.pause_button = action_button("Pause")
         self.edit_button = action_button("Edit…")
         self.packets_button = action_button("Packets")
-        self.graph_place = QVBoxLayout()
-        self._facts = QGridLayout()
-        self._shown: tuple[tuple[str, str], ...] = ()
+        self.facts = FactsGrid()
+        self.graph = Graph(empty="No history in this range")
+        self.graph.setMinimumHeight(150)
+        self.range_bar = RangeBar(900)
         self._content = QWidget()
         self._nothing = TextLabel("Select a peer to see its details.", role="muted", wrap=True)
         self._build()
@@ -78,12 +81,10 @@ class PeerInspector(QScrollArea):
         layout.addWidget(self.limit_words)
         layout.addLayout(self._buttons())
         layout.addWidget(self.ping_answer)
-        layout.addLayout(self.graph_place)
+        layout.addWidget(self.range_bar)
+        layout.addWidget(self.graph)
         layout.addWidget(self.reject)
-        self._facts.setColumnStretch(1, 1)
-        self._facts.setHorizontalSpacing(12)
-        self._facts.setVerticalSpacing(4)
-        layout.addLayout(self._facts)
+        layout.addWidget(self.facts)
         layout.addWidget(self.notes)
         layout.addStretch()
         whole = QWidget()
@@ -132,7 +133,7 @@ class PeerInspector(QScrollArea):
         self.reject.setVisible(bool(row.last_reject))
         self.notes.setText(f"Notes: {detail.notes}")
         self.notes.setVisible(bool(detail.notes))
-        self._show_facts(detail)
+        self.facts.show_facts(detail.facts)
 
     def show_ping(self, username: str, *, answered: bool, sentence: str) -> None:
         """Show what became of a ping, under the buttons."""
@@ -160,29 +161,6 @@ class PeerInspector(QScrollArea):
                 text += " Packets are turned away."
         self.limit_words.setText(text)
         self.limit_words.set_role(role)
-
-    def _show_facts(self, detail: PeerDetail) -> None:
-        facts = tuple(detail.facts)
-        if [label for label, _ in facts] == [label for label, _ in self._shown]:
-            for i, (_, value) in enumerate(facts):
-                item = self._facts.itemAtPosition(i, 1)
-                label = None if item is None else item.widget()
-                assert isinstance(label, TextLabel)
-                label.setText(value)
-            self._shown = facts
-            return
-        while (old := self._facts.takeAt(0)) is not None:
-            old_widget = old.widget()
-            if old_widget is not None:
-                old_widget.hide()
-                old_widget.deleteLater()
-        for i, (title, value) in enumerate(facts):
-            top = Qt.AlignmentFlag.AlignTop
-            self._facts.addWidget(TextLabel(title, role="muted"), i, 0, top)
-            text = TextLabel(value, wrap=True)
-            text.setAccessibleName(f"{title}: {value}")
-            self._facts.addWidget(text, i, 1, top)
-        self._shown = facts
 
 
 def _reject_words(detail: PeerDetail) -> str:

@@ -144,6 +144,7 @@ class PeersPage(Page):
         presenter.refreshed.connect(self._refreshed)
         presenter.filter_problem_changed.connect(self._show_filter_problem)
         presenter.detail_changed.connect(self._show_detail)
+        presenter.balance_changed.connect(self.peer_inspector.graph.show_data)
         presenter.pinged.connect(self._show_ping)
         presenter.editor.begun.connect(self._show_editor)
         presenter.editor.ended.connect(self._hide_editor)
@@ -161,6 +162,7 @@ class PeersPage(Page):
         inspector.settle_wanted.connect(self._settle)
         inspector.pause_wanted.connect(self._pause)
         inspector.packets_wanted.connect(self._show_packets)
+        inspector.range_bar.chosen.connect(presenter.show_range)
 
     # --- What the presenter tells
 

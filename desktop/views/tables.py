@@ -65,19 +65,53 @@ def _plain(text: str) -> str:
 
 @final
 class KeepPlace(QObject):
-    """Keeps what is read where it is while rows come in above it; at the very top, the newest show."""
+    """Keeps what is read where it is while rows come and go above it; at the very top, the newest show."""
 
     def __init__(self, table: QTableView, model: TableModel[Any]) -> None:
         super().__init__(table)
         self._table = table
         model.rowsInserted.connect(self._inserted)
+        model.rowsRemoved.connect(self._removed)
 
     def _inserted(self, _parent: QModelIndex, first: int, last: int) -> None:
+        self._move(first, last - first + 1)
+
+    def _removed(self, _parent: QModelIndex, first: int, last: int) -> None:
+        self._move(first, first - last - 1)
+
+    def _move(self, first: int, rows: int) -> None:
         bar = self._table.verticalScrollBar()
         height = self._table.verticalHeader().defaultSectionSize()
         if bar.value() > 0 and first * height <= bar.value():
-            bar.setMaximum(bar.maximum() + (last - first + 1) * height)
-            bar.setValue(bar.value() + (last - first + 1) * height)
+            wanted = bar.value() + rows * height
+            bar.setMaximum(max(bar.maximum(), wanted))
+            bar.setValue(max(wanted, 0))
+
+
+@final
+class Follow(QObject):
+    """Keeps the end of a table in sight while rows are added there, until the operator scrolls up."""
+
+    def __init__(self, table: QTableView, model: TableModel[Any]) -> None:
+        super().__init__(table)
+        self._table = table
+        self._at_end = True
+        model.rowsAboutToBeInserted.connect(self._note)
+        model.rowsInserted.connect(self._go)
+        model.modelReset.connect(self._go)
+
+    def to_end(self) -> None:
+        """Go to the end, and stay there."""
+        self._at_end = True
+        self._go()
+
+    def _note(self) -> None:
+        bar = self._table.verticalScrollBar()
+        self._at_end = bar.value() >= bar.maximum() - 2
+
+    def _go(self) -> None:
+        if self._at_end:
+            self._table.scrollToBottom()
 
 
 def count_words(shown: int, total: int, what: str) -> str:

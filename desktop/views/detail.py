@@ -1,0 +1,167 @@
+"""Details of what is selected: a title, how it is, its facts, and texts that others wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, final
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import (
+    QFrame,
+    QGridLayout,
+    QHBoxLayout,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
+
+from desktop.views.tables import copy
+from desktop.views.widgets import (
+    MARGIN,
+    SPACE,
+    Card,
+    Heading,
+    Pill,
+    TextLabel,
+    Tone,
+    icon_button,
+)
+
+BREAK: Final = "\u200b"
+_WORD_MAX: Final = 24
+_PIECE: Final = 8
+
+
+@final
+class FactsGrid(QWidget):
+    """Labels and values in two columns; only what changed is written anew."""
+
+    def __init__(self, *, copied: Sequence[str] = ()) -> None:
+        super().__init__()
+        self._copied = frozenset(copied)
+        self._labels: list[tuple[str, TextLabel]] = []
+        self._grid = QGridLayout(self)
+        self._grid.setContentsMargins(0, 0, 0, 0)
+        self._grid.setHorizontalSpacing(12)
+        self._grid.setVerticalSpacing(4)
+        self._grid.setColumnStretch(1, 1)
+
+    def show_facts(self, facts: Sequence[tuple[str, str]]) -> None:
+        """Show these."""
+        if [title for title, _ in facts] != [title for title, _ in self._labels]:
+            self._rebuild([title for title, _ in facts])
+        for (title, label), (_, value) in zip(self._labels, facts, strict=True):
+            label.setText(breakable(value))
+            label.setAccessibleName(f"{title}: {value}")
+
+    def text_of(self, title: str) -> str:
+        """Return the value beside this title; empty where there is none."""
+        return next((plain(label.text()) for name, label in self._labels if name == title), "")
+
+    def _rebuild(self, titles: Sequence[str]) -> None:
+        while (item := self._grid.takeAt(0)) is not None:
+            widget = item.widget()
+            if widget is not None:
+                widget.hide()
+                widget.deleteLater()
+        self._labels = []
+        top = Qt.AlignmentFlag.AlignTop
+        for i, title in enumerate(titles):
+            value = TextLabel(wrap=True)
+            self._labels.append((title, value))
+            self._grid.addWidget(TextLabel(title, role="muted"), i, 0, top)
+            self._grid.addWidget(value, i, 1)
+            if title in self._copied:
+                button = icon_button("copy", f"Copy: {title}")
+                button.clicked.connect(lambda _=False, label=value: copy(plain(label.text())))
+                self._grid.addWidget(button, i, 2, top)
+
+
+@final
+class DetailPanel(QScrollArea):
+    """The inspector of pages whose rows have facts and texts, and no actions of their own."""
+
+    def __init__(self, nothing: str, *, copied: Sequence[str] = ()) -> None:
+        super().__init__()
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.title = Heading("", steps=2)
+        self.title.setWordWrap(True)
+        self.pill = Pill()
+        self.advice = TextLabel(wrap=True)
+        self.said_by = TextLabel(role="muted", wrap=True)
+        self.said = TextLabel(wrap=True)
+        self.facts = FactsGrid(copied=copied)
+        self._advice_card = Card("What it means")
+        self._said_card = Card()
+        self._nothing = TextLabel(nothing, role="muted", wrap=True)
+        self._content = QWidget()
+        self._build()
+        self.show_nothing()
+
+    def _build(self) -> None:
+        self._advice_card.body.addWidget(self.advice)
+        self._said_card.body.addWidget(self.said_by)
+        self._said_card.body.addWidget(self.said)
+        layout = QVBoxLayout(self._content)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(SPACE)
+        head = QHBoxLayout()
+        head.addWidget(self.title, 1)
+        head.addWidget(self.pill, 0, Qt.AlignmentFlag.AlignTop)
+        layout.addLayout(head)
+        layout.addWidget(self._advice_card)
+        layout.addWidget(self._said_card)
+        layout.addSpacing(4)
+        layout.addWidget(self.facts)
+        whole = QWidget()
+        outer = QVBoxLayout(whole)
+        outer.setContentsMargins(MARGIN, 12, MARGIN, MARGIN)
+        outer.addWidget(self._nothing)
+        outer.addWidget(self._content)
+        outer.addStretch()
+        self.setWidget(whole)
+
+    def show_nothing(self) -> None:
+        """Say that nothing is selected."""
+        self._content.hide()
+        self._nothing.show()
+
+    def show_details(
+        self,
+        title: str,
+        state: tuple[str, Tone],
+        facts: Sequence[tuple[str, str]],
+        *,
+        advice: str = "",
+        said: str = "",
+        said_by: str = "",
+    ) -> None:
+        """Show this; `said` is remote text, quoted and named as such."""
+        self.title.setText(title)
+        self.pill.set(*state)
+        self.advice.setText(advice)
+        self._advice_card.setVisible(bool(advice))
+        self.said_by.setText(f"Said by {said_by or 'the other side'} (unverified):")
+        self.said.setText(f"“{breakable(said)}”")
+        self._said_card.setVisible(bool(said))
+        self.facts.show_facts(facts)
+        self._nothing.hide()
+        self._content.show()
+
+
+def breakable(text: str) -> str:
+    """Return text with places to break long hashes, URLs and addresses at; they are not seen."""
+    return " ".join(map(_pieces, text.split(" ")))
+
+
+def _pieces(word: str) -> str:
+    if len(word) <= _WORD_MAX:
+        return word
+    return BREAK.join(word[i : i + _PIECE] for i in range(0, len(word), _PIECE))
+
+
+def plain(text: str) -> str:
+    """Return what `breakable` was given."""
+    return text.replace(BREAK, "")

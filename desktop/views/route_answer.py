@@ -1,0 +1,106 @@
+"""The answer to where a packet would go: the verdict, the numbers, and the chain step by step."""
+
+from __future__ import annotations
+
+from typing import final
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import (
+    QFrame,
+    QGridLayout,
+    QHBoxLayout,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
+
+from desktop.models.routes import Answer
+from desktop.views.detail import FactsGrid
+from desktop.views.widgets import SPACE, Card, Heading, Pill, TextLabel, Tone, icon_button
+
+
+@final
+class RouteAnswerCard(Card):
+    """Shown once something was asked; closed with its button."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pill = Pill()
+        self.sentence = Heading("", steps=0)
+        self.sentence.setWordWrap(True)
+        self.facts = FactsGrid()
+        self.alternatives = TextLabel(role="muted", wrap=True)
+        self.steps_text: list[str] = []
+        self.close_button = icon_button("close", "Close the answer")
+        self._steps_box = QWidget()
+        self._steps = QGridLayout(self._steps_box)
+        self._steps.setContentsMargins(0, 0, 0, 0)
+        self._steps.setHorizontalSpacing(10)
+        self._steps.setVerticalSpacing(3)
+        self._steps.setColumnStretch(2, 1)
+        self._build()
+        self.close_button.clicked.connect(self.hide)
+        self.hide()
+
+    def _build(self) -> None:
+        head = QHBoxLayout()
+        head.setSpacing(SPACE)
+        head.addWidget(self.pill)
+        head.addWidget(self.sentence, 1)
+        head.addWidget(self.close_button)
+        left = QVBoxLayout()
+        left.addWidget(self.facts)
+        left.addWidget(self.alternatives)
+        left.addStretch()
+        holder = QWidget()
+        inner = QVBoxLayout(holder)
+        inner.setContentsMargins(0, 0, 0, 0)
+        inner.addWidget(self._steps_box)
+        inner.addStretch()
+        scroll = QScrollArea()
+        scroll.setWidget(holder)
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QFrame.Shape.NoFrame)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setMinimumHeight(190)
+        body = QHBoxLayout()
+        body.setSpacing(24)
+        body.addLayout(left, 2)
+        body.addWidget(scroll, 3)
+        self.body.addLayout(head)
+        self.body.addLayout(body)
+
+    def show_answer(self, answer: Answer) -> None:
+        """Show this answer."""
+        if answer.forwarded:
+            self.pill.set("Would be forwarded", Tone.OK)
+        elif answer.steps:
+            self.pill.set("Would be rejected", Tone.BAD)
+        else:
+            self.pill.set("Cannot be answered", Tone.WARN)
+        self.sentence.setText(answer.sentence)
+        self.facts.show_facts(answer.facts)
+        self.alternatives.setVisible(bool(answer.alternatives))
+        self.alternatives.setText(
+            "\n".join(("Also covered, not taken:", *(f"· {a}" for a in answer.alternatives)))
+        )
+        self._show_steps(answer)
+        self.show()
+
+    def _show_steps(self, answer: Answer) -> None:
+        while (item := self._steps.takeAt(0)) is not None:
+            widget = item.widget()
+            if widget is not None:
+                widget.hide()
+                widget.deleteLater()
+        self.steps_text = []
+        top = Qt.AlignmentFlag.AlignTop
+        for i, step in enumerate(answer.steps):
+            sign = "✓" if step.passes else "✖"
+            self.steps_text.append(f"{sign} {step.service}: {step.sentence}")
+            mark = TextLabel(sign, role="ok" if step.passes else "bad")
+            text = TextLabel(step.sentence, role="text" if step.passes else "bad", wrap=True)
+            text.setAccessibleName(self.steps_text[-1])
+            self._steps.addWidget(mark, i, 0, top)
+            self._steps.addWidget(TextLabel(step.service, role="muted"), i, 1, top)
+            self._steps.addWidget(text, i, 2)

@@ -1,0 +1,338 @@
+"""The settlements page: the engines, and every settlement by how far it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, final
+
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtGui import QAction, QKeySequence
+from PySide6.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QPushButton,
+    QScrollArea,
+    QStackedWidget,
+    QTabWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from desktop import formatting
+from desktop.models.peers import SettlePlan
+from desktop.models.settlements import (
+    LADDER_COLUMN,
+    DueRow,
+    EngineCard,
+    SettlementEntry,
+    UnknownEntry,
+    UnmatchedEntry,
+)
+from desktop.models.table import TableModel
+from desktop.presenters.settlements import SettlementsPresenter
+from desktop.views.cells import LadderCell, due_cell
+from desktop.views.confirm_dialog import ConfirmDialog
+from desktop.views.detail import DetailPanel
+from desktop.views.engine_card import EngineCardView
+from desktop.views.inputs import Choice
+from desktop.views.page import Page
+from desktop.views.settle_dialog import SettleDialog
+from desktop.views.settlement_details import (
+    show_due,
+    show_settlement,
+    show_unknown,
+    show_unmatched,
+)
+from desktop.views.states import States
+from desktop.views.tables import copy, selected_text, show_menu, table_action
+from desktop.views.widgets import MARGIN, SPACE, TableView, TextLabel, action_button
+
+DUE_WHY_COLUMN: Final = 5
+DUE, UNDER_WAY, DONE, FAILED, UNMATCHED, UNKNOWN = range(6)
+
+
+@final
+class SettlementsPage(Page):
+    """Engines on top, settlements in tabs below."""
+
+    key = "settlements"
+    title = "Settlements"
+    icon = "settlements"
+
+    def __init__(self, presenter: SettlementsPresenter, parent: QWidget | None = None) -> None:
+        super().__init__(presenter, parent)
+        self.settlements = presenter
+        self.tabs = QTabWidget()
+        self.tabs.setDocumentMode(True)
+        self.cards: dict[str, EngineCardView] = {}
+        self.no_engines = TextLabel(
+            "No engine has run on this store yet. The practice network starts one, and so does "
+            "signalbox-engine.",
+            role="muted",
+            wrap=True,
+        )
+        self._cards_row = QHBoxLayout()
+        self.detail = DetailPanel(
+            "Select a settlement to see all of it.",
+            copied=("Transaction", "Settlement", "From", "Transfer"),
+        )
+        self.inspector = self.detail
+        self.settle_button = action_button("Settle now…", primary=True)
+        self.assign_button = action_button("Assign to a peer…", primary=True)
+        self.fulfilled_button = action_button("They were paid…")
+        self.rejected_button = action_button("They were not paid…")
+        self.tables: list[TableView] = []
+        self._tab_layouts: list[QVBoxLayout] = []
+        self._titles: list[tuple[str, TableModel[Any], QStackedWidget]] = []
+        self._make_tabs()
+        self.states = States(self._content())
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.states)
+        self._connect()
+        self._count()
+
+    # --- What the window calls
+
+    def open(self, target: str) -> None:
+        """Show the settlement with this id, or the tab of this name."""
+        names = {"due": DUE, "failed": FAILED, "unmatched": UNMATCHED, "unknown": UNKNOWN}
+        if target in names:
+            self.tabs.setCurrentIndex(names[target])
+            return
+        for i in (UNDER_WAY, DONE, FAILED, DUE):
+            if self.tables[i].select_key(target):
+                self.tabs.setCurrentIndex(i)
+                return
+
+    # --- How it is built
+
+    def _make_tabs(self) -> None:
+        p = self.settlements
+        self._tab("Due", p.due, "Nobody has a threshold, an engine or a debt.")
+        self._tab("Under way", p.under_way, "No settlement is under way.")
+        self._tab("Done", p.done, "No settlement has been finished yet.")
+        self._tab("Failed", p.failed_ones, "No settlement has failed.")
+        self._tab("Unmatched", p.unmatched, "All money that came in belongs to somebody.")
+        self._tab("Undecided", p.unknown, "No packet was left undecided by a crash.")
+        for i in (UNDER_WAY, DONE, FAILED):
+            table = self.tables[i]
+            table.setItemDelegateForColumn(LADDER_COLUMN, LadderCell(table))
+            self._add_menu(table, "Copy transaction", lambda row: row.transaction)
+        self.tables[DUE].setItemDelegateForColumn(DUE_WHY_COLUMN, due_cell(self.tables[DUE]))
+        self._add_menu(self.tables[DUE], "Copy peer", lambda row: row.username)
+        self._add_menu(self.tables[UNMATCHED], "Copy sender", lambda row: row.sender)
+        self._add_menu(self.tables[UNKNOWN], "Copy transfer", lambda row: row.id)
+        self._buttons(DUE, "", self.settle_button)
+        self._buttons(
+            UNMATCHED,
+            "This money is on the ledger, and no peer has the address it came from.",
+            self.assign_button,
+        )
+        self._buttons(
+            UNKNOWN,
+            "A crash left these open: the next hop may have been paid. Decide by its statement.",
+            self.rejected_button,
+            self.fulfilled_button,
+        )
+
+    def _tab(self, title: str, model: TableModel[Any], nothing: str) -> None:
+        table = TableView(model)
+        table.setAccessibleName(title)
+        table.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        empty = TextLabel(nothing, role="muted")
+        empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        stack = QStackedWidget()
+        stack.addWidget(table)
+        stack.addWidget(empty)
+        tab = QWidget()
+        layout = QVBoxLayout(tab)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addWidget(stack, 1)
+        self._tab_layouts.append(layout)
+        self.tabs.addTab(tab, title)
+        self.tables.append(table)
+        self._titles.append((title, model, stack))
+
+    def _buttons(self, tab: int, sentence: str, *buttons: QPushButton) -> None:
+        row = QHBoxLayout()
+        row.setContentsMargins(MARGIN, SPACE, MARGIN, SPACE)
+        row.setSpacing(SPACE)
+        row.addWidget(TextLabel(sentence, role="muted", wrap=True), 1)
+        for button in buttons:
+            button.setEnabled(False)
+            row.addWidget(button)
+        self._tab_layouts[tab].addLayout(row)
+
+    def _add_menu(self, table: TableView, words: str, text_of: Callable[[Any], str]) -> None:
+        def copy_one() -> None:
+            for row in table.selected_rows[:1]:
+                copy(text_of(row))
+
+        actions: list[QAction | None] = [
+            table_action(table, words, "", copy_one),
+            table_action(
+                table,
+                "Copy rows",
+                QKeySequence.StandardKey.Copy,
+                lambda: copy(selected_text(table)),
+            ),
+        ]
+
+        def show(place: QPoint) -> None:
+            if table.selected_rows:
+                show_menu(table, actions, place)
+
+        table.customContextMenuRequested.connect(show)
+
+    def _content(self) -> QWidget:
+        content = QWidget()
+        holder = QWidget()
+        self._cards_row.setContentsMargins(MARGIN, 12, MARGIN, SPACE)
+        self._cards_row.setSpacing(12)
+        self._cards_row.addWidget(self.no_engines)
+        self._cards_row.addStretch()
+        holder.setLayout(self._cards_row)
+        scroll = QScrollArea()
+        scroll.setWidget(holder)
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QFrame.Shape.NoFrame)
+        scroll.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setSizeAdjustPolicy(QScrollArea.SizeAdjustPolicy.AdjustToContents)
+        self._cards_scroll = scroll
+        layout = QVBoxLayout(content)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addWidget(scroll)
+        layout.addWidget(self.tabs, 1)
+        return content
+
+    def _connect(self) -> None:
+        presenter = self.settlements
+        presenter.loaded_changed.connect(self.states.set_loaded)
+        presenter.problem_changed.connect(self.states.set_problem)
+        presenter.engines_changed.connect(self._show_engines)
+        presenter.settle_planned.connect(self._ask_settle)
+        presenter.accounts_changed.connect(self._ask_assign)
+        self.states.retried.connect(presenter.refresh)
+        for i, (_, model, _) in enumerate(self._titles):
+            model.counts_changed.connect(self._count)
+            self.tables[i].chosen.connect(self._choose)
+        self.tabs.currentChanged.connect(self._tab_changed)
+        self.tables[DUE].opened.connect(self._plan_row)
+        self.settle_button.clicked.connect(self._plan)
+        self.assign_button.clicked.connect(presenter.load_accounts)
+        self.fulfilled_button.clicked.connect(lambda: self._ask_resolve(fulfilled=True))
+        self.rejected_button.clicked.connect(lambda: self._ask_resolve(fulfilled=False))
+
+    # --- What the presenter tells
+
+    def _count(self) -> None:
+        for i, (title, model, stack) in enumerate(self._titles):
+            total = model.total
+            self.tabs.setTabText(i, f"{title} ({formatting.count(total)})" if total else title)
+            stack.setCurrentIndex(0 if total else 1)
+
+    def _show_engines(self, cards: Sequence[EngineCard]) -> None:
+        self.no_engines.setVisible(not cards)
+        wanted = {card.name for card in cards}
+        for name in set(self.cards) - wanted:
+            gone = self.cards.pop(name)
+            self._cards_row.removeWidget(gone)
+            gone.hide()
+            gone.deleteLater()
+        for i, card in enumerate(cards):
+            view = self.cards.get(card.name)
+            if view is None:
+                view = EngineCardView(card.name)
+                view.start_wanted.connect(self.settlements.start_engine)
+                view.stop_wanted.connect(self.settlements.stop_engine)
+                self.cards[card.name] = view
+                self._cards_row.insertWidget(i, view)
+            view.show_card(card)
+        self._cards_scroll.updateGeometry()
+
+    # --- What the operator does
+
+    def _tab_changed(self, tab: int) -> None:
+        rows = self.tables[tab].selected_rows
+        self._choose(rows[0] if rows else None)
+
+    def _choose(self, row: object) -> None:
+        self.settle_button.setEnabled(isinstance(row, DueRow))
+        self.assign_button.setEnabled(isinstance(row, UnmatchedEntry))
+        self.fulfilled_button.setEnabled(isinstance(row, UnknownEntry))
+        self.rejected_button.setEnabled(isinstance(row, UnknownEntry))
+        if isinstance(row, SettlementEntry):
+            show_settlement(self.detail, row)
+        elif isinstance(row, DueRow):
+            show_due(self.detail, row)
+        elif isinstance(row, UnmatchedEntry):
+            show_unmatched(self.detail, row)
+        elif isinstance(row, UnknownEntry):
+            show_unknown(self.detail, row)
+        else:
+            self.detail.show_nothing()
+
+    def _plan(self) -> None:
+        for row in self.tables[DUE].selected_rows[:1]:
+            self._plan_row(row)
+
+    def _plan_row(self, row: DueRow) -> None:
+        self.settlements.plan_settlement(row.username)
+
+    def _ask_settle(self, plan: SettlePlan) -> None:
+        dialog = SettleDialog(plan, self.settlements, self)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.confirmed.connect(self.settlements.settle)
+        dialog.open()
+
+    def _ask_assign(self, usernames: Sequence[str]) -> None:
+        rows: Sequence[UnmatchedEntry] = self.tables[UNMATCHED].selected_rows
+        if not rows or not usernames:
+            return
+        row = rows[0]
+        choice = Choice([(name, name) for name in usernames])
+        choice.setAccessibleName("Peer to credit")
+        dialog = ConfirmDialog(
+            f"Credit {row.amount_text}",
+            (
+                f"It came from {row.sender} through {row.engine}.",
+                "Whom it is credited to owes you that much less. This cannot be undone.",
+            ),
+            "Credit it",
+            self,
+            danger=False,
+            extra=choice,
+        )
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.confirmed.connect(lambda: self.settlements.assign(row.key, choice.value))
+        dialog.open()
+
+    def _ask_resolve(self, *, fulfilled: bool) -> None:
+        rows: Sequence[UnknownEntry] = self.tables[UNKNOWN].selected_rows
+        if not rows:
+            return
+        row = rows[0]
+        sentences = (
+            (
+                f"{row.to_username} says that it was paid: you owe it {row.amount_text}.",
+                f"{row.from_username} was not charged, so that this is your loss.",
+            )
+            if fulfilled
+            else (
+                f"{row.to_username} says that it was not paid: you owe it nothing.",
+                f"{row.amount_text} are no longer held.",
+            )
+        )
+        dialog = ConfirmDialog(
+            f"{row.to_username} was {'paid' if fulfilled else 'not paid'}",
+            (*sentences, "Decide this by the peer's statement. It cannot be undone."),
+            "Book it as owed" if fulfilled else "Book it as not paid",
+            self,
+            danger=fulfilled,
+        )
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.confirmed.connect(lambda: self.settlements.resolve(row.id, fulfilled=fulfilled))
+        dialog.open()
