@@ -12,7 +12,7 @@ from core.control.account_check import Draft, Surroundings, draft_account
 from core.ledger.books import Balance
 from core.packet import address
 from core.testing.builders import account
-from tests.core.control.conftest import details
+from tests.core.control.bench import details
 
 NEW = AccountId("id-of-new")
 

@@ -18,7 +18,7 @@ from core.errors import (
 )
 from core.packet import ErrorCode, Reject
 from core.telemetry.history import HistoryPoint
-from tests.core.control.conftest import Bench, details
+from tests.core.control.bench import Bench, details
 
 
 async def test_an_account_is_there_as_soon_as_it_was_added(bench: Bench) -> None:

@@ -8,7 +8,7 @@ from core.control.words import ago_words, balance_words, owed
 from core.errors import SettingError, TransferDecided, UnknownAccount
 from core.ledger.books import Balance
 from core.testing.builders import account
-from tests.core.control.conftest import Bench
+from tests.core.control.bench import Bench
 
 
 @pytest.mark.parametrize(
@@ -102,3 +102,22 @@ async def test_there_is_nothing_unknown_where_nothing_crashed(bench: Bench) -> N
     assert await bench.control.unknown_transfers() == ()
     with pytest.raises(TransferDecided, match="17 is not in the books"):
         await bench.control.resolve_unknown(17, fulfilled=True)
+
+
+async def test_what_a_crash_left_undecided_is_shown_and_resolved(bench: Bench) -> None:
+    await bench.add("alice")
+    await bench.add("bob")
+    transfer = await bench.prepare("alice", "bob", 700)
+    await bench.crash()
+
+    (row,) = await bench.control.unknown_transfers()
+    assert (row.id, row.from_username, row.to_username) == (transfer, "alice", "bob")
+    assert (row.outgoing_amount, str(row.outgoing_asset)) == (700, "USD@2")
+    assert (await bench.control.status()).unknown_transfers == 1
+    assert [exposure.unknown for exposure in await bench.control.exposure()] == [700]
+
+    await bench.control.resolve_unknown(row.id, fulfilled=True)
+
+    assert await bench.control.unknown_transfers() == ()
+    assert (await bench.control.account("bob")).summary == "you owe bob 7.00 USD"
+    assert (await bench.control.audit()).passed

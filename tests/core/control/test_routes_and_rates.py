@@ -9,7 +9,7 @@ import pytest
 
 from core.errors import SettingError, UnknownAccount, UnknownRoute
 from core.service import Verdict
-from tests.core.control.conftest import Bench
+from tests.core.control.bench import Bench
 
 
 async def table(bench: Bench) -> list[tuple[str, str, str]]:

@@ -7,7 +7,7 @@ import pytest
 from core.errors import Conflict, NotFound, SettingError, UnknownAccount
 from core.settlement.records import Direction, SettlementState
 from core.settlement.store import BlockMark, IncomingPayment, Wallet, WalletKey
-from tests.core.control.conftest import Bench
+from tests.core.control.bench import Bench
 
 WALLET = "0x" + "2" * 40
 STRANGER = "0x" + "3" * 40

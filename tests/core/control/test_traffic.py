@@ -16,7 +16,7 @@ from core.service import IncomingRequest
 from core.telemetry.history import HistoryPoint, Resolution
 from core.telemetry.records import LogLine
 from core.testing.builders import prepare
-from tests.core.control.conftest import Bench
+from tests.core.control.bench import Bench
 
 
 async def test_the_status_says_what_the_node_is_and_does(bench: Bench) -> None:

@@ -1,0 +1,412 @@
+"""The command line against a node's API on a real socket."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from core.account import Secret
+from core.cli.__main__ import run
+from core.cli.tables import facts, table
+from core.links.control_http import ApiOptions, build_app
+from core.packet import ErrorCode
+from tests.core.control.bench import Bench, make_bench
+
+TOKEN = "admin-token-of-the-tests"
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What a command wrote, and its exit code."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@final
+class Shell:
+    """Runs commands beside the node, as a user would in another window."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.environment = {
+            "SIGNALBOX_NODE_URL": url,
+            "SIGNALBOX_ADMIN_TOKEN": TOKEN,
+            "SIGNALBOX_STORE": "memory:",
+        }
+
+    async def run(self, *arguments: str, without: str = "") -> Ran:
+        environment = {k: v for k, v in self.environment.items() if k != without}
+        out, err = io.StringIO(), io.StringIO()
+        code = await asyncio.to_thread(run, list(arguments), environment, out, err)
+        return Ran(code, out.getvalue(), err.getvalue())
+
+    async def ok(self, *arguments: str) -> str:
+        """Run a command that must succeed, and return what it wrote."""
+        ran = await self.run(*arguments)
+        assert (ran.code, ran.err) == (0, ""), ran
+        return ran.out
+
+
+@pytest.fixture
+async def bench() -> Bench:
+    return await make_bench()
+
+
+@pytest.fixture
+async def shell(bench: Bench) -> AsyncIterator[Shell]:
+    options = ApiOptions(
+        admin_token=Secret(TOKEN), account_by_token=lambda token: None, bind_host="127.0.0.1"
+    )
+    async with TestServer(build_app(bench.control, options), host="127.0.0.1") as server:
+        yield Shell(str(server.make_url("")))
+
+
+async def create(shell: Shell, username: str, *options: str) -> str:
+    return await shell.ok(
+        "accounts", "create", username, "--asset-code", "USD", "--asset-scale", "2", *options
+    )
+
+
+async def test_the_node_s_status_is_shown(shell: Shell, bench: Bench) -> None:
+    assert "ilp_address         test.node\n" in await shell.ok("status")
+
+    bench.problems.append("The store cannot be used.")
+    ran = await shell.run("status")
+    assert ran.code == 1
+    assert "problem: The store cannot be used.\n" in ran.out
+
+
+async def test_an_account_is_created_shown_changed_and_deleted(shell: Shell) -> None:
+    made = await create(
+        shell, "Bob", "--min-balance", "-10000", "--ilp-over-http-incoming-token", "t" * 20
+    )
+    assert "min_balance                   -100.00 USD\n" in made
+    assert "ilp_over_http_incoming_token  SECRET\n" in made
+
+    await shell.ok("accounts", "update", "bob", "--label", "Bob's Bank", "--min-balance", "-5")
+    await shell.ok("accounts", "update-settings", "bob", "--settle-threshold", "100")
+    shown = await shell.ok("accounts", "info", "bob")
+    assert "label                         Bob's Bank\n" in shown
+    assert "settle_threshold              1.00 USD\n" in shown
+
+    await shell.ok("accounts", "update", "bob", "--min-balance", "")
+    assert "none: it may owe you without limit" in await shell.ok("accounts", "info", "bob")
+    await shell.ok("accounts", "update", "bob", "--new-username", "robert")
+    assert await shell.ok("accounts", "delete", "robert") == "robert was deleted\n"
+    assert await shell.ok("accounts", "list") == "none\n"
+
+
+async def test_accounts_are_listed_with_what_is_owed(shell: Shell, bench: Bench) -> None:
+    await create(shell, "bob")
+    await create(shell, "alice")
+    await bench.pay("alice", "bob", 1_240)
+
+    assert await shell.ok("accounts", "list") == (
+        "ACCOUNT         NET  IN WORDS                  LINK             FULFILLED  REJECTED  LAST REJECT\n"
+        "alice    -12.40 USD  alice owes you 12.40 USD  never connected          0         0            -\n"
+        "bob       12.40 USD  you owe bob 12.40 USD     never connected          0         0            -\n"
+    )
+    balance = await shell.ok("balance", "bob")
+    assert balance.startswith("you owe bob 12.40 USD\n\nnet ")
+    assert await shell.ok("accounts", "balance", "bob") == balance
+    ran = await shell.run("accounts", "delete", "bob")
+    assert ran.code == 1
+    assert "you owe it 1240 units" in ran.err
+    await shell.ok("accounts", "delete", "bob", "--even-with-balance")
+
+
+async def test_an_account_is_checked_paused_resumed_and_corrected(shell: Shell) -> None:
+    check = await shell.ok(
+        "accounts", "check", "bob", "--asset-code", "USD", "--asset-scale", "2",
+        "--max-packet-amount", "0",
+    )  # fmt: skip
+    assert check.startswith("problem: max_packet_amount: 0 was found")
+    await create(shell, "bob")
+
+    assert "enabled                       no\n" in await shell.ok("accounts", "pause", "bob")
+    assert "enabled                       yes\n" in await shell.ok("accounts", "resume", "bob")
+    corrected = await shell.ok("accounts", "correct", "bob", "500", "--reason", "in cash")
+    assert corrected == "you owe bob 5.00 USD\n"
+    negative = await shell.ok("accounts", "correct", "--reason", "back", "bob", "--", "-500")
+    assert negative == "you and bob are even\n"
+
+
+async def test_a_ping_s_exit_code_says_whether_it_was_answered(
+    shell: Shell, bench: Bench
+) -> None:
+    await create(shell, "bob", "--ilp-over-http-url", "http://127.0.0.1:1/")
+
+    assert await shell.ok("ping", "bob") == "bob answered in 0.0 ms.\n"
+    bench.link.fake.reply = bench.node.address.reject(ErrorCode.PEER_UNREACHABLE, "not there.")
+    ran = await shell.run("accounts", "ping", "bob")
+    assert (ran.code, ran.out) == (1, "bob did not answer: not there.\n")
+
+
+async def test_routes_are_set_listed_and_removed(shell: Shell) -> None:
+    await create(shell, "bob")
+
+    assert await shell.ok("routes", "set", "test.far", "--destination", "bob") == (
+        "test.far leads to bob\n"
+    )
+    await shell.ok("routes", "set-default", "bob")
+    assert await shell.ok("routes", "list") == (
+        "PREFIX         NEXT HOP  SOURCE\n"
+        "(default)      bob       default\n"
+        "test.far       bob       static\n"
+        "test.node.bob  bob       account\n"
+    )
+    await shell.ok("routes", "delete", "test.far")
+    await shell.ok("routes", "clear-default")
+    done = await shell.ok(
+        "routes", "set-all", "--pair", "test.x", "bob", "--pair", "test.y", "bob"
+    )
+    assert done == "there are 2 static routes now\n"
+    assert await shell.ok("routes", "set-all") == "there are 0 static routes now\n"
+
+
+async def test_it_is_explained_where_a_packet_would_go(shell: Shell) -> None:
+    await create(shell, "alice", "--min-balance", "-100")
+    await create(shell, "bob")
+
+    said = await shell.ok("explain", "test.node.bob.x", "--amount", "50", "--from", "alice")
+    assert said.startswith(
+        "0.50 USD from alice would go to bob, who would be given 0.50 USD.\n"
+    )
+    assert "router " in said
+    ran = await shell.run("explain", "test.node.bob.x", "--amount", "101", "--from", "alice")
+    assert ran.code == 1
+    assert "rejects  T04 " in ran.out
+
+
+async def test_rates_are_exact(shell: Shell) -> None:
+    said = await shell.ok(
+        "rates", "set-all", "--pair", "USD", "1", "--pair", "EUR", "1.0700000000000000000000001"
+    )
+    assert said == (
+        "ASSET                        PRICE\n"
+        "EUR    1.0700000000000000000000001\n"
+        "USD                              1\n"
+        "spread 0\n"
+    )
+    assert "spread 1/100\n" in await shell.ok("rates", "set-spread", "0.01")
+    assert await shell.ok("rates", "list") == said.replace("spread 0", "spread 1/100")
+
+
+async def test_engines_and_settlements_are_shown(shell: Shell, bench: Bench) -> None:
+    await create(shell, "alice")
+    await create(shell, "bob", "--settlement-address", "0x" + "2" * 40)
+    await bench.pay("alice", "bob", 1_240)
+    assert await shell.ok("engines") == "none\n"
+    assert "signalbox:ethereum" in await shell.ok(
+        "settlement-engines", "set-all", "--pair", "USD", "signalbox:ethereum"
+    )
+    assert "signalbox:ethereum" in await shell.ok("settlement-engines", "list")
+    await bench.start_engine()
+
+    assert "ethereum runs on local test chain" in await shell.ok("engines")
+    assert "12.40 USD" in await shell.ok("settlements", "due")
+    assert (await shell.ok("settle", "bob", "--amount", "1000")).endswith("was started\n")
+    listed = await shell.ok("settlements", "list", "--username", "bob", "--limit", "5")
+    assert "10.00 USD  intent" in listed
+    assert await shell.ok("settlements", "unmatched") == "none\n"
+    ran = await shell.run("settlements", "assign", "0xaa", "bob")
+    assert ran.code == 1
+
+
+async def test_the_books_are_audited_and_what_a_crash_left_is_resolved(
+    shell: Shell, bench: Bench
+) -> None:
+    await create(shell, "alice")
+    await create(shell, "bob")
+    transfer = await bench.prepare("alice", "bob", 700)
+    await bench.crash()
+
+    assert str(transfer) in await shell.ok("unknown", "list")
+    resolved = await shell.ok("unknown", "resolve", str(transfer), "not-fulfilled")
+    assert resolved == f"transfer {transfer} was not fulfilled\n"
+    assert (await shell.ok("audit")).endswith("the books hold\n")
+    assert "0.00 USD" in await shell.ok("exposure")
+
+
+async def test_traffic_and_log_are_shown_and_the_level_is_set(
+    shell: Shell, bench: Bench
+) -> None:
+    assert await shell.ok("packets") == "none\n"
+    assert await shell.ok("history", "--seconds", "60") == "none\n"
+    assert await shell.ok("logs") == ""
+    assert await shell.ok("logs", "debug") == "Logging level changed to: debug\n"
+    assert bench.log.level == "debug"
+
+
+async def test_programs_get_the_node_s_own_json(shell: Shell) -> None:
+    await create(shell, "bob")
+
+    before, behind = (
+        await shell.run("--json", "accounts", "info", "bob"),
+        await shell.run("accounts", "info", "bob", "--json"),
+    )
+
+    assert before.json["username"] == behind.json["username"] == "bob"
+    assert (await shell.run("accounts", "list", "--json")).json[0]["net"] == "0"
+
+
+# --- What can go wrong
+
+
+async def test_what_the_node_refuses_is_one_sentence_and_1(shell: Shell) -> None:
+    ran = await shell.run("accounts", "info", "nobody")
+
+    assert ran == Ran(1, "", "signalbox-cli: There is no account 'nobody'.\n")
+
+
+async def test_no_node_is_3(shell: Shell) -> None:
+    for url in ("http://127.0.0.1:1", "http://nobody.invalid"):
+        ran = await shell.run("status", "--node", url)
+
+        assert ran.code == 3
+        assert ran.err.startswith(f"signalbox-cli: no node answers at {url}: ")
+        assert ran.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:7770", "ftp://node", "http://", "http://[::1"])
+async def test_what_is_no_url_is_2(shell: Shell, url: str) -> None:
+    ran = await shell.run("status", "--node", url)
+
+    assert ran.code == 2
+    assert "is no URL of a node" in ran.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["nonsense"],
+        ["accounts"],
+        ["accounts", "create", "bob"],
+        ["routes", "set", "test.x"],
+        ["rates", "set-all", "--pair", "USD"],
+        ["unknown", "resolve", "1", "perhaps"],
+    ],
+)
+async def test_a_command_line_that_cannot_be_is_2(shell: Shell, arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        await shell.run(*arguments)
+
+    assert ended.value.code == 2
+
+
+async def test_a_pair_that_stands_there_twice_is_2(shell: Shell) -> None:
+    ran = await shell.run("rates", "set-all", "--pair", "USD", "1", "--pair", "USD", "2")
+
+    assert (ran.code, ran.err) == (2, "signalbox-cli: USD stands there twice\n")
+
+
+async def test_without_a_token_it_says_where_one_may_come_from(shell: Shell) -> None:
+    ran = await shell.run("status", without="SIGNALBOX_ADMIN_TOKEN")
+
+    assert ran.code == 1
+    assert "set SIGNALBOX_ADMIN_TOKEN, or give --auth or --auth-file" in ran.err
+
+
+async def test_a_wrong_token_is_told_and_not_repeated(shell: Shell) -> None:
+    ran = await shell.run("status", "--auth", "not-the-token")
+
+    assert ran.code == 1
+    assert ran.err.startswith("signalbox-cli: The token is missing or wrong")
+    assert "not-the-token" not in ran.err
+    assert (await shell.run("status", "--auth", "tökén")).code == 2
+
+
+async def test_a_token_may_be_in_a_file(shell: Shell, tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text(TOKEN + "\n")
+
+    ran = await shell.run("status", "--auth-file", str(file), without="SIGNALBOX_ADMIN_TOKEN")
+    missing = await shell.run("status", "--auth-file", str(tmp_path / "nothing"))
+
+    assert ran.code == 0
+    assert missing.code == 2
+    assert "cannot be read: No such file" in missing.err
+
+
+async def test_the_token_beside_the_store_is_used_for_this_machine_only(
+    shell: Shell, tmp_path: Path
+) -> None:
+    store = tmp_path / "signalbox.db"
+    store.with_name("signalbox.db.admin-token").write_text(TOKEN + "\n")
+    shell.environment["SIGNALBOX_STORE"] = f"sqlite:///{store}"
+
+    here = await shell.run("status", without="SIGNALBOX_ADMIN_TOKEN")
+    elsewhere = await shell.run(
+        "status",
+        "--node",
+        shell.url.replace("127.0.0.1", "0.0.0.0"),
+        without="SIGNALBOX_ADMIN_TOKEN",
+    )
+
+    assert here.code == 0
+    assert elsewhere.code == 1
+    assert "needs the operator's token" in elsewhere.err
+
+
+Handler = Callable[[web.Request], Any]
+
+
+@pytest.mark.parametrize(
+    ("answer", "sentence"),
+    [
+        (web.Response(text="<html>", content_type="text/html"), "another shape"),
+        (web.Response(text="{", content_type="application/json"), "its JSON cannot be read"),
+        (web.json_response([1]), "another shape"),
+        (web.json_response({"problems": 1}), ""),
+        (web.Response(status=502, text="<html>Bad Gateway"), "the answer was 502 Bad Gateway"),
+        (web.json_response({"detail": 7}, status=500), "the answer was 500"),
+    ],
+)
+async def test_another_program_that_answers_is_told_from_a_node(
+    answer: web.Response, sentence: str
+) -> None:
+    async def handler(_request: web.Request) -> web.Response:
+        return answer
+
+    app = web.Application()
+    app.router.add_get("/status", handler)
+    async with TestServer(app, host="127.0.0.1") as server:
+        ran = await Shell(str(server.make_url(""))).run("status")
+
+    assert ran.code == 1
+    assert sentence in ran.err
+
+
+# --- What is shown to people
+
+
+def test_a_table_is_aligned_and_numbers_stand_at_the_right() -> None:
+    assert table(
+        ("name", "amount", "note"), [["bob", "5 USD", None], ["日本", "12.40 USD", "x"]]
+    ) == ("NAME     AMOUNT  NOTE\nbob       5 USD  -\n日本  12.40 USD  x\n")
+
+
+def test_what_a_terminal_would_obey_is_made_visible() -> None:
+    evil = "\x1b[2Jgone\r\nnext\u202eline\x07"
+
+    shown = facts({"said": evil, "none": None, "yes": True, "empty": ""})
+
+    assert shown == "said   �[2Jgone��next�line�\nnone   -\nyes    yes\nempty  -\n"
+    assert len(table(("a",), [["x" * 5_000]])) < 500
