@@ -11,7 +11,7 @@ from collections.abc import Collection
 from typing import Final
 
 from core.account import AccountId
-from core.errors import UnknownAccount
+from core.errors import StoreUnavailable, UnknownAccount
 from core.ledger.books import Balance
 from core.ledger.postings import EntryKind, Line, enter
 
@@ -133,18 +133,25 @@ def load_lines(connection: sqlite3.Connection, numbers: Collection[int]) -> dict
 
 
 def save_lines(connection: sqlite3.Connection, lines: dict[int, Line]) -> None:
-    """Write the numbers of these accounts, by account number."""
-    connection.executemany(
-        _SAVE,
-        [
-            (
-                number,
-                line.payable,
-                line.receivable,
-                line.pending_in,
-                line.pending_out,
-                line.unknown_out,
-            )
-            for number, line in lines.items()
-        ],
-    )
+    """Write the numbers of these accounts, by account number.
+
+    Raises:
+        StoreUnavailable: less is held than is decided, which only damage can bring about.
+    """
+    rows = [
+        (
+            number,
+            line.payable,
+            line.receivable,
+            line.pending_in,
+            line.pending_out,
+            line.unknown_out,
+        )
+        for number, line in lines.items()
+    ]
+    try:
+        connection.executemany(_SAVE, rows)
+    except sqlite3.IntegrityError as error:
+        raise StoreUnavailable(
+            f"the books do not hold ({error}): `signalbox-node audit` says where"
+        ) from error
