@@ -68,13 +68,13 @@ COLUMNS: Final[Sequence[Column[LogRow]]] = (
         text=lambda row: formatting.clock_time(row.at_ms),
         sort_key=lambda row: row.sequence,
         tooltip=lambda row: formatting.moment(row.at_ms),
-        width=108,
+        width=132,
     ),
     Column(
         title="Level",
         text=lambda row: row.level,
         sort_key=lambda row: row.severity,
-        width=90,
+        width=104,
     ),
     Column(title="Component", text=lambda row: row.component, width=180),
     Column(

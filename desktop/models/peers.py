@@ -144,7 +144,7 @@ COLUMNS: Final[Sequence[Column[PeerRow]]] = (
         sort_key=lambda row: _STATE_ORDER.index(row.state),
         tooltip=_state_tip,
         accessible=_state_tip,
-        width=138,
+        width=152,
     ),
     Column(
         title="Name", text=lambda row: row.name, tooltip=lambda row: row.username, width=130

@@ -191,7 +191,7 @@ SETTLEMENT_COLUMNS: Final[Sequence[Column[SettlementEntry]]] = (
         title="State",
         text=lambda row: row.state_text,
         sort_key=lambda row: (row.steps_done, row.state),
-        width=210,
+        width=252,
     ),
     Column(
         title="Amount",

@@ -12,8 +12,8 @@ from desktop import formatting
 from desktop.models.table import Column, TableModel
 
 PACKETS_MAX: Final = 20_000
-VERDICT: Final = 6
-CODE: Final = 7
+VERDICT: Final = 2
+CODE: Final = 3
 """The columns that a delegate colours, and that a click filters by."""
 
 
@@ -104,38 +104,43 @@ COLUMNS: Final[Sequence[Column[PacketRow]]] = (
         tooltip=lambda row: formatting.moment(row.at_ms),
         width=108,
     ),
-    Column(title="From → to", text=lambda row: row.path, width=160),
-    Column(title="Destination", text=lambda row: row.destination, width=220),
+    Column(title="From → to", text=lambda row: row.path, width=150),
+    Column(title="Verdict", text=lambda row: row.verdict, width=98),
+    Column(
+        title="Code",
+        text=lambda row: row.code_text,
+        tooltip=lambda row: row.advice or row.code_text,
+        width=180,
+    ),
     Column(
         title="Amount in",
         text=lambda row: row.amount_in_text,
         sort_key=lambda row: (row.asset_in[0], row.amount_in),
         right=True,
-        width=130,
+        width=126,
     ),
     Column(
         title="Amount out",
         text=lambda row: row.amount_out_text,
         sort_key=lambda row: (row.asset_out or ("", 0), row.amount_out or 0),
         right=True,
-        width=130,
+        width=126,
     ),
     Column(
         title="Latency",
         text=lambda row: formatting.latency(row.latency_us),
         sort_key=lambda row: row.latency_us,
         right=True,
-        width=80,
+        width=84,
     ),
-    Column(title="Verdict", text=lambda row: row.verdict, width=96),
-    Column(title="Code", text=lambda row: row.code_text, width=180),
+    Column(title="Destination", text=lambda row: row.destination, width=230),
     Column(
-        title="Message",
+        title="Message (theirs)",
         text=lambda row: row.message,
         accessible=lambda row: (
             f"said by the other side: {row.message}" if row.message else "none"
         ),
-        width=260,
+        width=240,
         stretch=True,
     ),
 )

@@ -192,7 +192,7 @@ def _step(step: Step, *, last: bool) -> AnswerStep:
         passes=step.verdict is not Verdict.REJECTS,
         decides=last,
         service=step.service,
-        sentence=text[:1].upper() + text[1:],
+        sentence=text,
     )
 
 

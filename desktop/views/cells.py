@@ -50,7 +50,7 @@ class Cell(QStyledItemDelegate):
         style = QApplication.style()
         style.drawControl(QStyle.ControlElement.CE_ItemViewItem, styled, painter, styled.widget)
         painter.save()
-        box = QRectF(option.rect).adjusted(PADDING, 0, -PADDING, -1)
+        box = QRectF(option.rect).adjusted(PADDING, 0, -PADDING, -2)
         if not styled.state & QStyle.StateFlag.State_Enabled:
             painter.setOpacity(0.5)
         self.draw(painter, box, index.data(ROW_ROLE), colours(option.palette), styled)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Final, final
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QSize, Qt
 from PySide6.QtWidgets import (
     QFrame,
     QGridLayout,
@@ -27,9 +28,9 @@ from desktop.views.widgets import (
     icon_button,
 )
 
+COPY_SIZE: Final = 20
 BREAK: Final = "\u200b"
-_WORD_MAX: Final = 24
-_PIECE: Final = 8
+_LONG: Final = re.compile(r"(?<=\S)[./:_-](?=\S)|[0-9A-Za-z]{8}(?=[0-9A-Za-z]{8})")
 
 
 @final
@@ -70,9 +71,11 @@ class FactsGrid(QWidget):
             value = TextLabel(wrap=True)
             self._labels.append((title, value))
             self._grid.addWidget(TextLabel(title, role="muted"), i, 0, top)
-            self._grid.addWidget(value, i, 1)
+            self._grid.addWidget(value, i, 1, top)
             if title in self._copied:
                 button = icon_button("copy", f"Copy: {title}")
+                button.setFixedSize(COPY_SIZE, COPY_SIZE)
+                button.setIconSize(QSize(COPY_SIZE - 6, COPY_SIZE - 6))
                 button.clicked.connect(lambda _=False, label=value: copy(plain(label.text())))
                 self._grid.addWidget(button, i, 2, top)
 
@@ -153,13 +156,7 @@ class DetailPanel(QScrollArea):
 
 def breakable(text: str) -> str:
     """Return text with places to break long hashes, URLs and addresses at; they are not seen."""
-    return " ".join(map(_pieces, text.split(" ")))
-
-
-def _pieces(word: str) -> str:
-    if len(word) <= _WORD_MAX:
-        return word
-    return BREAK.join(word[i : i + _PIECE] for i in range(0, len(word), _PIECE))
+    return _LONG.sub(lambda run: run[0] + BREAK, text)
 
 
 def plain(text: str) -> str:

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from typing import Final, final
 
-from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QHBoxLayout
+from PySide6.QtCore import QEvent, QObject, QSize, Qt, Signal
+from PySide6.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QScrollArea,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
 
 from desktop import formatting
 from desktop.models.settlements import EngineCard
@@ -13,8 +20,9 @@ from desktop.views.detail import FactsGrid
 from desktop.views.tables import copy
 from desktop.views.widgets import Card, Pill, TextLabel, Tone, action_button, icon_button
 
-CARD_WIDTH: Final = 380
-ADDRESS_LENGTH: Final = 30
+CARD_WIDTH: Final = 600
+ADDRESS_LENGTH: Final = 26
+SCROLL_BAR: Final = 12
 
 
 @final
@@ -40,18 +48,27 @@ class EngineCardView(Card):
         self.setFixedWidth(CARD_WIDTH)
         self.head.addWidget(self.pill)
         row = QHBoxLayout()
-        row.addWidget(self.address, 1)
+        row.addWidget(self.address)
         row.addWidget(self.address_button)
+        row.addStretch()
         buttons = QHBoxLayout()
         for button in (self.start_button, self.stop_button, self.restart_button):
             buttons.addWidget(button)
         buttons.addStretch()
-        self.body.addWidget(self.sentence)
-        self.body.addWidget(self.problem)
-        self.body.addLayout(row)
-        self.body.addWidget(self.facts)
-        self.body.addLayout(buttons)
-        self.body.addStretch()
+        left = QVBoxLayout()
+        for widget in (self.sentence, self.problem):
+            left.addWidget(widget)
+        left.addLayout(row)
+        left.addLayout(buttons)
+        left.addStretch()
+        right = QVBoxLayout()
+        right.addWidget(self.facts)
+        right.addStretch()
+        halves = QHBoxLayout()
+        halves.setSpacing(24)
+        halves.addLayout(left, 1)
+        halves.addLayout(right, 1)
+        self.body.addLayout(halves)
         self.address_button.clicked.connect(lambda: copy(self._address))
         self.start_button.clicked.connect(lambda: self.start_wanted.emit(self._name))
         self.restart_button.clicked.connect(lambda: self.start_wanted.emit(self._name))
@@ -74,3 +91,29 @@ class EngineCardView(Card):
         self.start_button.setVisible(card.can_start)
         self.stop_button.setVisible(card.can_stop)
         self.restart_button.setVisible(card.can_stop)
+
+
+@final
+class Shelf(QScrollArea):
+    """A row of cards, as high as the highest, that scrolls sideways where they are too many."""
+
+    def __init__(self, row: QWidget) -> None:
+        super().__init__()
+        self._row = row
+        self.setWidget(row)
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        row.installEventFilter(self)
+
+    def sizeHint(self) -> QSize:
+        return QSize(400, self._row.sizeHint().height() + SCROLL_BAR)
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(200, self.sizeHint().height())
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if watched is self._row and event.type() == QEvent.Type.LayoutRequest:
+            self.updateGeometry()
+        return super().eventFilter(watched, event)

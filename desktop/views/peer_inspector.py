@@ -16,14 +16,18 @@ from PySide6.QtWidgets import (
 
 from desktop import formatting
 from desktop.models.gauge import Level
+from desktop.models.graph import RANGES
 from desktop.models.peers import STATE_TEXTS, PeerDetail
 from desktop.views.cells import STATE_TONES
 from desktop.views.detail import FactsGrid
 from desktop.views.gauge import GaugeWidget
-from desktop.views.graphs import Graph, RangeBar
+from desktop.views.graphs import Graph
+from desktop.views.inputs import Choice
 from desktop.views.widgets import MARGIN, SPACE, Heading, Pill, TextLabel, action_button
 
 REMOTE_LENGTH: Final = 300
+GRAPH_HEIGHT: Final = 190
+RANGE_SECONDS: Final = 900
 
 
 @final
@@ -35,6 +39,8 @@ class PeerInspector(QScrollArea):
     settle_wanted = Signal()
     pause_wanted = Signal()
     packets_wanted = Signal()
+    range_wanted = Signal(object)
+    """Seconds, as an int."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -58,8 +64,11 @@ class PeerInspector(QScrollArea):
         self.packets_button = action_button("Packets")
         self.facts = FactsGrid()
         self.graph = Graph(empty="No history in this range")
-        self.graph.setMinimumHeight(150)
-        self.range_bar = RangeBar(900)
+        self.graph.setFixedHeight(GRAPH_HEIGHT)
+        self.range_choice = Choice([(str(span), f"last {words}") for words, span in RANGES])
+        self.range_choice.setAccessibleName("How far back the balance is shown")
+        self.range_choice.choose(str(RANGE_SECONDS))
+        self.range_choice.setFixedWidth(110)
         self._content = QWidget()
         self._nothing = TextLabel("Select a peer to see its details.", role="muted", wrap=True)
         self._build()
@@ -81,7 +90,11 @@ class PeerInspector(QScrollArea):
         layout.addWidget(self.limit_words)
         layout.addLayout(self._buttons())
         layout.addWidget(self.ping_answer)
-        layout.addWidget(self.range_bar)
+        layout.addSpacing(4)
+        title = QHBoxLayout()
+        title.addWidget(TextLabel("Balance, above zero they owe you", role="muted"), 1)
+        title.addWidget(self.range_choice)
+        layout.addLayout(title)
         layout.addWidget(self.graph)
         layout.addWidget(self.reject)
         layout.addWidget(self.facts)
@@ -112,6 +125,7 @@ class PeerInspector(QScrollArea):
         self.settle_button.clicked.connect(self.settle_wanted)
         self.pause_button.clicked.connect(self.pause_wanted)
         self.packets_button.clicked.connect(self.packets_wanted)
+        self.range_choice.chosen.connect(lambda value: self.range_wanted.emit(int(value)))
 
     def show_detail(self, detail: PeerDetail | None) -> None:
         """Show this peer, or that none is selected."""

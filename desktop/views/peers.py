@@ -162,7 +162,7 @@ class PeersPage(Page):
         inspector.settle_wanted.connect(self._settle)
         inspector.pause_wanted.connect(self._pause)
         inspector.packets_wanted.connect(self._show_packets)
-        inspector.range_bar.chosen.connect(presenter.show_range)
+        inspector.range_wanted.connect(presenter.show_range)
 
     # --- What the presenter tells
 

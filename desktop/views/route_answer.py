@@ -63,6 +63,8 @@ class RouteAnswerCard(Card):
         scroll.setFrameShape(QFrame.Shape.NoFrame)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         scroll.setMinimumHeight(190)
+        holder.setAutoFillBackground(False)
+        scroll.viewport().setAutoFillBackground(False)
         body = QHBoxLayout()
         body.setSpacing(24)
         body.addLayout(left, 2)

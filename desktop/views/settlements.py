@@ -8,10 +8,8 @@ from typing import Any, Final, final
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import (
-    QFrame,
     QHBoxLayout,
     QPushButton,
-    QScrollArea,
     QStackedWidget,
     QTabWidget,
     QVBoxLayout,
@@ -33,7 +31,7 @@ from desktop.presenters.settlements import SettlementsPresenter
 from desktop.views.cells import LadderCell, due_cell
 from desktop.views.confirm_dialog import ConfirmDialog
 from desktop.views.detail import DetailPanel
-from desktop.views.engine_card import EngineCardView
+from desktop.views.engine_card import EngineCardView, Shelf
 from desktop.views.inputs import Choice
 from desktop.views.page import Page
 from desktop.views.settle_dialog import SettleDialog
@@ -194,13 +192,7 @@ class SettlementsPage(Page):
         self._cards_row.addWidget(self.no_engines)
         self._cards_row.addStretch()
         holder.setLayout(self._cards_row)
-        scroll = QScrollArea()
-        scroll.setWidget(holder)
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
-        scroll.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setSizeAdjustPolicy(QScrollArea.SizeAdjustPolicy.AdjustToContents)
-        self._cards_scroll = scroll
+        scroll = Shelf(holder)
         layout = QVBoxLayout(content)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
@@ -251,7 +243,6 @@ class SettlementsPage(Page):
                 self.cards[card.name] = view
                 self._cards_row.insertWidget(i, view)
             view.show_card(card)
-        self._cards_scroll.updateGeometry()
 
     # --- What the operator does
 
