@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, final
 
 from PySide6.QtCore import QByteArray, QEvent, QPoint, QSize, Qt, QTimer, Signal
@@ -48,6 +48,7 @@ from desktop.views.widgets import (
     Sparkline,
     TextLabel,
     Tone,
+    action_button,
     icon,
     icon_button,
     pixmap,
@@ -65,6 +66,7 @@ STRIP_WIDTH_FOR_PULSE: Final = 1180
 STRIP_WIDTH_FOR_SHARE: Final = 1060
 """In a narrow window the strip leaves out what is told elsewhere too."""
 MESSAGE_MS: Final = 10_000
+UNDO_MS: Final = 600_000
 LIVE_MS: Final = 500
 
 _THEMES: Final = (
@@ -149,6 +151,7 @@ class MainWindow(QMainWindow):
             page.navigated.connect(self.navigate)
             presenter.failed.connect(self.status.say_failure)
             presenter.reported.connect(self.status.say)
+            presenter.undoable.connect(self.status.offer_undo)
             presenter.tasks.running_changed.connect(self._show_running)
 
     def _add_shortcuts(self, pages: Sequence[Page]) -> None:
@@ -742,13 +745,38 @@ class StatusLine(QStatusBar):
         self.age.setFont(figures(self.age.font()))
         self.age.setMinimumWidth(92)
         self.age.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        self.undo_button = action_button("Undo")
+        self.undo_button.setProperty("kind", "range")
+        self.undo_button.hide()
+        self._undo: Callable[[], object] | None = None
+        self.undo_button.clicked.connect(self._take_back)
         self.addWidget(self.message, 1)
+        self.addPermanentWidget(self.undo_button)
         self.addPermanentWidget(self.running)
         self.addPermanentWidget(self.age)
         self._clear = QTimer(self)
         self._clear.setSingleShot(True)
         self._clear.setInterval(MESSAGE_MS)
         self._clear.timeout.connect(lambda: self.message.setText(""))
+        self._forget = QTimer(self)
+        self._forget.setSingleShot(True)
+        self._forget.setInterval(UNDO_MS)
+        self._forget.timeout.connect(self.undo_button.hide)
+
+    def offer_undo(self, text: str, undo: object) -> None:
+        """Show what was done, with a button that takes it back, for ten minutes."""
+        assert callable(undo)
+        self.say(text)
+        self._undo = undo
+        self.undo_button.setText(f"Undo: {text}".replace("&", "&&"))
+        self.undo_button.show()
+        self._forget.start()
+
+    def _take_back(self) -> None:
+        self.undo_button.hide()
+        undo, self._undo = self._undo, None
+        if undo is not None:
+            undo()
 
     def say(self, text: str) -> None:
         """Show what was done, for a while."""
