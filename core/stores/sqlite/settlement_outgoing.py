@@ -250,7 +250,7 @@ def _attempts(connection: sqlite3.Connection, settlement: str) -> Sequence[Attem
         """,
         (settlement,),
     )
-    return [
+    return tuple(
         Attempt(
             hash=name,
             raw=raw,
@@ -260,7 +260,7 @@ def _attempts(connection: sqlite3.Connection, settlement: str) -> Sequence[Attem
             at_ms=at_ms,
         )
         for name, raw, fee_per_unit, tip_per_unit, work_limit, at_ms in rows
-    ]
+    )
 
 
 def sign(

@@ -102,12 +102,10 @@ class SqliteSettlements(SettlementStore):
         return lease
 
     async def release_engine(self, lease: EngineLease) -> None:
-        try:
-            await self._file.write(
-                partial(engines.release, lease=lease, now_ms=self._clock.now_ms())
-            )
-        finally:
-            self._let_go(lease.name)
+        await self._file.write(
+            partial(engines.release, lease=lease, now_ms=self._clock.now_ms())
+        )
+        self._let_go(lease.name)  # not if it was refused: then the lock is another lease's
 
     def let_go(self) -> None:
         """Let all locks fall, as the process's end would: for closing without having released."""
