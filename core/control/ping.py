@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, final
 
-from core.account import AccountDirectory
+from core.account import Account, AccountDirectory
 from core.clock import Clock
 from core.control.accounts import find_account
 from core.control.views import PingResult
@@ -57,14 +57,8 @@ class Ping:
             )
         code = reply.code.decode("ascii", "replace")
         if reply.triggered_by == self.node_address.current:
-            why = reply.message or f"{code} {error_words(code)}"
-            late = reply.code == ErrorCode.TRANSFER_TIMED_OUT.value
             return PingResult(
-                answered=False,
-                latency_us=latency_us,
-                sentence=f"{account.name} did not answer within {PING_MS // 1000} s."
-                if late
-                else f"{account.name} did not answer: {why}",
+                answered=False, latency_us=latency_us, sentence=_no_answer(account, reply)
             )
         return PingResult(
             answered=True,
@@ -72,3 +66,13 @@ class Ping:
             sentence=f"{account.name} answered in {milliseconds}, with {code} {error_words(code)},"
             " as is to be expected of an empty packet.",
         )
+
+
+def _no_answer(account: Account, reply: Reject) -> str:
+    """Say why nothing came back; what our own link says of it often begins with the name already."""
+    if reply.code == ErrorCode.TRANSFER_TIMED_OUT.value:
+        return f"{account.name} did not answer within {PING_MS // 1000} s."
+    why = reply.message or error_words(reply.code)
+    if why.startswith((account.name, account.username)):
+        return why
+    return f"{account.name} did not answer: {why}"
