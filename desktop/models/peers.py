@@ -162,7 +162,7 @@ COLUMNS: Final[Sequence[Column[PeerRow]]] = (
         text=lambda row: row.words,
         sort_key=lambda row: (row.asset_code, row.gauge.owed),
         tooltip=gauge_words,
-        width=200,
+        width=236,
         stretch=True,
     ),
     Column(

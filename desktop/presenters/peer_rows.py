@@ -130,7 +130,7 @@ def delete_plan_of(view: AccountView) -> DeletePlan:
     if balance.net:
         words = formatting.owed(balance.net, asset.code, asset.scale, account.name)
         sentences.append(
-            f"{words}. Deleting writes that off; the journal keeps it.".capitalize()
+            f"{words[:1].upper()}{words[1:]}. Deleting writes that off; the journal keeps it."
         )
     in_flight = balance.pending_in + balance.pending_out
     if in_flight:

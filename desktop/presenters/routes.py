@@ -9,11 +9,12 @@ from PySide6.QtCore import QObject, Signal
 from core.clock import Clock
 from core.control.operator import Operator
 from core.control.views import RouteAnswer, RouteView
-from core.errors import InterledgerError
+from core.errors import InterledgerError, SettingError
 from core.service import Step, Verdict
 from desktop import formatting
 from desktop.models.routes import Answer, AnswerStep, RouteRow, RoutesModel, Sender
 from desktop.presenters.page import PagePresenter
+from desktop.presenters.peer_editor import readable
 from desktop.tasks import sentence
 
 
@@ -94,6 +95,8 @@ class RoutesPresenter(PagePresenter):
             )
         except formatting.AmountProblem as problem:
             self.answered.emit(Answer(forwarded=False, sentence=str(problem)))
+        except SettingError as fault:
+            self.answered.emit(Answer(forwarded=False, sentence=readable(fault.problem)))
         except InterledgerError as error:
             self.answered.emit(Answer(forwarded=False, sentence=sentence(error)))
         else:

@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from desktop.theme import heading
 from desktop.views.tables import copy
 from desktop.views.widgets import (
     MARGIN,
@@ -96,7 +97,9 @@ class DetailPanel(QScrollArea):
         self.said_by = TextLabel(role="muted", wrap=True)
         self.said = TextLabel(wrap=True)
         self.facts = FactsGrid(copied=copied)
-        self._advice_card = Card("What it means")
+        self.advice_title = TextLabel()
+        self.advice_title.setFont(heading(self.advice_title.font(), steps=0))
+        self._advice_card = Card()
         self._said_card = Card()
         self._nothing = TextLabel(nothing, role="muted", wrap=True)
         self._content = QWidget()
@@ -104,6 +107,7 @@ class DetailPanel(QScrollArea):
         self.show_nothing()
 
     def _build(self) -> None:
+        self._advice_card.body.addWidget(self.advice_title)
         self._advice_card.body.addWidget(self.advice)
         self._said_card.body.addWidget(self.said_by)
         self._said_card.body.addWidget(self.said)
@@ -138,13 +142,15 @@ class DetailPanel(QScrollArea):
         facts: Sequence[tuple[str, str]],
         *,
         advice: str = "",
+        advice_title: str = "What it means",
         said: str = "",
         said_by: str = "",
     ) -> None:
         """Show this; `said` is remote text, quoted and named as such."""
         self.title.setText(title)
         self.pill.set(*state)
-        self.advice.setText(advice)
+        self.advice_title.setText(advice_title)
+        self.advice.setText(advice[:1].upper() + advice[1:])
         self._advice_card.setVisible(bool(advice))
         self.said_by.setText(f"Said by {said_by or 'the other side'} (unverified):")
         self.said.setText(f"“{breakable(said)}”")

@@ -15,7 +15,7 @@ from PySide6.QtWidgets import (
 
 from desktop.models.peer_editor import FormField, Kind
 from desktop.theme import figures
-from desktop.views.inputs import AmountEdit, Choice, SecretEdit
+from desktop.views.inputs import AmountEdit, CheckBox, Choice, SecretEdit
 from desktop.views.widgets import TextLabel
 
 LABEL_WIDTH: Final = 150
@@ -130,7 +130,7 @@ def _editor(field: FormField) -> QWidget:
     if field.kind is Kind.ENGINE:
         return Choice(ENGINES, editable=True)
     if field.kind is Kind.SWITCH:
-        return QCheckBox(field.hint)
+        return CheckBox(field.hint)
     line = QLineEdit()
     if field.kind is Kind.NUMBER:
         line.setFont(figures(line.font()))

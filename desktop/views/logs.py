@@ -76,6 +76,7 @@ class LogsPage(Page):
             "logs", "Nothing was logged yet", "What the node writes appears here."
         )
         self.states = States(self._content(), empty)
+        self.setFocusProxy(self.table)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.states)

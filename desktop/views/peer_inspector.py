@@ -92,7 +92,7 @@ class PeerInspector(QScrollArea):
         layout.addWidget(self.ping_answer)
         layout.addSpacing(4)
         title = QHBoxLayout()
-        title.addWidget(TextLabel("Balance, above zero they owe you", role="muted"), 1)
+        title.addWidget(TextLabel("Above zero they owe you", role="muted", elide=True), 1)
         title.addWidget(self.range_choice)
         layout.addLayout(title)
         layout.addWidget(self.graph)
@@ -159,10 +159,9 @@ class PeerInspector(QScrollArea):
         row, gauge = detail.row, detail.row.gauge
         limit = gauge.limit
         right = "no limit" if limit is None else row.amount(limit)
-        low = -gauge.low
-        self.gauge.show_gauge(
-            gauge, left=row.amount(low) if low else "", middle="0", right=right, words=row.words
-        )
+        settle_at = gauge.settle_at
+        left = "" if settle_at is None else f"▼ {row.amount(settle_at)}"
+        self.gauge.show_gauge(gauge, left=left, middle="0", right=right, words=row.words)
         used = gauge.used_percent
         if limit is None:
             text, role = "They may owe you any amount.", "muted"

@@ -67,6 +67,7 @@ class PeersPage(Page):
         self._stack = QStackedWidget()
         self._stack.addWidget(self.states)
         self._stack.addWidget(self.editor)
+        self.setFocusProxy(self.table)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._stack)

@@ -65,12 +65,14 @@ class RouteAnswerCard(Card):
         scroll.setMinimumHeight(190)
         holder.setAutoFillBackground(False)
         scroll.viewport().setAutoFillBackground(False)
-        body = QHBoxLayout()
+        self._body = QWidget()
+        body = QHBoxLayout(self._body)
+        body.setContentsMargins(0, 0, 0, 0)
         body.setSpacing(24)
         body.addLayout(left, 2)
         body.addWidget(scroll, 3)
         self.body.addLayout(head)
-        self.body.addLayout(body)
+        self.body.addWidget(self._body)
 
     def show_answer(self, answer: Answer) -> None:
         """Show this answer."""
@@ -87,6 +89,7 @@ class RouteAnswerCard(Card):
             "\n".join(("Also covered, not taken:", *(f"· {a}" for a in answer.alternatives)))
         )
         self._show_steps(answer)
+        self._body.setVisible(bool(answer.steps))
         self.show()
 
     def _show_steps(self, answer: Answer) -> None:

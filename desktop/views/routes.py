@@ -61,6 +61,7 @@ class RoutesPage(Page):
             "lies behind it here.",
         )
         self.states = States(self._content(), empty)
+        self.setFocusProxy(self.table)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.states)

@@ -135,7 +135,7 @@ class SettleDialog(QDialog):
         limit = gauge.limit
         widget.show_gauge(
             gauge,
-            left="you owe",
+            left="you owe" if gauge.low else "",
             middle="0",
             right="no limit"
             if limit is None

@@ -24,7 +24,13 @@ def show_settlement(panel: DetailPanel, row: SettlementEntry) -> None:
         ("Settlement", row.id),
     ]
     title = f"You pay {row.username}" if row.outgoing else f"{row.username} pays you"
-    panel.show_details(title, (row.state_text, settlement_tone(row)), facts, advice=row.problem)
+    panel.show_details(
+        title,
+        (row.state_text, settlement_tone(row)),
+        facts,
+        advice=row.problem,
+        advice_title="Problem",
+    )
 
 
 def show_due(panel: DetailPanel, row: DueRow) -> None:
@@ -36,7 +42,7 @@ def show_due(panel: DetailPanel, row: DueRow) -> None:
         ("Engine", row.engine or "none"),
     ]
     state = ("Due", Tone.WARN) if row.due else ("Not due", Tone.PLAIN)
-    panel.show_details(row.username, state, facts, advice=row.reason)
+    panel.show_details(row.username, state, facts, advice=row.reason, advice_title="Why")
 
 
 def show_unmatched(panel: DetailPanel, row: UnmatchedEntry) -> None:

@@ -79,6 +79,7 @@ class TrafficPage(Page):
             "Packets appear here as they end: once a peer sends one, or you ping a peer.",
         )
         self.states = States(self._content(), empty)
+        self.setFocusProxy(self.table)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.states)
