@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
 
 import pytest
 from PySide6.QtWidgets import QApplication
@@ -38,7 +39,10 @@ async def nothing_outlives_its_test(qapp: QApplication) -> AsyncIterator[None]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Every async test here is watched; a plain one has no task to leave."""
+    """Every async test in this folder is watched; a plain one has no task to leave."""
+    here = Path(__file__).parent
     for item in items:
+        if here not in item.path.parents:
+            continue  # pytest hands every test to every conftest
         if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.function):
             item.fixturenames.insert(0, "nothing_outlives_its_test")
