@@ -204,6 +204,8 @@ def subjects(
     folder: Path, sink_port: int, window: str
 ) -> dict[str, Callable[[], contextlib.AbstractContextManager[Subject]]]:
     node = [sys.executable, "-m", "core", "run"]
+    without_uvloop = "import sys; sys.modules['uvloop'] = None; from core.__main__ import main; sys.exit(main())"
+    plain = [sys.executable, "-c", without_uvloop, "run"]
 
     def file(name: str) -> str:
         return f"sqlite:///{folder / name / 'signalbox.db'}"
@@ -211,6 +213,9 @@ def subjects(
     return {
         "node": lambda: signalbox("node", node, file("node"), folder, sink_port),
         "node-memory": lambda: signalbox("node-memory", node, "memory:", folder, sink_port),
+        "node-asyncio": lambda: signalbox(
+            "node-asyncio", plain, file("node-asyncio"), folder, sink_port
+        ),
         "window": lambda: signalbox(
             "window", window.split(), file("window"), folder, sink_port
         ),
@@ -275,7 +280,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description="Measure what forwarding a packet over HTTP costs, beside ilp-connector.",
         epilog="ilp-connector comes from npm: `npm ci` in tests/peers. Subjects: node (SQLite, durable, "
-        "default settings), node-memory, window (the same inside the offscreen window), ilp-connector "
+        "default settings), node-memory, node-asyncio (without uvloop), window (the same inside the offscreen window), ilp-connector "
         "(default: it keeps no balance), ilp-connector+balance (in memory).",
     )
     parser.add_argument("--subjects", default="node,ilp-connector", help="default: %(default)s")
