@@ -245,7 +245,8 @@ class _Canvas(QWidget):
             axisItems={"bottom": pg.DateAxisItem(), "left": _axis(pg)}
         )
         self.widget.setFrameShape(self.widget.Shape.NoFrame)
-        self.widget.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        for part in (self.widget, self.widget.viewport()):
+            part.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         plot = self.widget.getPlotItem()
         plot.hideButtons()
         plot.setMenuEnabled(False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Final, final
 
@@ -157,7 +158,7 @@ class MainWindow(QMainWindow):
     def _add_shortcuts(self, pages: Sequence[Page]) -> None:
         for place, page in enumerate(pages, 1):
             self._add_action(
-                f"Ctrl+{place}", page.title, lambda key=page.key: self.show_page(key)
+                f"Ctrl+{place}", page.title, functools.partial(self.show_page, page.key)
             )
         self._add_action("F4", "Inspector", self.inspector.toggle)
         self._add_action("F5", "Look again now", self._refresh)
@@ -167,10 +168,10 @@ class MainWindow(QMainWindow):
         self._add_action("Ctrl+B", "Collapse the rail", self.rail.toggle)
         self._add_action("Ctrl+Q", "Quit", self.close_wanted.emit)
 
-    def _add_action(self, keys: str, text: str, act: object) -> None:
+    def _add_action(self, keys: str, text: str, act: Callable[[], object]) -> None:
         action = QAction(text, self)
         action.setShortcut(QKeySequence(keys))
-        action.triggered.connect(act)
+        action.triggered.connect(lambda _checked: act())
         self.addAction(action)
 
     # --- What the application calls

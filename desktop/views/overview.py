@@ -108,6 +108,7 @@ class _Content(QScrollArea):
 
     def __init__(self, presenter: OverviewPresenter) -> None:
         super().__init__()
+        self.setAccessibleName("Overview")
         self.setWidgetResizable(True)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         body = QWidget()

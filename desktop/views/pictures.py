@@ -17,7 +17,12 @@ SETTLE_SECONDS: Final = 1.6
 
 
 async def take_pictures(
-    window: MainWindow, pages: Sequence[Page], theme: Theme, directory: Path
+    window: MainWindow,
+    pages: Sequence[Page],
+    theme: Theme,
+    directory: Path,
+    *,
+    settle_seconds: float = SETTLE_SECONDS,
 ) -> Sequence[Path]:
     """Write PAGE-light.png and PAGE-dark.png for each page; the first row of a table is selected."""
     await asyncio.to_thread(directory.mkdir, parents=True, exist_ok=True)
@@ -25,12 +30,12 @@ async def take_pictures(
     taken = []
     for page in pages:
         window.show_page(page.key)
-        await asyncio.sleep(SETTLE_SECONDS)
+        await asyncio.sleep(settle_seconds)
         select_first_row(page)
-        await asyncio.sleep(SETTLE_SECONDS / 2)
+        await asyncio.sleep(settle_seconds / 2)
         for choice in (ThemeChoice.LIGHT, ThemeChoice.DARK):
             theme.choose(choice)
-            await asyncio.sleep(SETTLE_SECONDS / 4)
+            await asyncio.sleep(settle_seconds / 4)
             path = directory / f"{page.key}-{choice.value}.png"
             if not window.grab().save(str(path)):
                 raise OSError(f"the picture {path} cannot be written")
