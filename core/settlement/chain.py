@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, final
@@ -26,6 +27,9 @@ from core.settlement.engines.ethereum import TEST_CHAIN_VERSION
 from core.settlement.engines.json_rpc import Json
 
 log = logging.getLogger(__name__)
+
+# py-evm raises the limit for contracts that call contracts, so far that deeply nested JSON would end the process.
+sys.setrecursionlimit(3_000)
 
 GWEI: Final = 10**9
 ETHER: Final = 10**18
@@ -392,7 +396,7 @@ class ChainServer:
             return web.Response(status=415, text="send application/json\n")
         try:
             asked = json.loads(await request.read())
-        except ValueError:
+        except (ValueError, RecursionError):
             return web.json_response(_error(None, Refused("this is no JSON", -32700)))
         if isinstance(asked, list):
             if len(asked) > BATCH_MAX:

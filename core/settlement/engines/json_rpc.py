@@ -89,7 +89,7 @@ class JsonRpc:
             ) from error
         try:
             answer: Json = json.loads(body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise LedgerUnreachable(
                 f"the ledger's node at {self.host} answered {status} and no JSON"
             ) from error
