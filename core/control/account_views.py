@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, final
@@ -21,9 +22,11 @@ OPEN_STATES: Final = frozenset(
 )
 SETTLEMENTS_LOOKED_AT: Final = 1_000
 """How far back an open settlement is looked for; there is at most one an account."""
+VIEWS_AT_ONCE: Final = 250
+"""So many views are made before the loop gets a turn: about 2 ms."""
 SPARKLINE_SECONDS: Final = 300
 SPARKLINE_STEP_SECONDS: Final = 5
-SPARKLINE_POINTS_MAX: Final = 60_000
+SPARKLINE_POINTS_MAX: Final = 12_000
 """Of all accounts together; with more traffic than this the sparklines start later, and nothing slows down."""
 SPARKLINE_KEPT_SECONDS: Final = 5.0
 """One look at the history serves all calls of so long a time."""
@@ -76,16 +79,20 @@ class AccountViews:
             await self.settlements.settlements(limit=SETTLEMENTS_LOOKED_AT, account=one)
         )
         recent = await self.recent.read()
-        return tuple(
-            self._view(
-                account,
-                balances.get(account.id, Balance()),
-                engine_of(account, engine_urls),
-                recent.get(account.id, ()),
-                open_settlement=account.id in settling,
+        views: list[AccountView] = []
+        for start in range(0, len(accounts), VIEWS_AT_ONCE):
+            views += (
+                self._view(
+                    account,
+                    balances.get(account.id, Balance()),
+                    engine_of(account, engine_urls),
+                    recent.get(account.id, ()),
+                    open_settlement=account.id in settling,
+                )
+                for account in accounts[start : start + VIEWS_AT_ONCE]
             )
-            for account in accounts
-        )
+            await asyncio.sleep(0)
+        return tuple(views)
 
     async def one(self, account: Account) -> AccountView:
         return (await self.of((account,)))[0]

@@ -94,11 +94,11 @@ class AccountDetails:
     max_packet_amount: int | None = None
     min_balance: int | None = None
     ilp_over_http_url: str | None = None
-    ilp_over_http_incoming_token: str | None = None
-    ilp_over_http_outgoing_token: str | None = None
+    ilp_over_http_incoming_token: str | None = field(default=None, repr=False)
+    ilp_over_http_outgoing_token: str | None = field(default=None, repr=False)
     ilp_over_btp_url: str | None = None
-    ilp_over_btp_incoming_token: str | None = None
-    ilp_over_btp_outgoing_token: str | None = None
+    ilp_over_btp_incoming_token: str | None = field(default=None, repr=False)
+    ilp_over_btp_outgoing_token: str | None = field(default=None, repr=False)
     settle_threshold: int | None = None
     settle_to: int | None = None
     settlement_engine_url: str | None = None

@@ -317,3 +317,13 @@ def test_the_summary_says_in_plain_words_what_the_settings_mean(
     changes: dict[str, Any], sentence: str
 ) -> None:
     assert sentence in draft(**changes).check.summary
+
+
+def test_details_do_not_show_their_tokens() -> None:
+    secrets = {
+        f"ilp_over_{link}_{way}_token": "sw0rdfish"
+        for link in ("http", "btp")
+        for way in ("incoming", "outgoing")
+    }
+
+    assert "sw0rdfish" not in repr(details("bob", **secrets))

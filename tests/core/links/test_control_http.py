@@ -772,7 +772,9 @@ async def test_a_spread_that_cannot_be_changes_nothing(api: ApiClient, spread: s
     assert (await api.get("/rates/exact")).json["spread"] == "0"
 
 
-async def test_no_answer_and_no_error_has_a_token_in_it(api: ApiClient) -> None:
+async def test_no_answer_no_error_and_no_line_of_the_log_has_a_token_in_it(
+    api: ApiClient, caplog: pytest.LogCaptureFixture
+) -> None:
     outgoing = "outgoing-token-of-alice"
     body = {**ACCOUNT, "ilp_over_http_outgoing_token": outgoing}
     answers = [
@@ -788,9 +790,11 @@ async def test_no_answer_and_no_error_has_a_token_in_it(api: ApiClient) -> None:
         ),
     ]
 
-    for answer in answers:
-        assert ALICE not in answer.text
-        assert outgoing not in answer.text
+    said = [*(answer.text for answer in answers), caplog.text]
+    for text in said:
+        assert ALICE not in text
+        assert outgoing not in text
+        assert ADMIN not in text
 
 
 class _Broken:
