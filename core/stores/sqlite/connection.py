@@ -72,10 +72,12 @@ class _Job:
     error: Exception | None = None
 
 
-def connect(path: Path) -> sqlite3.Connection:
+def connect(
+    path: Path, *, factory: type[sqlite3.Connection] = sqlite3.Connection
+) -> sqlite3.Connection:
     """Open a connection in autocommit mode; transactions are begun and ended by whoever uses it."""
     connection = sqlite3.connect(
-        path, timeout=BUSY_SECONDS, isolation_level=None, cached_statements=512
+        path, timeout=BUSY_SECONDS, isolation_level=None, cached_statements=512, factory=factory
     )
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
