@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -681,7 +682,9 @@ async def test_no_answer_is_kept_and_none_tells_of_what_it_is_made(api: ApiClien
         ("7", {"Content-Type": "application/json"}, 400, "not an object"),
         ('{"a": NaN}', {"Content-Type": "application/json"}, 400, "NaN is no number"),
         ('{"a": 1, "a": 2}', {"Content-Type": "application/json"}, 400, "'a' stands in one"),
-        ("[" * 100_000, {"Content-Type": "application/json"}, 400, "nested too deeply"),
+        ("[" * 17, {"Content-Type": "application/json"}, 400, "nested too deeply"),
+        ('{"a":' * 50_000, {"Content-Type": "application/json"}, 400, "nested too deeply"),
+        ('{"\\"":' + "[" * 200_000, {"Content-Type": "application/json"}, 400, "too deeply"),
         ("9" * 10_000, {"Content-Type": "application/json"}, 400, "no JSON"),
         (b"\xff\xfe{", {"Content-Type": "application/json"}, 400, "no JSON"),
         (
@@ -706,6 +709,28 @@ async def test_a_body_that_cannot_be_says_why(
     assert answer.status == status
     assert sentence in answer.detail
     assert (await api.get("/accounts")).json == []
+
+
+async def test_nesting_never_ends_the_process_whatever_the_recursion_limit(
+    api: ApiClient,
+) -> None:
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(1_000_000)
+    try:
+        answer = await api.post(
+            "/accounts", text="[" * 250_000, headers={"Content-Type": "application/json"}
+        )
+    finally:
+        sys.setrecursionlimit(before)
+
+    assert answer.status == 400
+
+
+async def test_brackets_within_texts_are_no_nesting(api: ApiClient) -> None:
+    answer = await api.post("/accounts", {**ACCOUNT, "notes": '[[{"\\' * 100})
+
+    assert answer.status == 200
+    assert answer.json["notes"] == '[[{"\\' * 100
 
 
 async def test_a_body_that_is_too_long_is_not_read_to_its_end(api: ApiClient) -> None:

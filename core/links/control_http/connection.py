@@ -1,0 +1,56 @@
+"""A connection to the API whose octets may be no HTTP at all: that is answered as every other error is."""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+from typing import final
+
+from aiohttp import web
+from aiohttp.http_exceptions import LineTooLong
+
+from core.links.control_http.problems import problem
+from core.links.http_message import HEAD_OCTETS_MAX
+
+log = logging.getLogger(__name__)
+
+
+@final
+class ApiConnection(web.RequestHandler):
+    """What aiohttp does, but for errors below its own: no traceback for what a stranger sends."""
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, server: web.Server) -> ApiConnection:
+        """Return a new connection of this server, which closes it when it stops."""
+        return cls(
+            server,
+            loop=server._loop,  # noqa: SLF001 - where the server runs, and what its own call passes
+            access_log=None,  # type: ignore[arg-type]  # as AppRunner's access_log=None
+            max_line_size=HEAD_OCTETS_MAX,
+            max_field_size=HEAD_OCTETS_MAX,
+        )
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Say what is wrong with octets that no handler has seen."""
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR or request.writer.output_size:
+            return super().handle_error(request, status, exc, message)
+        if isinstance(exc, LineTooLong):
+            status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+            sentence = f"A line of the request's head may have {HEAD_OCTETS_MAX} octets."
+        else:
+            found = (message or "").partition("\n")[0].strip().rstrip(".:")
+            sentence = (
+                f"This is no HTTP request that can be read: {found or 'it is malformed'}."
+            )
+        log.info("a request from %s was refused: %s", request.remote, sentence)
+        response = problem(status, sentence, headers={"Server": "Signalbox"})
+        response.force_close()
+        return response
