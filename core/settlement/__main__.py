@@ -354,6 +354,10 @@ def _parser() -> argparse.ArgumentParser:
     chain = _add(
         commands, "chain", "run a local test chain, which begins anew with each start", _chain
     )
+    chain.epilog = (
+        "It listens on 127.0.0.1 only. An address can be funded later, too: "
+        "JSON-RPC signalbox_fund [ADDRESS, WEI in hexadecimal]."
+    )
     chain.add_argument(
         "--port",
         type=int,

@@ -27,6 +27,7 @@ from core.errors import (
     EngineStopped,
     LedgerRefused,
     LedgerUnreachable,
+    StoreError,
     StoreUnavailable,
 )
 from core.settlement.ledger import (
@@ -40,6 +41,7 @@ from core.settlement.ledger import (
 )
 from core.settlement.records import SettlementState
 from core.settlement.store import (
+    ENGINE_LEASE_MS,
     Attempt,
     EngineIdentity,
     EngineLease,
@@ -49,12 +51,14 @@ from core.settlement.store import (
     Wallet,
     WalletKey,
 )
+from core.tasks import TaskOwner
 
 log = logging.getLogger(__name__)
 
 DECISIONS_PER_STEP: Final = 20
 SCANS_PER_STEP: Final = 20
 BACK_OFF_MAX_SECONDS: Final = 60.0
+HEARTBEAT_SECONDS: Final = ENGINE_LEASE_MS / 3_000
 
 Rest = Callable[[float, asyncio.Event], Awaitable[None]]
 
@@ -104,6 +108,7 @@ class SettlementEngine:
         self._key: WalletKey | None = None
         self._state: LedgerState | None = None
         self._alarm = ""
+        self._problem = ""
         self._failures = 0
 
     @property
@@ -121,6 +126,8 @@ class SettlementEngine:
         """
         if self._lease is None:
             await self.take()
+        beating = TaskOwner(f"engine {self._options.name}", tasks_max=1)
+        beating.start(self._beat(), name="heartbeat")
         try:
             while not stop.is_set():
                 seconds = await self.poll()
@@ -129,6 +136,7 @@ class SettlementEngine:
             await self._report(str(error))
             raise
         finally:
+            await beating.finish(0)
             await self.release()
 
     async def take(self) -> None:
@@ -157,16 +165,14 @@ class SettlementEngine:
         """Do one step, and return how long to rest: longer, and not in step with others, after failures."""
         try:
             await self.step()
-        except (LedgerUnreachable, LedgerRefused, StoreUnavailable) as error:
+        except (LedgerUnreachable, LedgerRefused, StoreError) as error:
             self._failures += 1
             if self._failures == 1:
                 log.warning("engine %s: %s", self._options.name, error)
             await self._report(str(error))
-            seconds = min(
-                self._options.poll_seconds * 2.0 ** min(self._failures, 16),
-                BACK_OFF_MAX_SECONDS,
-            )
-            return seconds * (0.5 + self._jitter() / 2)
+            poll_seconds = self._options.poll_seconds
+            seconds = min(poll_seconds * 2.0 ** min(self._failures, 16), BACK_OFF_MAX_SECONDS)
+            return max(seconds, poll_seconds) * (0.5 + self._jitter() / 2)
         if self._failures:
             log.info(
                 "engine %s: going on after %d failures", self._options.name, self._failures
@@ -412,6 +418,7 @@ class SettlementEngine:
     # --- The operator's view --------------------------------------------------------------------
 
     async def _report(self, problem: str) -> None:
+        self._problem = problem
         state = self._state
         report = EngineReport(
             ledger="" if state is None else state.ledger,
@@ -424,6 +431,15 @@ class SettlementEngine:
             await self._store.heartbeat(self.lease, report)
         except StoreUnavailable as error:
             log.info("engine %s: no heartbeat: %s", self._options.name, error)
+
+    async def _beat(self) -> None:
+        """Say that we live, also through a long rest and while a ledger's node lets us wait."""
+        try:
+            while True:
+                await asyncio.sleep(HEARTBEAT_SECONDS)
+                await self._report(self._problem)
+        except EngineFenced as error:
+            log.info("engine %s: %s", self._options.name, error)  # the loop finds out, too
 
 
 def _payment(settlement: OpenSettlement) -> Payment:

@@ -19,7 +19,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import aiohttp
 
@@ -37,6 +37,7 @@ EXIT_STOPPED: Final = 3
 OUTSIDE: Final = 0.3
 """The share of lives that SIGKILL ends."""
 LIFE_SECONDS: Final = 3.0
+THAT_MATTER: Final = {"decide", "sign", "broadcast", "finish", "apply_scan"}
 
 MUTANTS: Final[dict[str, Callable[[SettlementEngine], SettlementEngine]]] = {
     "none": lambda engine: engine,
@@ -47,13 +48,17 @@ MUTANTS: Final[dict[str, Callable[[SettlementEngine], SettlementEngine]]] = {
 
 @dataclass(slots=True)
 class RandomFuse:
-    """Burns at each call with some chance."""
+    """Burns at each call with some chance, a greater one just after a step that mattered."""
 
     random: random.Random
     chance: float
+    chance_after: float
+    last: str = ""
 
-    def call(self) -> None:
-        if self.random.random() < self.chance:
+    def call(self, name: str) -> None:
+        chance = self.chance_after if self.last in THAT_MATTER else self.chance
+        self.last = name
+        if self.random.random() < chance:
             os._exit(EXIT_KILLED)
 
 
@@ -62,7 +67,7 @@ async def live(options: argparse.Namespace, chance: random.Random) -> None:
     stores = await open_stores(options.store, WallClock())
     key = await stores.settings.load_secret("settlement_engine.ethereum.key")
     assert key is not None
-    fuse: Any = RandomFuse(chance, options.chance)
+    fuse = RandomFuse(chance, options.chance, options.chance_after)
     async with aiohttp.ClientSession() as session:
         ledger = EthereumLedger(
             JsonRpc(session, options.rpc), key, EthereumOptions(confirmations=2)
@@ -114,6 +119,7 @@ def main() -> None:
     parser.add_argument("--rpc", required=True)
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--chance", type=float, default=0.02)
+    parser.add_argument("--chance-after", type=float, default=0.1)
     parser.add_argument("--mutant", choices=MUTANTS, default="none")
     options = parser.parse_args()
     chance = random.Random(options.seed)

@@ -22,6 +22,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -172,12 +173,12 @@ class Run:
     nurseries: list[asyncio.subprocess.Process] = field(default_factory=list)
     reorganisations: int = 0
 
-    async def raise_engines(self, *, seed: int, chance: float, mutant: str) -> None:
+    async def raise_engines(self, *, seed: int, chance_after: float, mutant: str) -> None:
         for index, side in enumerate((self.alice, self.bob)):
             self.nurseries.append(
                 await start(
                     *("--store", side.url, "--rpc", self.rpc_url),
-                    *("--seed", str(seed * 2 + index), "--chance", str(chance)),
+                    *("--seed", str(seed * 2 + index), "--chance-after", str(chance_after)),
                     *("--mutant", mutant),
                     module="tests.end_to_end.engine_nursery",
                 )
@@ -267,10 +268,16 @@ class Run:
     ) -> dict[str, int]:
         """Return what the chain carried from one to the other: by transaction, in account units."""
         head = int(str(await self.rpc.call("eth_blockNumber")), 16)
+        numbers = range(head + 1 - older_than_blocks)
         found = {}
-        for number in range(head + 1 - older_than_blocks):
-            block: Any = await self.rpc.call("eth_getBlockByNumber", hex(number), True)
-            for transaction in block["transactions"]:
+        for start in range(0, len(numbers), 50):
+            blocks: list[Any] = await asyncio.gather(
+                *(
+                    self.rpc.call("eth_getBlockByNumber", hex(number), True)
+                    for number in numbers[start : start + 50]
+                )
+            )
+            for transaction in chain.from_iterable(block["transactions"] for block in blocks):
                 ends = (transaction["from"], transaction["to"])
                 if ends == (payer.address.lower(), payee.address.lower()):
                     value = int(transaction["value"], 16)
@@ -301,7 +308,7 @@ class Run:
 @asynccontextmanager
 async def running(folder: Path, seed: int) -> AsyncIterator[Run]:
     alice, bob = await Side.make(folder / "alice"), await Side.make(folder / "bob")
-    chain = await start(
+    ledger = await start(
         *("chain", "--port", "0", "--block-seconds", "0.15", "--stop-with-stdin"),
         *("--fund", alice.address, "--fund", bob.address),
     )
@@ -309,7 +316,7 @@ async def running(folder: Path, seed: int) -> AsyncIterator[Run]:
     try:
         await alice.open(bob.address)
         await bob.open(alice.address)
-        url = (await line_of(chain))["rpc"]
+        url = (await line_of(ledger))["rpc"]
         async with aiohttp.ClientSession() as session:
             run = Run(alice, bob, JsonRpc(session, url), url, random.Random(seed))
             yield run
@@ -318,7 +325,7 @@ async def running(folder: Path, seed: int) -> AsyncIterator[Run]:
             for nursery in run.nurseries:
                 if nursery.returncode is None:
                     await nursery.communicate(b"")
-        await stop(chain)
+        await stop(ledger)
         for side in (alice, bob):
             await side.stores.leases.sign_off()
             await side.stores.close()
@@ -329,7 +336,7 @@ async def test_engines_that_are_killed_all_the_time_lose_and_double_nothing(
     tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     async with running(tmp_path, seed=7) as run:
-        await run.raise_engines(seed=7, chance=0.03, mutant="none")
+        await run.raise_engines(seed=7, chance_after=0.1, mutant="none")
         await run.traffic(SECONDS)
         reports = await run.end_engines()
         compared = await run.finish_and_check()
@@ -355,13 +362,13 @@ async def test_engines_that_are_killed_all_the_time_lose_and_double_nothing(
     assert run.reorganisations >= 5
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(240)
 @pytest.mark.parametrize("mutant", ["broadcast-first", "credit-apart"])
 async def test_a_broken_engine_is_found_out_by_the_same_run(
     tmp_path: Path, mutant: str
 ) -> None:
     async with running(tmp_path, seed=11) as run:
-        await run.raise_engines(seed=11, chance=0.06, mutant=mutant)
+        await run.raise_engines(seed=11, chance_after=0.25, mutant=mutant)
 
         seen = await run.traffic(90, stop_at=run.paid_or_credited_twice)
         await run.end_engines()
@@ -371,6 +378,7 @@ async def test_a_broken_engine_is_found_out_by_the_same_run(
             await run.finish_and_check()
 
 
+@pytest.mark.timeout(150)
 async def test_of_many_engines_started_on_one_store_one_runs_and_the_next_takes_over_from_a_dead_one(
     tmp_path: Path,
 ) -> None:

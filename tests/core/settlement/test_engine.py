@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+import core.settlement.engine as engine_module
 from core.account import AccountId, NewTokens
 from core.errors import EngineFenced, EngineRunning, EngineStopped
 from core.settlement.engine import BACK_OFF_MAX_SECONDS
@@ -483,3 +484,23 @@ async def test_the_loop_ends_when_asked_and_gives_its_lease_back(
     assert (await alice.only(Direction.OUT)).state is SettlementState.FINAL
     (status,) = await alice.stores.settlements.engine_statuses()
     assert status.stopped_at_ms is not None
+
+
+async def test_the_heart_goes_on_beating_while_the_ledger_lets_us_wait(
+    alice: Party, chain: FakeChain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_module, "HEARTBEAT_SECONDS", 0.001)
+    stop = asyncio.Event()
+
+    async def rest(seconds: float, stop: asyncio.Event) -> None:
+        (before,) = await alice.stores.settlements.engine_statuses()
+        alice.clock.advance(seconds=5)
+        async with asyncio.timeout(5):
+            while (await alice.stores.settlements.engine_statuses())[0] == before:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+        stop.set()
+
+    alice.engine._rest = rest
+    await alice.engine.run(stop)
+    (status,) = await alice.stores.settlements.engine_statuses()
+    assert status.heartbeat_at_ms == status.started_at_ms + 5_000
