@@ -30,6 +30,8 @@ R_co = TypeVar("R_co", covariant=True)
 BUSY_SECONDS: Final = 5.0
 """How long another process may hold the write lock before our callers are told."""
 _RETRY_SECONDS: Final = 0.02
+_LAST_BUSY_MS: Final = 200
+"""How long a program that ends waits for others, to spare the next one what the log holds."""
 QUEUE_MAX: Final = 20_000
 """More writes than this do not wait: the store is not keeping up, and the caller is told."""
 BATCH_MAX: Final = 512
@@ -425,8 +427,9 @@ def _roll_back(connection: sqlite3.Connection) -> bool:
 
 
 def _end(connection: sqlite3.Connection) -> None:
-    """Fold the log into the file if nobody else is reading, and close."""
+    """Fold the log into the file if nobody else uses it just now, and close."""
     try:
+        connection.execute(f"PRAGMA busy_timeout = {_LAST_BUSY_MS}")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     except sqlite3.Error:
         pass  # the log is as durable as the file: the next opener folds it
@@ -435,14 +438,14 @@ def _end(connection: sqlite3.Connection) -> None:
 
 
 _SENTENCES: Final = {
-    sqlite3.SQLITE_BUSY: "is locked by another program and stayed so for {seconds:.0f} seconds",
-    sqlite3.SQLITE_LOCKED: "is locked by another program and stayed so for {seconds:.0f} seconds",
+    sqlite3.SQLITE_BUSY: "is locked by another program and stayed so for {seconds:.0f} seconds: let that one finish, or end it",
+    sqlite3.SQLITE_LOCKED: "is locked by another program and stayed so for {seconds:.0f} seconds: let that one finish, or end it",
     sqlite3.SQLITE_READONLY: "cannot be written: it, its folder or its disk is read-only",
-    sqlite3.SQLITE_FULL: "cannot grow: the disk is full",
+    sqlite3.SQLITE_FULL: "cannot grow: the disk is full; make room on it",
     sqlite3.SQLITE_CORRUPT: "is damaged ({error}): restore a backup",
-    sqlite3.SQLITE_NOTADB: "is not a Signalbox database",
+    sqlite3.SQLITE_NOTADB: "is not a Signalbox database: name another file, or restore a backup",
     sqlite3.SQLITE_CANTOPEN: "cannot be opened: {error}",
-    sqlite3.SQLITE_IOERR: "cannot be read or written: {error}",
+    sqlite3.SQLITE_IOERR: "cannot be read or written ({error}): see whether its disk is full or failing",
     sqlite3.SQLITE_PERM: "cannot be opened: {error}",
     sqlite3.SQLITE_PROTOCOL: "is locked by another program: {error}",
 }
