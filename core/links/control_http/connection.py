@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from http import HTTPStatus
 from typing import final
@@ -26,7 +27,7 @@ class ApiConnection(web.RequestHandler):
         """Return a new connection of this server, which closes it when it stops."""
         return cls(
             server,
-            loop=server._loop,  # noqa: SLF001 - where the server runs, and what its own call passes
+            loop=asyncio.get_running_loop(),
             access_log=None,  # type: ignore[arg-type]  # as AppRunner's access_log=None
             max_line_size=HEAD_OCTETS_MAX,
             max_field_size=HEAD_OCTETS_MAX,
