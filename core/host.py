@@ -25,6 +25,8 @@ from core.control.sources import ControlSources, NodeFacts
 from core.links.control_http import ApiOptions, build_app
 from core.links.http_client import HttpLink
 from core.links.http_front import HttpFront, serve
+from core.links.http_server import IlpEndpoint
+from core.links.http_shared import ilp_packets
 from core.links.link_states import LinkStates
 from core.node import STOPPING, Node
 from core.stores.record import Stores, open_stores
@@ -86,18 +88,17 @@ class NodeHost:
 
             bound: list[str] = []
             control = NodeControl(_sources(node, states, memory, bound))
+            options = ApiOptions(
+                admin_token=token,
+                account_by_token=lambda given: _username(node, given),
+                bind_host=config.http_bind.host,
+            )
+            app = build_app(control, options)
+            # Before all others: who may call the API by which name is no matter of packets.
+            endpoint = IlpEndpoint(node.directory, stores.accounts.hash_token)
+            app.middlewares.insert(0, ilp_packets(endpoint, node.incoming))
             runner = web.AppRunner(
-                build_app(
-                    control,
-                    ApiOptions(
-                        admin_token=token,
-                        account_by_token=lambda given: _username(node, given),
-                        bind_host=config.http_bind.host,
-                    ),
-                ),
-                access_log=None,
-                handle_signals=False,
-                shutdown_timeout=API_SECONDS,
+                app, access_log=None, handle_signals=False, shutdown_timeout=API_SECONDS
             )
             await runner.setup()
             undo.push_async_callback(runner.cleanup)
@@ -132,13 +133,15 @@ class NodeHost:
 
     async def stop(self) -> None:
         """Accept nothing more, answer what is in flight, book it, and close everything, in order."""
-        started = asyncio.get_running_loop().time()
-        drain_seconds = float(self.config.drain_seconds)
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self.config.drain_seconds
         self.node.gate.close(STOPPING)
-        await self.front.close(drain_seconds)
+        await self.front.close(self.config.drain_seconds)
+        with contextlib.suppress(TimeoutError):  # packets on the API's connections
+            async with asyncio.timeout_at(deadline):
+                await self.node.gate.drained()
         await self._runner.cleanup()
-        left = drain_seconds - (asyncio.get_running_loop().time() - started)
-        await self.node.stop(max(0.0, left))
+        await self.node.stop(max(0.0, deadline - loop.time()))
         await self.stores.close()
         log.info("stopped")
         logging.getLogger().removeHandler(self._log_memory)

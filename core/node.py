@@ -18,6 +18,7 @@ from core.account import Account, AccountDirectory, AccountId
 from core.clock import Clock
 from core.config import ILP_ADDRESS_DEFAULT, NodeConfig
 from core.errors import NodeFenced, StoreError
+from core.ledger.afterwards import Afterwards
 from core.ledger.books import Balance
 from core.ledger.lease import RENEW_SECONDS, NodeLease
 from core.node_address import NodeAddress
@@ -27,7 +28,7 @@ from core.routing.routes import build_routes
 from core.routing.table import RoutingTable
 from core.service import Incoming, Outgoing, in_order
 from core.services.admission import AdmissionService, Gate
-from core.services.balance import Afterwards, BalanceService
+from core.services.balance import BalanceService
 from core.services.echo import EchoService, PingAnswerService, Pings
 from core.services.exchange_rate import ExchangeRateService
 from core.services.expiry import ExpiryService
@@ -104,7 +105,10 @@ class Node:
         )
         self.gate.close(STARTING)
         self.afterwards: Final = Afterwards(
-            stores.books, clock, TaskOwner("afterwards", tasks_max=AFTERWARDS_MAX)
+            stores.books,
+            clock,
+            self.address,
+            TaskOwner("afterwards", tasks_max=AFTERWARDS_MAX),
         )
         self.link: Final[Link] = make_link(self.address, clock)
         self.outgoing: Final[Outgoing] = self._outgoing_chain(self.link)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-from hashlib import sha256
-from typing import Final, Generic, Protocol, TypeAlias, TypeVar, final
+from typing import Generic, Protocol, TypeVar, final
 
 from core.account import AccountId, Asset, format_amount
 from core.clock import Clock
@@ -20,22 +18,21 @@ from core.errors import (
     StoreUnavailable,
     UnknownAccount,
 )
+from core.ledger.afterwards import (
+    RETRY_FIRST_SECONDS,
+    RETRY_SECONDS_MAX,
+    Afterwards,
+    Flight,
+    PacketBooks,
+    Sleep,
+)
 from core.ledger.books import Balance, Transfer, TransferId
+from core.ledger.postings import Line, hold, refuse_unbookable
 from core.node_address import NodeAddress
 from core.packet import ErrorCode, Fulfill, Reject, Reply
 from core.service import Explanation, OutgoingRequest, OutgoingService, Step, Verdict
-from core.tasks import TaskOwner
 
 log = logging.getLogger(__name__)
-
-RETRY_FIRST_SECONDS: Final = 0.02
-RETRY_SECONDS_MAX: Final = 2.0
-LATE_SECONDS: Final = 60.0
-"""How long a leg stays open after its expiry: links stop listening for a late answer well before."""
-OPEN_LEGS_MAX: Final = 100_000
-"""The oldest is given up for one more, as if its time had come."""
-ABANDONED_AT_ONCE: Final = 500
-"""A sweep books so many at a time, so that packets get their turn in between."""
 
 
 class BookedAccount(Protocol):
@@ -51,183 +48,7 @@ class BookedAccount(Protocol):
     def min_balance(self) -> int | None: ...
 
 
-class PacketBooks(Protocol):
-    """What a packet asks of the books; `core.ledger.books` says what each call promises."""
-
-    async def prepare(self, transfer: Transfer) -> TransferId: ...
-    async def fulfill(self, transfer_id: TransferId, fulfillment: bytes) -> None: ...
-    async def reject(self, transfer_id: TransferId, code: bytes) -> None: ...
-    async def expire(self, transfer_id: TransferId) -> None: ...
-    async def fulfill_late(self, transfer_id: TransferId, fulfillment: bytes) -> None: ...
-    async def abandon(self, transfer_id: TransferId) -> None: ...
-    async def resolve_unknown(self, transfer_id: TransferId, *, fulfilled: bool) -> None: ...
-    async def balance(self, account: AccountId) -> Balance: ...
-
-
 A = TypeVar("A", bound=BookedAccount)
-
-Sleep: TypeAlias = Callable[[float], Awaitable[None]]
-Booking: TypeAlias = Callable[[], Coroutine[None, None, None]]
-
-
-@final
-class Afterwards:
-    """What is still to be booked once a packet's reply has gone back.
-
-    Late answers, legs that nobody answered in time, and what the store could not take at the
-    moment: each is retried until it is booked, in tasks that the owner bounds and waits for.
-    """
-
-    def __init__(
-        self, books: PacketBooks, clock: Clock, owner: TaskOwner, sleep: Sleep = asyncio.sleep
-    ) -> None:
-        self._books = books
-        self._clock = clock
-        self._owner = owner
-        self._sleep = sleep
-        self._open_legs: dict[TransferId, float] = {}
-        self._unbooked = 0
-
-    @property
-    def is_clear(self) -> bool:
-        """Whether nothing is left to book: only then may the node sign off."""
-        return not self._open_legs and not self._unbooked
-
-    @property
-    def open_legs(self) -> int:
-        """How many transfers have expired, and may yet be fulfilled by the next hop."""
-        return len(self._open_legs)
-
-    def book(
-        self, what: str, transfer_id: TransferId, booking: Booking, fenced: Booking | None
-    ) -> None:
-        """Book this in a task; `fenced` is what to do where another node has settled it by rule."""
-
-        async def work() -> None:
-            await self._book(what, transfer_id, booking, fenced)
-            self._unbooked -= 1
-
-        self._start(work(), f"{what} transfer {transfer_id}")
-
-    def rejected(self, transfer_id: TransferId, code: bytes) -> None:
-        """Void both legs: the next hop said no."""
-        self.book(
-            "reject",
-            transfer_id,
-            partial(self._books.reject, transfer_id, code),
-            partial(self._books.resolve_unknown, transfer_id, fulfilled=False),
-        )
-
-    def fulfilled_late(self, transfer_id: TransferId, fulfillment: bytes, words: str) -> None:
-        """Post the downstream leg as owed: the next hop has shown the fulfillment, upstream has not waited."""
-        self._open_legs.pop(transfer_id, None)
-        log.warning("%s fulfilled too late: it is owed, and nobody pays us", words)
-        self.book(
-            "fulfill late",
-            transfer_id,
-            partial(self._books.fulfill_late, transfer_id, fulfillment),
-            partial(self._books.resolve_unknown, transfer_id, fulfilled=True),
-        )
-
-    def expired(self, flight: Flight) -> None:
-        """Void the upstream leg in a task, and then wait for a late answer."""
-        self._start(self._expire(flight), f"expire transfer {flight.transfer_id}")
-
-    def opened(self, flight: Flight) -> None:
-        """Wait for a late answer: the expiry is booked."""
-        flight.is_expired = True
-        self._open_legs[flight.transfer_id] = self._clock.monotonic() + LATE_SECONDS
-        if flight.reply is not None:
-            self.answered_late(flight, flight.reply)
-
-    def answered_late(self, flight: Flight, reply: Reply) -> None:
-        """Book what the next hop answered after we had stopped waiting."""
-        if isinstance(reply, Reject):
-            if self._open_legs.pop(flight.transfer_id, None) is not None:
-                self._abandon(flight.transfer_id)
-        elif sha256(reply.fulfillment).digest() == flight.condition:
-            self.fulfilled_late(flight.transfer_id, bytes(reply.fulfillment), flight.words)
-
-    async def sweep(self) -> None:
-        """Give up the legs whose time has passed without an answer; call it every second or so."""
-        now = self._clock.monotonic()
-        over: list[TransferId] = []
-        surplus = len(self._open_legs) - OPEN_LEGS_MAX
-        for transfer_id, deadline in self._open_legs.items():  # oldest first
-            if deadline > now and len(over) >= surplus:
-                break
-            over.append(transfer_id)
-            if len(over) >= ABANDONED_AT_ONCE and surplus <= 0:
-                break
-        for transfer_id in over:
-            del self._open_legs[transfer_id]
-            self._abandon(transfer_id)
-
-    async def finish(self, timeout_seconds: float) -> None:
-        """Wait for what is being booked, at most so long; what is left, recovery settles by rule."""
-        await self._owner.finish(timeout_seconds)
-
-    def _abandon(self, transfer_id: TransferId) -> None:
-        self.book("abandon", transfer_id, partial(self._books.abandon, transfer_id), None)
-
-    async def _expire(self, flight: Flight) -> None:
-        transfer_id = flight.transfer_id
-        if await self._book(
-            "expire", transfer_id, partial(self._books.expire, transfer_id), None
-        ):
-            self.opened(flight)
-        self._unbooked -= 1
-
-    def _start(self, work: Coroutine[None, None, None], name: str) -> None:
-        # What is refused or cancelled stays counted: recovery settles it, once this node is gone.
-        self._unbooked += 1
-        self._owner.start(work, name=name)
-
-    async def _book(
-        self, what: str, transfer_id: TransferId, booking: Booking, fenced: Booking | None
-    ) -> bool:
-        delay = RETRY_FIRST_SECONDS
-        while True:
-            try:
-                await booking()
-            except StoreUnavailable:
-                await self._sleep(delay)
-                delay = min(2 * delay, RETRY_SECONDS_MAX)
-            except NodeFenced:
-                if fenced is None:
-                    return False  # recovery has made it UNKNOWN, and that is all that is known
-                booking = fenced
-                await self._sleep(delay)
-                delay = min(2 * delay, RETRY_SECONDS_MAX)
-            except StoreError as error:
-                log.error("transfer %d: could not %s it: %s", transfer_id, what, error)  # noqa: TRY400
-                return False
-            else:
-                return True
-
-
-@final
-class Flight:
-    """One transfer between its Prepare and its end, for whoever answers it late."""
-
-    __slots__ = ("afterwards", "condition", "is_expired", "reply", "transfer_id", "words")
-
-    def __init__(
-        self, afterwards: Afterwards, transfer_id: TransferId, condition: bytes, words: str
-    ) -> None:
-        self.afterwards = afterwards
-        self.transfer_id = transfer_id
-        self.condition = condition
-        self.words = words
-        self.is_expired = False
-        """Whether the books know of it: until then a late answer is kept here."""
-        self.reply: Reply | None = None
-
-    def answered_late(self, reply: Reply) -> None:
-        if self.is_expired:
-            self.afterwards.answered_late(self, reply)
-        elif self.reply is None:
-            self.reply = reply
 
 
 @final
@@ -283,14 +104,9 @@ class BalanceService(Generic[A]):
             return (step, *await self.next.explain(request))
         account, amount = request.from_account, request.incoming_amount
         try:
-            available = (await self.books.balance(account.id)).available(account.min_balance)
+            available = await self._hold_dry(request)
         except StoreError as error:
             reject = self._refusal(request, error)
-            return (Step("balance", Verdict.REJECTS, reject.message, reject),)
-        if available is not None and amount > available:
-            reject = self._refusal(
-                request, InsufficientBalance(account.id, needed=amount, available=available)
-            )
             return (Step("balance", Verdict.REJECTS, reject.message, reject),)
         left = (
             "has no limit"
@@ -304,6 +120,23 @@ class BalanceService(Generic[A]):
             facts={"available": available, "needed": amount},
         )
         return (step, *await self.next.explain(request))
+
+    async def _hold_dry(self, request: OutgoingRequest[A]) -> int | None:
+        """Do to a copy of the balances what the books would do; return what the sender had left.
+
+        Raises:
+            StoreError: as the books would.
+        """
+        sender, receiver = request.from_account, request.to_account
+        refuse_unbookable(_transfer(request))
+        balance = await self.books.balance(sender.id)
+        source = target = _line(sender.id, balance)
+        if receiver.id != sender.id:
+            target = _line(receiver.id, await self.books.balance(receiver.id))
+        hold(
+            source, target, request.incoming_amount, request.prepare.amount, sender.min_balance
+        )
+        return balance.available(sender.min_balance)
 
     async def _fulfill(
         self, request: OutgoingRequest[A], flight: Flight, fulfill: Fulfill, deadline_ms: int
@@ -383,6 +216,17 @@ class BalanceService(Generic[A]):
                 log.info("the books did not take a packet: %s", error)
                 sentence = "The books of this node cannot be written now."
         return self.address.reject(ErrorCode.INTERNAL_ERROR, sentence)
+
+
+def _line(account: AccountId, balance: Balance) -> Line:
+    return Line(
+        account,
+        balance.payable,
+        balance.receivable,
+        balance.pending_in,
+        balance.pending_out,
+        balance.unknown_out,
+    )
 
 
 def _transfer(request: OutgoingRequest[A]) -> Transfer:

@@ -107,10 +107,8 @@ class ExchangeRateService(Generic[A]):
                 f"{format_amount(amount, source)} is less than the smallest unit of "
                 f"{request.to_account.username}, {format_amount(1, target)}: send more in one packet.",
             )
-        if outgoing_amount > AMOUNT_MAX_BOOKED or amount > AMOUNT_MAX_BOOKED:
-            return self._too_large(
-                request, largest_convertible(rate, spread, maximum=AMOUNT_MAX_BOOKED)
-            )
+        if max(amount, outgoing_amount, conversion.spread_amount) > AMOUNT_MAX_BOOKED:
+            return self._too_large(request, _largest(rate, spread))
         return outgoing_amount, conversion
 
     def _too_large(self, request: OutgoingRequest[A], maximum: int) -> Reject:
@@ -139,3 +137,11 @@ class ExchangeRateService(Generic[A]):
                 f"stays here, a spread of {conversion.spread}"
             )
         return sentence + "."
+
+
+def _largest(rate: Fraction, spread: Fraction) -> int:
+    """Return the largest amount of which what goes on, and what stays as spread, fit the books."""
+    goes_on = largest_convertible(rate, spread, maximum=AMOUNT_MAX_BOOKED)
+    if not spread:
+        return goes_on
+    return min(goes_on, largest_convertible(rate, 1 - spread, maximum=AMOUNT_MAX_BOOKED))

@@ -91,6 +91,13 @@ MATRIX = {
     ),
     "more than the books carry": Case("F08", "can carry", prepare(2**63)),
     "more than they carry once converted": Case("F08", "can carry", prepare(2**62), bob=replace(BOB, asset=XRP)),
+    "more spread than they carry": Case(
+        "F08", "can carry", prepare(2**62), bob=replace(BOB, asset=replace(USD, scale=4)), spread=Fraction(99, 100)
+    ),
+    "a balance that would not fit": Case(
+        "T04", "larger than the books carry", prepare(100),
+        setting=lambda c: c.stores.books.correct(BOB.id, 2**63 - 100, "a rich man"),
+    ),
     "no balance": Case(
         "T04", "0.99 USD left", prepare(100), alice=replace(ALICE, min_balance=-99)
     ),

@@ -15,10 +15,11 @@ from core.errors import (
     StoreUnavailable,
     UnknownAccount,
 )
+from core.ledger.afterwards import LATE_SECONDS, Afterwards
 from core.node_address import NodeAddress
 from core.packet import ErrorCode, Fulfill, Reject, Reply, address
 from core.service import OutgoingRequest, Verdict
-from core.services.balance import LATE_SECONDS, Afterwards, BalanceService
+from core.services.balance import BalanceService
 from core.tasks import TaskOwner
 from core.testing.books import FIRST_TRANSFER, FakeBooks
 from core.testing.builders import CONDITION, FULFILLMENT, account, fulfill, outgoing, prepare
@@ -40,7 +41,7 @@ class Setting:
         self.books = books or FakeBooks()
         self.clock = FakeClock()
         self.owner = TaskOwner("test", tasks_max=1000)
-        self.afterwards = Afterwards(self.books, self.clock, self.owner, self.sleep)
+        self.afterwards = Afterwards(self.books, self.clock, ADDRESS, self.owner, self.sleep)
         self.fenced = 0
         self.service = BalanceService(
             link, self.books, self.afterwards, self.clock, ADDRESS, self.fence, self.sleep
@@ -273,6 +274,18 @@ async def test_a_late_reject_voids_the_leg() -> None:
     request.on_late_reply(REJECT)  # type: ignore[misc]
 
     assert await setting.settle() == ["prepare", "expire", "abandon"]
+
+
+async def test_a_link_that_has_lost_its_connection_leaves_the_leg_open() -> None:
+    """Our own reject says that nothing will be heard; what the next hop did is not known."""
+    setting = Setting(FakeOutgoing(answer=timed_out))
+    request = await expired(setting)
+
+    request.on_late_reply(ADDRESS.reject(ErrorCode.PEER_UNREACHABLE, "it hung up"))  # type: ignore[misc]
+
+    assert await setting.settle() == ["prepare", "expire"]
+    assert setting.afterwards.open_legs == 1
+    assert not setting.afterwards.is_clear
 
 
 async def test_a_late_fulfillment_that_proves_nothing_changes_nothing() -> None:

@@ -122,7 +122,7 @@ async def test_dust_is_r01_with_both_units() -> None:
     assert "0.01 USD" in result.message
 
 
-@pytest.mark.parametrize("spread", ["0", "0.01", "1/3"])
+@pytest.mark.parametrize("spread", ["0", "0.01", "1/3", "0.99"])
 @pytest.mark.parametrize("price", ["1", "0.3", "7"])
 async def test_the_maximum_that_f08_names_fits_and_one_more_does_not(
     spread: str, price: str
