@@ -5,7 +5,7 @@ What makes that so is the order of the steps, each of them one transaction or on
 1. decide      debit what we owe, and write the intent, together
 2. sign        take the nonce and keep the signed octets, together, before anybody has seen them
 3. broadcast   the kept octets, as often as one likes: they are the same transaction
-4. outcome     only from the receipt of a transaction that we kept, deep enough in the chain
+4. outcome     only from the receipt of a transaction that we kept, deep enough in the chain, behind the cursor
 5. scan        credit, unique key and cursor, together
 
 A second process of the same engine gets no lease; one that was taken over is refused each write.
@@ -43,6 +43,7 @@ from core.settlement.records import SettlementState
 from core.settlement.store import (
     ENGINE_LEASE_MS,
     Attempt,
+    BlockMark,
     EngineIdentity,
     EngineLease,
     EngineReport,
@@ -190,8 +191,9 @@ class SettlementEngine:
         self._key, self._state = key, state
 
         wallet = await self._check_cursor(key, wallet, state)
+        # Credits first: what is final must lie behind the cursor, whose block we watch from then on.
+        wallet = await self._scan(key, wallet, state)
         await self._settle(key, wallet, state)
-        await self._scan(key, wallet, state)
         if began_here:
             await self._check_totals(key)
         await self._report("")
@@ -233,6 +235,7 @@ class SettlementEngine:
         opened = await self._store.load_open(self.lease)
         round_ = _Round(
             next_nonce=wallet.next_nonce,
+            cursor=wallet.cursor,
             committed=sum(_cost(one, one.attempts[-1]) for one in opened if one.attempts),
         )
         for settlement in opened:
@@ -260,6 +263,14 @@ class SettlementEngine:
             return
         outcome = await self._ledger.outcome(settlement.nonce, settlement.attempts, state)
         match outcome:
+            case Paid() | Undone() if outcome.block.number > round_.cursor.number:
+                await self._store.note(
+                    self.lease,
+                    settlement.id,
+                    problem="",
+                    transaction=outcome.transaction,
+                    confirmations=state.head - outcome.block.number + 1,
+                )
             case Paid():
                 await self._store.finish(
                     self.lease,
@@ -382,14 +393,15 @@ class SettlementEngine:
             "the ledger's node is on another chain, or far behind"
         )
 
-    async def _scan(self, key: WalletKey, wallet: Wallet, state: LedgerState) -> None:
+    async def _scan(self, key: WalletKey, wallet: Wallet, state: LedgerState) -> Wallet:
+        """Credit what came in, in bounded steps; return how far that has brought us."""
         cursor = wallet.cursor
         for _ in range(SCANS_PER_STEP):
             if cursor.number >= state.settled_head:
-                return
+                break
             found = await self._ledger.scan(cursor, upto=state.settled_head)
             if isinstance(found, Reorganised):
-                return  # the next step finds out how deep
+                break  # the next step finds out how deep
             applied = await self._store.apply_scan(
                 self.lease, key, after=cursor, upto=found.upto, payments=found.payments
             )
@@ -402,6 +414,7 @@ class SettlementEngine:
                     applied.unmatched,
                 )
             cursor = found.upto
+        return Wallet(next_nonce=wallet.next_nonce, cursor=cursor)
 
     async def _check_totals(self, key: WalletKey) -> None:
         """Compare what our rows add up to with what the ledger says the wallet holds."""
@@ -457,4 +470,5 @@ class _Round:
     """What the settlements of one step share."""
 
     next_nonce: int
+    cursor: BlockMark
     committed: int

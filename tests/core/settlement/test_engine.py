@@ -504,3 +504,19 @@ async def test_the_heart_goes_on_beating_while_the_ledger_lets_us_wait(
     await alice.engine.run(stop)
     (status,) = await alice.stores.settlements.engine_statuses()
     assert status.heartbeat_at_ms == status.started_at_ms + 5_000
+
+
+async def test_nothing_is_final_before_the_cursor_has_passed_its_block(
+    alice: Party, chain: FakeChain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await alice.owe(1_000)
+    await alice.step()
+    chain.mine(3)
+    monkeypatch.setattr(engine_module, "SCANS_PER_STEP", 0)
+    await alice.step()
+    waiting = await alice.only(Direction.OUT)
+    assert (waiting.state, waiting.confirmations) == (SettlementState.SENT, 3)
+
+    monkeypatch.undo()
+    await alice.step()
+    assert (await alice.only(Direction.OUT)).state is SettlementState.FINAL
