@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -15,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from aiohttp import ClientSession
+from aiohttp import ClientError, ClientSession
 
 from core.__main__ import main
 from core.account import NewTokens, Secret
@@ -227,3 +228,58 @@ async def test_a_store_that_cannot_be_used_is_one_sentence(fault: str, tmp_path:
     assert process.returncode == 2
     assert "signalbox-node: " in text
     assert "Traceback" not in text
+
+
+async def test_a_packet_that_is_still_in_flight_when_the_node_ends_is_unknown_not_forgotten(
+    tmp_path: Path,
+) -> None:
+    asked = asyncio.Event()
+
+    class Silent(asyncio.Protocol):
+        def data_received(self, data: bytes) -> None:
+            asked.set()
+
+    silent = await asyncio.get_running_loop().create_server(Silent, "127.0.0.1", 0)
+    port = silent.sockets[0].getsockname()[1]
+    store = f"sqlite:///{tmp_path}/node/signalbox.db"
+    stores = await open_stores(store, WallClock())
+    tokens = NewTokens(ilp_over_http_incoming=Secret("alices-token"))
+    await stores.accounts.insert_account(account("alice"), tokens)
+    bob = replace(account("bob"), ilp_over_http_url=f"http://127.0.0.1:{port}/ilp")
+    await stores.accounts.insert_account(bob, NewTokens())
+    await stores.close()
+
+    async with (
+        node(
+            "--store", store, "--ilp-address", "test.node", "--http-bind", "127.0.0.1:0", "--drain-seconds", "0"
+        ) as process,
+        ClientSession() as session,
+        asyncio.TaskGroup() as tasks,
+    ):  # fmt: skip
+        said = await ready(process)
+        packet = prepare(7, expires_in_ms=25_000, now_ms=WallClock().now_ms())
+
+        async def send() -> None:
+            with contextlib.suppress(ClientError):
+                await session.post(
+                    f"{said['url']}/accounts/alice/ilp",
+                    data=bytes(packet.octets),
+                    headers={
+                        "Authorization": "Bearer alices-token",
+                        "Content-Type": "application/octet-stream",
+                    },
+                )
+
+        tasks.create_task(send())
+        await asked.wait()
+        process.send_signal(signal.SIGTERM)
+        assert await process.wait() == 0
+    silent.close()
+
+    stores = await open_stores(store, WallClock())
+    assert (await stores.books.recover()).transfers == 1
+    (unknown,) = await stores.books.unknown_transfers(limit=10)
+    assert (unknown.outgoing_amount, unknown.to_account) == (7, bob.id)
+    assert (await stores.books.balance(account("alice").id)).net == 0
+    assert (await stores.books.audit()).findings == ()
+    await stores.close()
