@@ -54,8 +54,6 @@ class TrafficPresenter(PagePresenter):
         first = not self.loaded
         limit = PACKETS_MAX if first else FETCH_MAX
         views = await self.operator.packets(after_sequence=self._last_sequence, limit=limit)
-        if views and views[-1].sequence < self._last_sequence:
-            self._last_sequence = 0
         self._take(views, first=first)
         if first:
             self.loaded = True

@@ -40,7 +40,8 @@ class FormRow(QWidget):
         self.label = TextLabel(f"{field.label}{' *' if field.required else ''}")
         self.message = TextLabel(self._hint, role="muted", wrap=True)
         self.message.setVisible(bool(self._hint))
-        self.editor.setAccessibleName(field.label)
+        focused = self.editor.line if isinstance(self.editor, SecretEdit) else self.editor
+        focused.setAccessibleName(field.label)
         self.editor.setAccessibleDescription(field.hint)
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 2, 0, 2)

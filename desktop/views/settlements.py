@@ -67,7 +67,6 @@ class SettlementsPage(Page):
             "No engine has run on this store yet. The practice network starts one, and so does "
             "signalbox-engine.",
             role="muted",
-            wrap=True,
         )
         self._cards_row = QHBoxLayout()
         self.detail = DetailPanel(
