@@ -1,0 +1,385 @@
+"""The pages for routes, traffic, settlements and logs, as they are used."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QApplication,
+    QComboBox,
+    QLineEdit,
+    QPlainTextEdit,
+    QTableView,
+    QWidget,
+)
+from pytestqt.qtbot import QtBot
+
+from desktop.models.settlements import EngineCard
+from desktop.models.traffic import CODE
+from desktop.presenters.logs import LogsPresenter
+from desktop.presenters.peers import PeersPresenter
+from desktop.presenters.routes import RoutesPresenter
+from desktop.presenters.settlements import SettlementsPresenter
+from desktop.presenters.traffic import TrafficPresenter
+from desktop.views.confirm_dialog import ConfirmDialog
+from desktop.views.detail import plain
+from desktop.views.inputs import Choice
+from desktop.views.logs import LogsPage
+from desktop.views.page import Page
+from desktop.views.peers import PeersPage
+from desktop.views.routes import RoutesPage
+from desktop.views.settlements import DONE, UNKNOWN, UNMATCHED, SettlementsPage
+from desktop.views.traffic import TrafficPage
+from tests.desktop.fake_operator import FakeOperator
+from tests.desktop.waiting import activated
+
+MAKERS: dict[str, Callable[[FakeOperator], Page]] = {
+    "peers": lambda operator: PeersPage(PeersPresenter(operator, operator.clock)),
+    "routes": lambda operator: RoutesPage(RoutesPresenter(operator, operator.clock)),
+    "traffic": lambda operator: TrafficPage(TrafficPresenter(operator, operator.clock)),
+    "settlements": lambda operator: SettlementsPage(
+        SettlementsPresenter(operator, operator.clock)
+    ),
+    "logs": lambda operator: LogsPage(LogsPresenter(operator, operator.clock)),
+}
+
+
+@pytest.fixture
+def operator() -> FakeOperator:
+    return FakeOperator()
+
+
+class Opened:
+    """Opens pages over the test's operator, and closes them."""
+
+    def __init__(self, operator: FakeOperator) -> None:
+        self._operator = operator
+        self._pages: list[Page] = []
+
+    async def page(self, key: str) -> Any:
+        page = MAKERS[key](self._operator)
+        self._pages.append(page)
+        page.resize(1200, 700)
+        page.show()
+        page.activateWindow()
+        await page.presenter.update_and_report()
+        await activated(page)
+        return page
+
+    async def close(self) -> None:
+        for page in self._pages:
+            page.hide()
+            await page.presenter.close()
+            if page.inspector is not None:
+                page.inspector.deleteLater()
+            page.deleteLater()
+        await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+async def opened(operator: FakeOperator, qapp: QApplication) -> AsyncIterator[Opened]:
+    pages = Opened(operator)
+    yield pages
+    await pages.close()
+
+
+@pytest.mark.parametrize("key", list(MAKERS))
+async def test_everything_that_takes_the_focus_says_what_it_is(
+    key: str, opened: Opened
+) -> None:
+    page = await opened.page(key)
+
+    nameless = [
+        widget
+        for root in (page, page.inspector or page)
+        for widget in root.findChildren(QWidget)
+        if isinstance(widget, QLineEdit | QComboBox | QTableView | QPlainTextEdit)
+        and not isinstance(widget.parent(), QComboBox)
+        and not widget.accessibleName()
+        and not isinstance(widget.parent(), QTableView)
+    ]
+    mute = [
+        button
+        for button in page.findChildren(QAbstractButton)
+        if not (button.text() or button.accessibleName())
+        and not isinstance(button.parent(), QLineEdit | QTableView)
+        and type(button).__module__.startswith("desktop")
+    ]
+
+    assert nameless == []
+    assert mute == []
+
+
+def question(page: Page) -> ConfirmDialog:
+    [dialog] = page.findChildren(ConfirmDialog)
+    return dialog
+
+
+# --- Routes
+
+
+async def test_the_answer_says_where_and_shows_every_step(opened: Opened) -> None:
+    page: RoutesPage = await opened.page("routes")
+    assert not page.answer.isVisible()
+
+    page.destination.setText("test.bank.tokyo.shop")
+    page.amount.setText("2.50")
+    page.sender_choice.choose("bob")
+    page.look_up_button.click()
+    await page.routes.tasks.finish()
+
+    assert page.answer.isVisible()
+    assert page.answer.pill.text == "Would be forwarded"
+    assert page.answer.facts.text_of("Next hop") == "hana"
+    assert page.answer.facts.text_of("Comes in") == "2.50\u00a0USD"
+    assert page.answer.steps_text[0] == "✓ rate limit: within the limits"
+    assert len(page.answer.steps_text) == 8
+
+
+async def test_a_packet_without_a_way_is_marked_at_the_step_that_stops_it(
+    operator: FakeOperator, opened: Opened
+) -> None:
+    operator.default = None
+    page: RoutesPage = await opened.page("routes")
+
+    page.open("g.elsewhere")
+    await page.routes.tasks.finish()
+
+    assert page.answer.pill.text == "Would be rejected"
+    assert page.answer.steps_text[-1].startswith("✖ router")
+
+
+async def test_a_route_is_added_and_removed(operator: FakeOperator, opened: Opened) -> None:
+    page: RoutesPage = await opened.page("routes")
+    assert not page.add_button.isEnabled()
+
+    page.prefix.setText("test.new")
+    page.next_hop.choose("dave")
+    page.add_button.click()
+    await page.routes.tasks.finish()
+    assert operator.static["test.new"] == "dave"
+    assert page.table.select_key("test.new")
+
+    page.remove_action.trigger()
+    await page.routes.tasks.finish()
+    assert "test.new" not in operator.static
+
+
+async def test_the_default_route_is_chosen_and_given_up(
+    operator: FakeOperator, opened: Opened
+) -> None:
+    page: RoutesPage = await opened.page("routes")
+    assert page.default_choice.value == "zurich"
+
+    page.default_choice.chosen.emit("")
+    await page.routes.tasks.finish()
+
+    assert operator.default is None
+    assert page.default_choice.value == ""
+
+
+# --- Traffic
+
+
+async def test_space_holds_the_table_and_counts_what_comes(
+    operator: FakeOperator, opened: Opened, qtbot: QtBot
+) -> None:
+    page: TrafficPage = await opened.page("traffic")
+    page.table.setFocus()
+    qtbot.keyClick(page.table, Qt.Key.Key_Space)
+    assert page.pause_button.isChecked()
+
+    operator.add_packets(1_240)
+    await page.traffic.update_and_report()
+    assert page.waiting.text() == "1\u202f240 new"
+    assert page.count.text() == "400 packets"
+
+    qtbot.keyClick(page.table, Qt.Key.Key_Space)
+    assert page.waiting.text() == ""
+    assert page.count.text() == "1\u202f640 packets"
+
+
+async def test_a_click_on_a_code_leaves_only_that_code_and_another_brings_all_back(
+    opened: Opened,
+) -> None:
+    page: TrafficPage = await opened.page("traffic")
+    model = page.traffic.model
+    place = next(i for i, row in enumerate(model.visible_rows) if row.code == "T04")
+
+    page.table.clicked.emit(model.index(place, CODE))
+    assert {row.code for row in model.visible_rows} == {"T04"}
+    assert page.code.value == "T04"
+    assert page.clear_button.isVisible()
+
+    page.table.clicked.emit(model.index(0, CODE))
+    assert model.shown == model.total
+
+
+async def test_a_reject_is_explained_and_the_other_sides_words_are_quoted_as_such(
+    opened: Opened,
+) -> None:
+    page: TrafficPage = await opened.page("traffic")
+    model = page.traffic.model
+    place = next(i for i, row in enumerate(model.visible_rows) if row.code == "F05")
+
+    page.table.selectRow(place)
+
+    panel = page.packet_inspector
+    assert panel.title.text() == "F05 Wrong Condition"
+    assert panel.advice.text().startswith("The receiver's fulfillment did not match")
+    assert plain(panel.said.text()) == "“<b>wrong condition</b>”"
+    assert panel.said.textFormat() is Qt.TextFormat.PlainText
+    assert panel.said_by.text().endswith("(unverified):")
+
+
+async def test_what_is_read_stays_in_its_place_while_packets_come(
+    operator: FakeOperator, opened: Opened
+) -> None:
+    page: TrafficPage = await opened.page("traffic")
+    bar = page.table.verticalScrollBar()
+    await asyncio.sleep(0.01)
+    bar.setValue(28 * 50)
+    top = page.traffic.model.row(page.table.rowAt(0)).sequence
+
+    operator.add_packets(20)
+    await page.traffic.update_and_report()
+    await asyncio.sleep(0.01)
+
+    assert page.traffic.model.row(page.table.rowAt(0)).sequence == top
+
+
+# --- Settlements
+
+
+async def test_every_list_tells_how_many_there_are(opened: Opened) -> None:
+    page: SettlementsPage = await opened.page("settlements")
+
+    assert [page.tabs.tabText(i) for i in range(6)] == [
+        "Due (5)",
+        "Under way (7)",
+        "Done (13)",
+        "Failed (4)",
+        "Unmatched (1)",
+        "Undecided (1)",
+    ]
+
+
+async def test_a_settlements_transaction_is_shown_and_copied_whole(opened: Opened) -> None:
+    page: SettlementsPage = await opened.page("settlements")
+    page.tabs.setCurrentIndex(DONE)
+    page.tables[DONE].selectRow(0)
+    row = page.settlements.done.row(0)
+    assert page.detail.facts.text_of("Transaction") == row.transaction
+    assert len(row.transaction) == 66
+
+    copy = next(a for a in page.tables[DONE].actions() if a.text() == "Copy transaction")
+    copy.trigger()
+
+    assert QApplication.clipboard().text() == row.transaction
+
+
+async def test_money_from_nobody_is_assigned_after_a_last_question(
+    operator: FakeOperator, opened: Opened
+) -> None:
+    page: SettlementsPage = await opened.page("settlements")
+    page.tabs.setCurrentIndex(UNMATCHED)
+    assert not page.assign_button.isEnabled()
+    page.tables[UNMATCHED].selectRow(0)
+
+    page.assign_button.click()
+    await page.settlements.tasks.finish()
+    dialog = question(page)
+    [choice] = dialog.findChildren(Choice)
+    choice.choose("frank")
+    assert ("assign_unmatched", "0x5f1c…:0", "frank") not in operator.calls
+    dialog.action_button.click()
+    await page.settlements.tasks.finish()
+
+    assert ("assign_unmatched", "0x5f1c…:0", "frank") in operator.calls
+
+
+async def test_an_undecided_packet_is_booked_after_a_last_question(
+    operator: FakeOperator, opened: Opened
+) -> None:
+    page: SettlementsPage = await opened.page("settlements")
+    page.tabs.setCurrentIndex(UNKNOWN)
+    page.tables[UNKNOWN].selectRow(0)
+
+    page.fulfilled_button.click()
+    question(page).action_button.click()
+    await page.settlements.tasks.finish()
+
+    assert operator.unknown_rows == []
+
+
+async def test_only_engines_of_ours_can_be_stopped(opened: Opened) -> None:
+    page: SettlementsPage = await opened.page("settlements")
+    card = page.cards["ethereum"]
+    assert not card.stop_button.isVisible()
+
+    ours = EngineCard(
+        name="ethereum",
+        alive=True,
+        sentence="It runs.",
+        problem="",
+        facts=(),
+        address="0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf",
+        can_stop=True,
+    )
+    page.settlements.engines_changed.emit((ours,))
+    assert card.stop_button.isVisible()
+    card.address_button.click()
+    assert QApplication.clipboard().text() == ours.address
+
+    page.settlements.engines_changed.emit(())
+    assert page.no_engines.isVisible()
+
+
+# --- Logs
+
+
+async def test_the_end_of_the_log_is_followed_until_the_operator_scrolls_up(
+    operator: FakeOperator, opened: Opened
+) -> None:
+    page: LogsPage = await opened.page("logs")
+    bar = page.table.verticalScrollBar()
+    await asyncio.sleep(0.01)
+    page.end_button.click()
+
+    operator.add_log("INFO", "core.node", "followed")
+    await page.logs.update_and_report()
+    await asyncio.sleep(0.01)
+    assert bar.value() == bar.maximum()
+
+    bar.setValue(100)
+    operator.add_log("INFO", "core.node", "not followed")
+    await page.logs.update_and_report()
+    await asyncio.sleep(0.01)
+    assert bar.value() == 100
+
+
+async def test_levels_and_components_are_left_out(opened: Opened) -> None:
+    page: LogsPage = await opened.page("logs")
+
+    page.level.choose("WARNING")
+    page.component.choose("core.settlement")
+    page.level.chosen.emit("WARNING")
+
+    assert {row.level for row in page.logs.model.visible_rows} == {"ERROR"}
+    assert page.count.text() == "10 of 60 lines"
+
+
+async def test_the_level_is_set_by_the_button(operator: FakeOperator, opened: Opened) -> None:
+    page: LogsPage = await opened.page("logs")
+
+    page.directive.setEditText("info,core.links=debug")
+    page.set_button.click()
+    await page.logs.tasks.finish()
+
+    assert operator.log_level == "info,core.links=debug"
+    assert page.directive.value == "info,core.links=debug"
