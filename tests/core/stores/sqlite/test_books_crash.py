@@ -439,3 +439,27 @@ async def test_a_disk_that_fails_at_any_statement_changes_nothing_and_is_tried_a
         assert await play_on(tmp_path / str(at), failing) == expected, f"failed at {at}"
         assert failing.count >= at
     assert never.count > 100
+
+
+async def test_a_number_that_a_failed_commit_had_used_is_not_used_again(tmp_path: Path) -> None:
+    clock, failing = FakeClock(), Failing(0, sqlite3.SQLITE_FULL)
+    stores = await open_sqlite(
+        f"sqlite:///{tmp_path / 'data' / 'node.db'}",
+        clock,
+        connect=partial(watched, before=failing.before),
+    )
+    await prepare_accounts(stores)
+    await stores.accounts.update_account(bob(), NO_TOKENS)
+    first = await stores.books.prepare(transfer(1))
+    failing.is_on, failing.at = True, 5  # BEGIN, two looks, INSERT, balances, COMMIT
+    with pytest.raises(StoreUnavailable, match="the disk is full"):
+        await stores.books.prepare(transfer(2))
+    failing.is_on = False
+
+    second = await stores.books.prepare(transfer(4))
+    await stores.books.fulfill(first, FULFILLMENT)
+
+    assert second > first + 1
+    assert (await stores.books.balance(ALICE)).pending_in == 4
+    assert (await stores.books.audit()).findings == ()
+    await stores.close()
