@@ -122,7 +122,7 @@ class Desktop(QObject):
     ) -> None:
         super().__init__()
         self._options = options
-        self._node = node
+        self.node = node
         self._settings = settings
         self._theme = theme
         self._closing: asyncio.Event | None = None
@@ -189,6 +189,7 @@ class Desktop(QObject):
         self._closing = closing
         self.window.close_wanted.connect(closing.set)
         self.window.show()
+        log.info("the window is open")
         for name, rpc_url in self._settings.current.engines.items():
             self._supervisor.supervise_engine(name, rpc_url=rpc_url)
         if self._options.demo:
@@ -264,10 +265,10 @@ class Desktop(QObject):
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DEMO_PICTURES_SECONDS):
                 while True:
-                    status = await self._node.operator.status()
+                    status = await self.node.operator.status()
                     done = [
                         row
-                        for row in await self._node.operator.settlements(limit=50)
+                        for row in await self.node.operator.settlements(limit=50)
                         if row.state in (SettlementState.FINAL, SettlementState.CREDITED)
                     ]
                     if status.prepares >= DEMO_PICTURES_PACKETS and done:

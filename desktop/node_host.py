@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import secrets
 import shutil
 import tempfile
 from pathlib import Path
 from typing import Final, Self, final
 
+from core.account import Secret
 from core.clock import Clock, WallClock
-from core.config import Bind, NodeConfig
+from core.config import Bind, NodeConfig, sqlite_path
 from core.control.operator import Operator
 from core.host import NodeHost
 
@@ -32,6 +34,9 @@ class EmbeddedNode:
         config = dataclasses.replace(
             config, drain_seconds=min(config.drain_seconds, DRAIN_SECONDS)
         )
+        if config.admin_token is None and sqlite_path(config.store) is None:
+            # There is no folder for a token's file; the window needs none.
+            config = dataclasses.replace(config, admin_token=Secret(secrets.token_urlsafe(32)))
         return cls(await NodeHost.start(config, clock), clock)
 
     @property

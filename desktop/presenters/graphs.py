@@ -168,7 +168,11 @@ def balance(
     y = [_units(-net, asset) for _, net in points]
     x.append(history.until_s - history.step_s)
     y.append(_units(-view.balance.net, asset))
-    if x[0] > history.from_s:
+    created_s = view.account.created_at_ms // 1000
+    if created_s > history.from_s:
+        x.insert(0, min(created_s, x[0]))
+        y.insert(0, 0.0)
+    elif x[0] > history.from_s:
         x.insert(0, history.from_s)
         y.insert(0, y[0])
     return GraphData(
@@ -244,7 +248,7 @@ def exposure(
     steps = [*_whole_steps(some), some.until_s - some.step_s]
     to_us, by_us = [0] * len(steps), [0] * len(steps)
     for view in views:
-        nets = _filled(histories.get(view.account.username), steps, view.balance.net)
+        nets = _filled(histories.get(view.account.username), steps, view)
         for i, net in enumerate(nets):
             to_us[i] += max(0, -net)
             by_us[i] += max(0, net)
@@ -271,16 +275,15 @@ def _exposure_curve(
     )
 
 
-def _filled(history: History | None, steps: Sequence[int], now: int) -> Sequence[int]:
-    """Return a balance at each step: what it was at the last step that has one; the last is now's."""
+def _filled(history: History | None, steps: Sequence[int], view: AccountView) -> Sequence[int]:
+    """Return a balance at each step: what it was at the last one that is known; the last is now's."""
+    now, created_s = view.balance.net, view.account.created_at_ms // 1000
     known = [(s.at_s, s.net) for s in history.samples if s.net is not None] if history else []
-    if not known:
-        return [now] * len(steps)
-    nets, i, net = [], 0, known[0][1]
+    nets, i, net = [], 0, known[0][1] if known else now
     for at in steps:
         while i < len(known) and known[i][0] <= at:
             net = known[i][1]
             i += 1
-        nets.append(net)
+        nets.append(net if at >= created_s else 0)
     nets[-1] = now
     return nets

@@ -78,6 +78,8 @@ class OverviewPresenter(PagePresenter):
         self.asset: Asset | None = None
         """Whose exposure is drawn."""
         self._supervisor = supervisor
+        self._histories: dict[str, History] = {}
+        """Of the accounts in that asset."""
         self._feed = graphs.HistoryFeed(operator, clock)
         self._drawn_at = float("-inf")
         self._exposure_at = float("-inf")
@@ -96,7 +98,7 @@ class OverviewPresenter(PagePresenter):
             self.rejects_changed.emit(graphs.reject_codes(history))
         if now - self._exposure_at >= EXPOSURE_SECONDS:
             self._exposure_at = now
-            await self._draw_exposure()
+            await self._load_exposure()
 
     def refresh(self) -> None:
         self._drawn_at = self._exposure_at = float("-inf")
@@ -111,6 +113,7 @@ class OverviewPresenter(PagePresenter):
     def show_asset(self, code: str, scale: int) -> None:
         """Draw the exposure in this asset."""
         self.asset = Asset(code, scale)
+        self._histories = {}
         self.refresh()
 
     def start_practice(self) -> None:
@@ -143,7 +146,7 @@ class OverviewPresenter(PagePresenter):
 
         self.run(work, name=f"restarting {name}")
 
-    async def _draw_exposure(self) -> None:
+    async def _load_exposure(self) -> None:
         seen = self.watch.snapshot
         if seen is None or not seen.exposures:
             return
@@ -160,7 +163,15 @@ class OverviewPresenter(PagePresenter):
             histories[username] = await self.operator.history(
                 seconds=self.range_seconds, username=username, samples_max=EXPOSURE_SAMPLES
             )
-        self.exposure_changed.emit(graphs.exposure(histories, seen.accounts, self.asset))
+        self._histories = histories
+        self._draw_exposure(seen)
+
+    def _draw_exposure(self, seen: Snapshot) -> None:
+        """Draw what is owed up to now: the graph and the table beside it never disagree."""
+        if self._histories and self.asset is not None:
+            self.exposure_changed.emit(
+                graphs.exposure(self._histories, seen.accounts, self.asset)
+            )
 
     def _show(self) -> None:
         seen = self.watch.snapshot
@@ -169,6 +180,7 @@ class OverviewPresenter(PagePresenter):
         status = seen.status
         incidents = self.watch.incidents
         self.badge_changed.emit(len(incidents))
+        self._draw_exposure(seen)
         self.state_changed.emit(
             OverviewState(
                 has_peers=status.accounts > 0,
@@ -203,7 +215,7 @@ class OverviewPresenter(PagePresenter):
             username=username,
             name=account.name,
             percent=percent,
-            words=f"owes {owes} of {credit}",
+            words=f"{owes} of {credit}",
             pace=pace_words(view, self.watch.pace(username)),
             mood=Mood.BAD
             if percent >= AT_LIMIT_PERCENT

@@ -20,6 +20,8 @@ DETAILS_SECONDS: Final = 3.0
 PULSE_SAMPLES: Final = 120
 PACE_SECONDS: Final = 300.0
 """A balance's pace is that of its last five minutes."""
+PACE_SECONDS_MIN: Final = 60.0
+"""What moved for less than a minute has no pace yet."""
 PACE_ACCOUNTS_MAX: Final = 2_000
 SETTLEMENTS_LOOKED_AT: Final = 200
 
@@ -89,7 +91,7 @@ class NodeWatch(PagePresenter):
     def pace(self, username: str) -> float:
         """Return how fast an account's net balance moves, in units a second."""
         points = self._nets.get(username)
-        if points is None or points[-1][0] - points[0][0] < 5:
+        if points is None or points[-1][0] - points[0][0] < PACE_SECONDS_MIN:
             return 0.0
         return (points[-1][1] - points[0][1]) / (points[-1][0] - points[0][0])
 

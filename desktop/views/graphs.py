@@ -244,9 +244,11 @@ class _Canvas(QWidget):
         self.widget: Any = pg.PlotWidget(
             axisItems={"bottom": pg.DateAxisItem(), "left": _axis(pg)}
         )
+        self.widget.setBackground(None)  # whatever it stands on shows through
         self.widget.setFrameShape(self.widget.Shape.NoFrame)
         for part in (self.widget, self.widget.viewport()):
             part.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+            part.setAutoFillBackground(False)
         plot = self.widget.getPlotItem()
         plot.hideButtons()
         plot.setMenuEnabled(False)
@@ -282,8 +284,6 @@ class _Canvas(QWidget):
             self._take_colours(look)
         while len(self._curves) < len(data.curves):
             item = self._pg.PlotDataItem(skipFiniteCheck=True)
-            item.setDownsampling(auto=True, method="peak")
-            item.setClipToView(True)
             self._plot.addItem(item)
             self._curves.append(item)
         for item, curve in zip(self._curves, data.curves, strict=False):
@@ -308,7 +308,7 @@ class _Canvas(QWidget):
                 angle=0,
                 movable=False,
                 label="",
-                labelOpts={"position": 0.02, "anchors": [(0, 1), (0, 0)]},
+                labelOpts={"position": 0.02, "anchors": [(0, 0), (0, 1)]},
             )
             self._plot.addItem(line, ignoreBounds=True)
             self._lines.append(line)
@@ -336,7 +336,6 @@ class _Canvas(QWidget):
 
     def _take_colours(self, look: Colours) -> None:
         self._look = look
-        self.widget.setBackground(look.base)
         for name in ("left", "bottom"):
             axis = self._plot.getAxis(name)
             axis.setPen(self._pg.mkPen(look.border, width=1))

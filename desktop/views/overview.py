@@ -421,7 +421,8 @@ class _LimitLine(QWidget):
         layout.setContentsMargins(0, 2, 0, 2)
         layout.setSpacing(SPACE)
         self.name = TextLabel(elide=True)
-        self.name.setFixedWidth(104)
+        self.name.setFixedWidth(88)
+        self.name.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Preferred)
         self.percent = AmountLabel()
         self.percent.setFixedWidth(46)
         self.bar = _LimitBar()
@@ -429,7 +430,7 @@ class _LimitLine(QWidget):
         self.words = TextLabel(role="muted", elide=True)
         self.pace = TextLabel(role="warn")
         for widget, stretch in (
-            (self.name, 0), (self.bar, 2), (self.percent, 0), (self.trend, 0), (self.words, 4),
+            (self.name, 0), (self.bar, 1), (self.percent, 0), (self.trend, 0), (self.words, 2),
             (self.pace, 0),
         ):  # fmt: skip
             widget.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)

@@ -12,7 +12,7 @@ from desktop.views.main_window import MainWindow
 from desktop.views.page import Page
 from desktop.views.widgets import TableView
 
-SETTLE_SECONDS: Final = 1.6
+SETTLE_SECONDS: Final = 0.8
 """A page that was just shown has asked the node, and drawn what it said, after this."""
 
 

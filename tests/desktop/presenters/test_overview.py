@@ -53,7 +53,7 @@ async def test_peers_come_by_how_near_their_limit_is(overview: Overview) -> None
         (row.percent for row in limits), reverse=True
     )
     assert (limits[0].username, limits[0].mood) == ("bob", Mood.BAD)
-    assert limits[0].words.replace("\u00a0", " ") == "owes 97.00 of 100.00 USD"
+    assert limits[0].words.replace("\u00a0", " ") == "97.00 of 100.00 USD"
     assert "zurich" not in [row.username for row in limits]
 
 

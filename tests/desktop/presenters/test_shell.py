@@ -142,13 +142,16 @@ async def test_the_watch_goes_on_by_itself_while_it_is_started(frame: Frame) -> 
 
 async def test_a_balance_that_moves_has_a_pace(frame: Frame) -> None:
     await frame.look()
-    for _ in range(4):
+    for _ in range(30):
         view = frame.operator.views["bob"]
         frame.operator.replace_view(
             "bob",
             balance=dataclasses.replace(view.balance, receivable=view.balance.receivable + 300),
         )
         await frame.look(seconds=3)
+
+        if _ == 3:
+            assert frame.watch.pace("bob") == 0
 
     assert frame.watch.pace("bob") == -100
     assert frame.watch.pace("nobody") == 0
