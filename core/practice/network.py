@@ -47,6 +47,8 @@ CREDIT_GWEI: Final = 60_000_000
 THRESHOLD_GWEI: Final = 20_000_000
 CREDIT_CENTS: Final = 5_000
 
+NOTES: Final = "practice network"
+"""How its accounts are told from the operator's own."""
 OUR_ACCOUNTS: Final = ("alice", "bob", "carol")
 
 
@@ -108,11 +110,7 @@ class PracticeNetwork:
         """
         if self.running:
             raise ControlError("the practice network runs already")
-        taken = [view.account.username for view in await self._operator.accounts()]
-        if clash := sorted(set(taken) & set(OUR_ACCOUNTS)):
-            raise ControlError(
-                f"this node already has an account {clash[0]!r}: the practice network needs a node without it"
-            )
+        await self._clear_the_stage()
         self._directory = Path(tempfile.mkdtemp(prefix="signalbox-practice-"))
         try:
             await self._start(self._directory)
@@ -138,6 +136,18 @@ class PracticeNetwork:
                 await self._operator.delete_account(username, even_with_balance=True)
             except UnknownAccount:
                 continue
+
+    async def _clear_the_stage(self) -> None:
+        """Remove accounts that an earlier practice left behind, as a killed window does; spare all others."""
+        for view in await self._operator.accounts():
+            if view.account.username not in OUR_ACCOUNTS:
+                continue
+            if not view.account.notes.startswith(NOTES):
+                raise ControlError(
+                    f"this node already has an account {view.account.username!r}: "
+                    "the practice network needs a node without it"
+                )
+            await self._operator.delete_account(view.account.username, even_with_balance=True)
 
     async def _start(self, directory: Path) -> None:
         status = await self._operator.status()
@@ -234,7 +244,7 @@ class PracticeNetwork:
                 settlement_address=neighbour.engine_address,
                 round_trip_time=100,
                 label=neighbour.name.capitalize(),
-                notes="practice network",
+                notes=NOTES,
             )
         )
         await _post(
@@ -290,7 +300,7 @@ class PracticeNetwork:
                 ilp_over_http_incoming_token=self._token("to", "carol"),
                 round_trip_time=100,
                 label="Carol",
-                notes="practice network: a customer of ours, in dollars",
+                notes=f"{NOTES}: a customer of ours, in dollars",
             )
         )
 
