@@ -54,7 +54,9 @@ class Guard:
         # Digests have one length, so that not even the token's can be measured.
         if hmac.compare_digest(_digest(token), _digest(self.admin_token.reveal())):
             return Access(admin=True)
-        return Access(username=self.account_by_token(token) if token else None)
+        # What is not ASCII is nobody's token, and not all of it could be hashed.
+        known = bool(token) and token.isascii()
+        return Access(username=self.account_by_token(token) if known else None)
 
     def require_admin(self, request: web.Request) -> Access:
         """Let the operator pass; raises NotAuthorized."""
