@@ -23,6 +23,7 @@ from core.config import Bind, NodeConfig, admin_token, sqlite_path
 from core.control.node_control import NodeControl
 from core.control.sources import ControlSources, NodeFacts
 from core.links.control_http import ApiOptions, build_app
+from core.links.control_http.connection import ApiConnection
 from core.links.http_client import HttpLink
 from core.links.http_front import HttpFront, serve
 from core.links.http_server import IlpEndpoint
@@ -102,7 +103,8 @@ class NodeHost:
             )
             await runner.setup()
             undo.push_async_callback(runner.cleanup)
-            assert runner.server is not None
+            server = runner.server
+            assert server is not None
             front = await serve(
                 host=config.http_bind.host,
                 port=config.http_bind.port,
@@ -110,7 +112,7 @@ class NodeHost:
                 accounts=node.directory,
                 hash_token=stores.accounts.hash_token,
                 clock=clock,
-                delegate=runner.server,
+                delegate=lambda: ApiConnection.of(server),
             )
             bound.append(str(Bind(config.http_bind.host, front.port)))
             undo.pop_all()
