@@ -669,12 +669,12 @@ async def serve(
     return front
 
 
-def _why_not(host: str, port: int, error: Exception) -> str:
+def _why_not(host: str, port: int, error: OSError | OverflowError) -> str:
     """Return the sentence for a port that cannot be opened."""
     place = f"{host}:{port}"
     if isinstance(error, OverflowError):
         return f"{place} has no port: one is between 0 and 65535"
-    match error.errno if isinstance(error, OSError) else None:
+    match error.errno:
         case errno.EADDRINUSE:
             return (
                 f"{place} is in use by another program, perhaps another node: "
@@ -682,7 +682,9 @@ def _why_not(host: str, port: int, error: Exception) -> str:
             )
         case errno.EACCES:
             return f"{place} needs rights that this process does not have: choose a port above 1023"
-        case errno.EADDRNOTAVAIL:
+        case (
+            errno.EADDRNOTAVAIL | None
+        ):  # None where asyncio tried several, or found none to try
             return f"{place} is no address of this machine"
         case _:
             return f"{place} cannot be listened on: {error}"
