@@ -803,6 +803,7 @@ async def test_a_packet_goes_only_to_whom_the_certificate_names(
         length = int(head.split("Content-Length: ")[1].split("\r\n")[0])
         bodies.append(await reader.readexactly(length))
         writer.write(http(FULFILL))
+        writer.close()
 
     server = await asyncio.start_server(talk, "127.0.0.1", 0, ssl=served)
     port = server.sockets[0].getsockname()[1]
