@@ -52,12 +52,13 @@ LEGAL: Final = {
     ("expired", "fulfill_late"): "late",
     ("expired", "abandon"): "rejected",
 }
-REPEATED: Final = {
+REPEATED: Final = {("expired", "expire"), ("rejected", "abandon")}
+REPEATED_WITH_RESULT: Final = {
     ("fulfilled", "fulfill"),
-    ("expired", "expire"),
     ("late", "fulfill_late"),
-    ("rejected", "abandon"),
+    ("rejected", "reject"),
 }
+"""What may be said again only where it was said before: an operator's word has no fulfillment."""
 
 
 @dataclass(slots=True)
@@ -70,7 +71,8 @@ class Known:
     outgoing_amount: int
     state: str = "pending"
     is_ours: bool = True
-    with_code: bool = False
+    with_result: bool = False
+    """Whether a fulfillment or a code came with the decision."""
     is_folded: bool = False
 
 
@@ -191,7 +193,7 @@ class BooksAgainstModel(RuleBasedStateMachine):
             known = self.transfers[transfer_id]
             following = LEGAL.get((known.state, decision))
             is_repeated = (known.state, decision) in REPEATED or (
-                decision == "reject" and known.state == "rejected" and known.with_code
+                known.with_result and (known.state, decision) in REPEATED_WITH_RESULT
             )
             if known.is_folded:
                 assert type(outcome) is TransferDecided, outcome
@@ -204,7 +206,7 @@ class BooksAgainstModel(RuleBasedStateMachine):
             else:
                 assert not isinstance(outcome, Exception), outcome
                 known.state = following
-                known.with_code = decision == "reject"
+                known.with_result = decision in ("fulfill", "fulfill_late", "reject")
 
     async def call(self, transfer_id: TransferId, decision: str) -> None:
         arguments = {
