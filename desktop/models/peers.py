@@ -43,10 +43,8 @@ class PeerRow:
     asset_code: str
     asset_scale: int
     gauge: Gauge
-    words: str
-    """`bob owes you 12.40 USD`."""
-    trend: Sequence[int]
-    """What they owed us during the last minutes, oldest first."""
+    nets: Sequence[int]
+    """The balance of the last minutes, oldest first; above zero we owe them."""
     rate: float
     """Packets a second."""
     fulfills: int
@@ -58,6 +56,11 @@ class PeerRow:
     last_packet_at_ms: int | None
     settling: bool
     enabled: bool
+
+    @property
+    def words(self) -> str:
+        """Who owes whom: `bob owes you 12.40 USD`."""
+        return formatting.owed(-self.gauge.owed, self.asset_code, self.asset_scale, self.name)
 
     @property
     def search_text(self) -> str:
@@ -168,13 +171,13 @@ COLUMNS: Final[Sequence[Column[PeerRow]]] = (
     Column(
         title="Trend",
         text=lambda _row: "",
-        sort_key=lambda row: row.trend[-1] - row.trend[0] if row.trend else 0,
+        sort_key=lambda row: row.nets[0] - row.nets[-1] if row.nets else 0,
         tooltip=lambda row: (
-            f"the balance of the last minutes: {_trend_words(row.trend)}"
-            if row.trend
+            f"the balance of the last minutes: {_trend_words(row.nets)}"
+            if row.nets
             else "no history yet"
         ),
-        accessible=lambda row: _trend_words(row.trend),
+        accessible=lambda row: _trend_words(row.nets),
         width=80,
     ),
     Column(
@@ -221,12 +224,12 @@ COLUMNS: Final[Sequence[Column[PeerRow]]] = (
 )
 
 
-def _trend_words(trend: Sequence[int]) -> str:
-    if len(trend) < 2:
+def _trend_words(nets: Sequence[int]) -> str:
+    if len(nets) < 2:
         return "no history yet"
-    if trend[-1] == trend[0]:
+    if nets[-1] == nets[0]:
         return "unchanged"
-    return "they owe more" if trend[-1] > trend[0] else "they owe less"
+    return "they owe more" if nets[-1] < nets[0] else "they owe less"
 
 
 class PeersModel(TableModel[PeerRow]):

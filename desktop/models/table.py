@@ -33,6 +33,14 @@ BLOCKS_MAX: Final = 200
 
 _LEFT: Final = int(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
 _RIGHT: Final = int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+
+# As plain numbers: Qt asks for ten roles a cell, and comparing its enumerations costs more than the rest.
+_DISPLAY: Final = int(Qt.ItemDataRole.DisplayRole)
+_ALIGNMENT: Final = int(Qt.ItemDataRole.TextAlignmentRole)
+_TOOLTIP: Final = int(Qt.ItemDataRole.ToolTipRole)
+_ACCESSIBLE: Final = int(Qt.ItemDataRole.AccessibleTextRole)
+_ROLES: Final = frozenset((_DISPLAY, ROW_ROLE, _ALIGNMENT, _TOOLTIP, _ACCESSIBLE))
+
 _Index = QModelIndex | QPersistentModelIndex
 
 
@@ -166,6 +174,38 @@ class TableModel(QAbstractTableModel, Generic[R]):
             place = {self._key(row): i for i, row in enumerate(self._view)}
             wanted.sort(key=lambda row: place.get(self._key(row), len(place)))
         before = (len(self._view), len(self._rows))
+        if not self._view:
+            self._reset(wanted)
+        elif len(wanted) == len(self._view) and all(
+            self._key(row) == self._key(fresh)
+            for row, fresh in zip(self._view, wanted, strict=True)
+        ):
+            self._refresh(wanted)
+        else:
+            self._find_changes(wanted)
+        if before != (len(self._view), len(self._rows)):
+            self.counts_changed.emit()
+
+    def _reset(self, wanted: list[R]) -> None:
+        if wanted:
+            self.beginResetModel()
+            self._view = wanted
+            self.endResetModel()
+
+    def _refresh(self, wanted: list[R]) -> None:
+        """Show other values of the same rows in the same places: what most looks at the node bring."""
+        before, self._view = self._view, wanted
+        pairs = enumerate(zip(before, wanted, strict=True))
+        self._tell_changed(
+            [i for i, (row, fresh) in pairs if fresh is not row and fresh != row]
+        )
+
+    def _tell_changed(self, places: Sequence[int]) -> None:
+        last_column = len(self.columns) - 1
+        for first, last in _blocks(places):
+            self.dataChanged.emit(self.index(first, 0), self.index(last, last_column))
+
+    def _find_changes(self, wanted: list[R]) -> None:
         new = {self._key(row): row for row in wanted}
         old = {self._key(row) for row in self._view}
         gone = _blocks([i for i, row in enumerate(self._view) if self._key(row) not in new])
@@ -176,8 +216,6 @@ class TableModel(QAbstractTableModel, Generic[R]):
             self.endResetModel()
         else:
             self._change(wanted, new, gone, come, old)
-        if before != (len(self._view), len(self._rows)):
-            self.counts_changed.emit()
 
     def _change(
         self,
@@ -206,17 +244,20 @@ class TableModel(QAbstractTableModel, Generic[R]):
             self.endInsertRows()
         if changed:
             dirty = set(changed)
-            places = [i for i, row in enumerate(self._view) if self._key(row) in dirty]
-            for first, last in _blocks(places):
-                self.dataChanged.emit(
-                    self.index(first, 0), self.index(last, len(self.columns) - 1)
-                )
+            self._tell_changed(
+                [i for i, row in enumerate(self._view) if self._key(row) in dirty]
+            )
 
     def _reorder(self, rows: list[R]) -> None:
         self.layoutAboutToBeChanged.emit()
         before = self.persistentIndexList()
         keys = [self._key(self._view[index.row()]) for index in before]
-        place = {self._key(row): i for i, row in enumerate(rows)}
+        kept = frozenset(keys)
+        place = (
+            {self._key(row): i for i, row in enumerate(rows) if self._key(row) in kept}
+            if kept
+            else {}
+        )
         self._view = rows
         after = [
             self.index(place[key], index.column())
@@ -234,21 +275,22 @@ class TableModel(QAbstractTableModel, Generic[R]):
         return 0 if parent.isValid() else len(self.columns)
 
     def data(self, index: _Index, role: int = Qt.ItemDataRole.DisplayRole) -> object:
-        if not index.isValid() or index.row() >= len(self._view):
+        if role not in _ROLES or not index.isValid():
+            return None
+        place = index.row()
+        if place >= len(self._view):
             return None
         column = self.columns[index.column()]
-        row = self._view[index.row()]
-        if role == Qt.ItemDataRole.DisplayRole:
+        if role == _ALIGNMENT:
+            return _RIGHT if column.right else _LEFT
+        row = self._view[place]
+        if role == _DISPLAY:
             return column.text(row)
         if role == ROW_ROLE:
             return row
-        if role == Qt.ItemDataRole.TextAlignmentRole:
-            return _RIGHT if column.right else _LEFT
-        if role == Qt.ItemDataRole.ToolTipRole:
+        if role == _TOOLTIP:
             return tooltip((column.tooltip or column.text)(row)) or None
-        if role == Qt.ItemDataRole.AccessibleTextRole:
-            return f"{column.title}: {(column.accessible or column.text)(row)}"
-        return None
+        return f"{column.title}: {(column.accessible or column.text)(row)}"
 
     def headerData(
         self,
@@ -267,7 +309,8 @@ class TableModel(QAbstractTableModel, Generic[R]):
     def sort(self, column: int, order: Qt.SortOrder = Qt.SortOrder.AscendingOrder) -> None:
         self._sort_column = column
         self._descending = order is Qt.SortOrder.DescendingOrder
-        self._show(hold=False)
+        if self._view:
+            self._reorder(self._arranged())
 
 
 def _blocks(places: Sequence[int]) -> list[tuple[int, int]]:

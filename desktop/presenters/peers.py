@@ -26,6 +26,7 @@ from desktop.presenters.peer_rows import (
     settle_amount_of,
     settle_plan_of,
 )
+from desktop.presenters.pieces import in_pieces
 
 RANGE_SECONDS: Final = 900
 TROUBLED: Final = ("down", "degraded")
@@ -62,8 +63,9 @@ class PeersPresenter(PagePresenter):
     async def update(self) -> None:
         views = await self.operator.accounts()
         now_ms = self.clock.now_ms()
+        rows = await in_pieces(views, lambda view: peer_row_of(view, now_ms))
         self._views = {view.account.username: view for view in views}
-        self.model.replace(peer_row_of(view, now_ms) for view in views)
+        self.model.replace(rows)
         self.badge_changed.emit(sum(1 for row in self.model.rows if row.state in TROUBLED))
         if not self.loaded:
             self.loaded = True

@@ -15,6 +15,7 @@ from desktop import formatting
 from desktop.models.routes import Answer, AnswerStep, RouteRow, RoutesModel, Sender
 from desktop.presenters.page import PagePresenter
 from desktop.presenters.peer_editor import readable
+from desktop.presenters.pieces import in_pieces
 from desktop.tasks import sentence
 
 
@@ -57,9 +58,7 @@ class RoutesPresenter(PagePresenter):
             self.senders_changed.emit(senders)
         if routes != self._routes:
             self._routes = routes
-            self.model.replace(
-                [RouteRow(route.prefix, route.next_hop, route.source) for route in routes]
-            )
+            self.model.replace(await in_pieces(routes, _row))
         default = next((route.next_hop for route in routes if route.source == "default"), "")
         self.default_changed.emit(default)
         if not self.loaded:
@@ -149,6 +148,10 @@ class RoutesPresenter(PagePresenter):
             return f"{_words(rows)} back"
 
         self.run(work, name="bringing routes back")
+
+
+def _row(route: RouteView) -> RouteRow:
+    return RouteRow(route.prefix, route.next_hop, route.source)
 
 
 def answer_of(found: RouteAnswer) -> Answer:

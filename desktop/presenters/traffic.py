@@ -16,6 +16,7 @@ from desktop import formatting
 from desktop.models.traffic import PACKETS_MAX, PacketFilter, PacketRow, PacketsModel
 from desktop.presenters import graphs
 from desktop.presenters.page import PagePresenter
+from desktop.presenters.pieces import in_pieces
 
 EVERY_SECONDS: Final = 0.25
 FETCH_MAX: Final = 2_000
@@ -54,7 +55,7 @@ class TrafficPresenter(PagePresenter):
         first = not self.loaded
         limit = PACKETS_MAX if first else FETCH_MAX
         views = await self.operator.packets(after_sequence=self._last_sequence, limit=limit)
-        self._take(views, first=first)
+        await self._take(views, first=first)
         if first:
             self.loaded = True
             self.loaded_changed.emit(True)
@@ -68,7 +69,7 @@ class TrafficPresenter(PagePresenter):
         history = await self._feed.load(self.range_seconds)
         self.graphs_changed.emit(graphs.throughput(history), graphs.reject_codes(history))
 
-    def _take(self, views: Sequence[PacketView], *, first: bool) -> None:
+    async def _take(self, views: Sequence[PacketView], *, first: bool) -> None:
         if not views:
             return
         gap = views[0].sequence - self._last_sequence - 1
@@ -76,7 +77,7 @@ class TrafficPresenter(PagePresenter):
             self.missed += gap
             self.missed_changed.emit(self.missed)
         self._last_sequence = views[-1].sequence
-        rows = [packet_row_of(view) for view in views]
+        rows = await in_pieces(views, packet_row_of)
         self._count(rows)
         self.model.add(rows)
         if self.model.held:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable
 from typing import Any, Final
 
 from PySide6.QtCore import QModelIndex, QObject, QPersistentModelIndex, QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QPainter, QPixmap
+from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPixmap
 from PySide6.QtWidgets import QApplication, QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
 from desktop.models.logs import LogRow
@@ -23,6 +23,8 @@ PADDING: Final = 11
 """Where Qt's own cells begin their text: the stylesheet's 8 and the style's 3."""
 SHAPE_SIZE: Final = 9.0
 PIXMAPS_MAX: Final = 600
+WIDTH_MIN: Final = 8
+_LEFT: Final = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft
 
 STATE_TONES: Final = {
     "up": Tone.OK,
@@ -41,31 +43,68 @@ _Index = QModelIndex | QPersistentModelIndex
 
 
 class Cell(QStyledItemDelegate):
-    """Draws the ground that the style wants, selected or not, and its own picture on it."""
+    """Draws the ground that the style wants, selected or not, and a picture on it.
+
+    A picture is drawn once for what it shows and then kept, as many as fit: most cells of a table
+    that is followed show what another cell, or the same one a second ago, has shown.
+    """
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._pixmaps: OrderedDict[Hashable, QPixmap] = OrderedDict()
+
+    def shows(self, row: Any) -> Hashable:
+        """Return what the picture depends on; rows for which that is equal look alike."""
+        raise NotImplementedError
+
+    def picture(
+        self, painter: QPainter, box: QRectF, row: Any, look: Colours, metrics: QFontMetrics
+    ) -> None:
+        """Draw the picture, from the box's upper left corner at 0, 0."""
+        raise NotImplementedError
+
+    # --- What Qt calls
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: _Index) -> None:
-        styled = QStyleOptionViewItem(option)
-        self.initStyleOption(styled, index)
-        styled.text = ""
         style = QApplication.style()
-        style.drawControl(QStyle.ControlElement.CE_ItemViewItem, styled, painter, styled.widget)
-        painter.save()
-        box = QRectF(option.rect).adjusted(PADDING, 0, -PADDING, -2)
-        if not styled.state & QStyle.StateFlag.State_Enabled:
-            painter.setOpacity(0.5)
-        self.draw(painter, box, index.data(ROW_ROLE), colours(option.palette), styled)
-        painter.restore()
+        style.drawControl(QStyle.ControlElement.CE_ItemViewItem, option, painter, option.widget)
+        box = option.rect.adjusted(PADDING, 0, -PADDING, -2)
+        size = box.size()
+        if size.width() < WIDTH_MIN or size.height() < WIDTH_MIN:
+            return
+        row = index.data(ROW_ROLE)
+        look = colours(option.palette)
+        ratio = painter.device().devicePixelRatioF()
+        key = (
+            self.shows(row),
+            size.width(),
+            size.height(),
+            ratio,
+            look.dark,
+            option.font.key(),
+        )
+        pixmap = self._pixmaps.get(key)
+        if pixmap is None:
+            pixmap = self._drawn(size, ratio, row, look, option)
+            self._pixmaps[key] = pixmap
+            if len(self._pixmaps) > PIXMAPS_MAX:
+                self._pixmaps.popitem(last=False)
+        else:
+            self._pixmaps.move_to_end(key)
+        painter.drawPixmap(box.topLeft(), pixmap)
 
-    def draw(
-        self,
-        painter: QPainter,
-        box: QRectF,
-        row: Any,
-        look: Colours,
-        option: QStyleOptionViewItem,
-    ) -> None:
-        """Draw the cell's picture into the box."""
-        raise NotImplementedError
+    def _drawn(
+        self, size: QSize, ratio: float, row: Any, look: Colours, option: QStyleOptionViewItem
+    ) -> QPixmap:
+        pixmap = QPixmap(QSize(round(size.width() * ratio), round(size.height() * ratio)))
+        pixmap.setDevicePixelRatio(ratio)
+        pixmap.fill(Qt.GlobalColor.transparent)
+        painter = QPainter(pixmap)
+        painter.setFont(option.font)
+        box = QRectF(0, 0, size.width(), size.height())
+        self.picture(painter, box, row, look, option.fontMetrics)
+        painter.end()
+        return pixmap
 
 
 class ToneCell(Cell):
@@ -81,113 +120,84 @@ class ToneCell(Cell):
         self._tone_of = tone_of
         self._text_of = text_of
 
-    def draw(
-        self,
-        painter: QPainter,
-        box: QRectF,
-        row: Any,
-        look: Colours,
-        option: QStyleOptionViewItem,
+    def shows(self, row: Any) -> Hashable:
+        return self._tone_of(row), self._text_of(row)
+
+    def picture(
+        self, painter: QPainter, box: QRectF, row: Any, look: Colours, metrics: QFontMetrics
     ) -> None:
         tone = self._tone_of(row)
         if tone is not None:
-            shape = QRectF(
-                box.left(), box.center().y() - SHAPE_SIZE / 2, SHAPE_SIZE, SHAPE_SIZE
-            )
+            shape = QRectF(0, box.center().y() - SHAPE_SIZE / 2, SHAPE_SIZE, SHAPE_SIZE)
             draw_shape(painter, tone, shape, tone.colour(look))
             box = box.adjusted(SHAPE_SIZE + 7, 0, 0, 0)
         loud = tone in (Tone.WARN, Tone.BAD)
         painter.setPen(QColor(tone.colour(look) if tone is not None and loud else look.text))
-        text = option.fontMetrics.elidedText(
+        text = metrics.elidedText(
             self._text_of(row), Qt.TextElideMode.ElideRight, int(box.width())
         )
-        painter.setFont(option.font)
-        painter.drawText(box, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, text)
+        painter.drawText(box, _LEFT, text)
 
 
-class PixmapCell(Cell):
-    """A picture that is drawn once for what it shows and then kept, as many as fit."""
-
-    def __init__(self, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self._pixmaps: OrderedDict[Hashable, QPixmap] = OrderedDict()
-
-    def shows(self, row: Any) -> Hashable:
-        """Return what the picture depends on; rows for which that is equal look alike."""
-        raise NotImplementedError
-
-    def picture(self, painter: QPainter, box: QRectF, row: Any, look: Colours) -> None:
-        """Draw the picture, from the box's upper left corner at 0, 0."""
-        raise NotImplementedError
-
-    def draw(
-        self,
-        painter: QPainter,
-        box: QRectF,
-        row: Any,
-        look: Colours,
-        option: QStyleOptionViewItem,
-    ) -> None:
-        size = QSize(int(box.width()), int(box.height()))
-        if size.width() < 8 or size.height() < 8:
-            return
-        ratio = painter.device().devicePixelRatioF()
-        key = (self.shows(row), size.width(), size.height(), ratio, look.dark)
-        pixmap = self._pixmaps.get(key)
-        if pixmap is None:
-            pixmap = self._drawn(size, ratio, row, look)
-            self._pixmaps[key] = pixmap
-            if len(self._pixmaps) > PIXMAPS_MAX:
-                self._pixmaps.popitem(last=False)
-        else:
-            self._pixmaps.move_to_end(key)
-        painter.drawPixmap(box.topLeft(), pixmap)
-
-    def _drawn(self, size: QSize, ratio: float, row: Any, look: Colours) -> QPixmap:
-        pixmap = QPixmap(QSize(round(size.width() * ratio), round(size.height() * ratio)))
-        pixmap.setDevicePixelRatio(ratio)
-        pixmap.fill(Qt.GlobalColor.transparent)
-        painter = QPainter(pixmap)
-        self.picture(painter, QRectF(0, 0, size.width(), size.height()), row, look)
-        painter.end()
-        return pixmap
-
-
-class GaugeCell(PixmapCell):
+class GaugeCell(Cell):
     """A peer's balance between its limits."""
 
     def shows(self, row: PeerRow) -> Hashable:
         return row.gauge
 
-    def picture(self, painter: QPainter, box: QRectF, row: PeerRow, look: Colours) -> None:
+    def picture(
+        self, painter: QPainter, box: QRectF, row: PeerRow, look: Colours, metrics: QFontMetrics
+    ) -> None:
         draw_gauge(painter, box, row.gauge, look)
 
 
-class TrendCell(PixmapCell):
+class TrendCell(Cell):
     """A peer's balance over the last minutes."""
 
     def shows(self, row: PeerRow) -> Hashable:
-        return tuple(row.trend)
+        return tuple(row.nets)
 
-    def picture(self, painter: QPainter, box: QRectF, row: PeerRow, look: Colours) -> None:
-        offset = row.trend[0] if row.trend else 0
-        values = [float(value - offset) for value in row.trend]
+    def picture(
+        self, painter: QPainter, box: QRectF, row: PeerRow, look: Colours, metrics: QFontMetrics
+    ) -> None:
+        first = row.nets[0] if row.nets else 0
+        values = [float(first - net) for net in row.nets]
         draw_sparkline(painter, box.adjusted(0, 6, 0, -6), values, look.accent)
 
 
-class LadderCell(PixmapCell):
+class BalanceCell(Cell):
+    """Who owes whom: the whole sentence where it fits, else without the name; the amount is never cut."""
+
+    def shows(self, row: PeerRow) -> Hashable:
+        return row.name, row.gauge.owed, row.asset_code, row.asset_scale
+
+    def picture(
+        self, painter: QPainter, box: QRectF, row: PeerRow, look: Colours, metrics: QFontMetrics
+    ) -> None:
+        text = row.words
+        if metrics.horizontalAdvance(text) > box.width():
+            text = row.short_words
+        painter.setPen(QColor(look.text if row.gauge.owed else look.muted))
+        painter.drawText(box, _LEFT, text)
+
+
+class LadderCell(Cell):
     """How far a settlement is: a segment for each step, filled where it is done, and the state."""
 
     SEGMENT: Final = 12.0
 
     def shows(self, row: SettlementEntry) -> Hashable:
-        return row.state, row.state_text
+        return row.state, row.state_text, bool(row.problem)
 
     def picture(
-        self, painter: QPainter, box: QRectF, row: SettlementEntry, look: Colours
+        self,
+        painter: QPainter,
+        box: QRectF,
+        row: SettlementEntry,
+        look: Colours,
+        metrics: QFontMetrics,
     ) -> None:
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setFont(QApplication.font())
         tone = settlement_tone(row)
         colour = QColor(tone.colour(look))
         if row.state in LADDER:
@@ -202,14 +212,10 @@ class LadderCell(PixmapCell):
             draw_shape(painter, tone, shape, colour.name())
             left = SHAPE_SIZE + 7
         painter.setPen(QColor(look.text) if tone is not Tone.BAD else colour)
-        text = painter.fontMetrics().elidedText(
+        text = metrics.elidedText(
             row.state_text, Qt.TextElideMode.ElideRight, int(box.width() - left)
         )
-        painter.drawText(
-            box.adjusted(left, 0, 0, 0),
-            Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft,
-            text,
-        )
+        painter.drawText(box.adjusted(left, 0, 0, 0), _LEFT, text)
 
 
 def settlement_tone(row: SettlementEntry) -> Tone:
@@ -219,25 +225,6 @@ def settlement_tone(row: SettlementEntry) -> Tone:
     if row.state in ("final", "credited"):
         return Tone.OK
     return Tone.WARN if row.problem else Tone.PLAIN
-
-
-class BalanceCell(Cell):
-    """Who owes whom: the whole sentence where it fits, else without the name; the amount is never cut."""
-
-    def draw(
-        self,
-        painter: QPainter,
-        box: QRectF,
-        row: PeerRow,
-        look: Colours,
-        option: QStyleOptionViewItem,
-    ) -> None:
-        text = row.words
-        if option.fontMetrics.horizontalAdvance(text) > box.width():
-            text = row.short_words
-        painter.setFont(option.font)
-        painter.setPen(QColor(look.text if row.gauge.owed else look.muted))
-        painter.drawText(box, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, text)
 
 
 def state_cell(parent: QObject) -> ToneCell:
