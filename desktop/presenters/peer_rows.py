@@ -128,9 +128,7 @@ def delete_plan_of(view: AccountView) -> DeletePlan:
     sentences = []
     if balance.net:
         words = formatting.owed(balance.net, asset.code, asset.scale, account.name)
-        sentences.append(
-            f"{words[:1].upper()}{words[1:]}. Deleting writes that off; the journal keeps it."
-        )
+        sentences.append(f"{words}. Deleting writes that off; the journal keeps it.")
     in_flight = balance.pending_in + balance.pending_out
     if in_flight:
         text = formatting.amount(in_flight, asset.code, asset.scale)

@@ -66,8 +66,11 @@ class Cell(QStyledItemDelegate):
     # --- What Qt calls
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: _Index) -> None:
-        style = QApplication.style()
-        style.drawControl(QStyle.ControlElement.CE_ItemViewItem, option, painter, option.widget)
+        ground = QStyleOptionViewItem(option)
+        ground.state &= ~QStyle.StateFlag.State_HasFocus
+        QApplication.style().drawControl(
+            QStyle.ControlElement.CE_ItemViewItem, ground, painter, option.widget
+        )
         box = option.rect.adjusted(PADDING, 0, -PADDING, -2)
         size = box.size()
         if size.width() < WIDTH_MIN or size.height() < WIDTH_MIN:

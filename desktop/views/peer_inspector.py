@@ -140,7 +140,7 @@ class PeerInspector(QScrollArea):
         self.name.setText(row.name)
         self.state.set(STATE_TEXTS[row.state], STATE_TONES[row.state], row.state_reason)
         self.reason.setText(row.state_reason[:1].upper() + row.state_reason[1:])
-        self.words.setText(row.words[:1].upper() + row.words[1:])
+        self.words.setText(row.words)
         self._show_gauge(detail)
         self.pause_button.setText("Pause" if row.enabled else "Resume")
         self.reject.setText(_reject_words(detail))
