@@ -10,10 +10,16 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
+
 from core.clock import WallClock
+from core.errors import NodeFenced
 from core.ledger.books import Balance
+from core.ledger.lease import LEASE_SECONDS
 from core.stores import open_stores
 from core.testing.builders import FULFILLMENT
+from core.testing.clock import FakeClock
+from tests.core.stores.conftest import OpenStores
 from tests.core.stores.people import (
     ALICE,
     BOB,
@@ -97,3 +103,33 @@ async def test_two_processes_at_one_limit_never_overdraw_it(database: Path) -> N
     assert await stores.books.balance(ALICE) == Balance(receivable=LIMIT)
     assert (await stores.books.audit()).findings == ()
     await stores.close()
+
+
+async def test_a_node_that_was_declared_dead_while_suspended_writes_nothing_more(
+    open_file: OpenStores, clock: FakeClock
+) -> None:
+    suspended, here = await open_file(), await open_file()
+    await add_alice_and_bob(suspended)
+    await suspended.leases.sign_on("suspended")
+    left = await suspended.books.prepare(transfer(7))
+    clock.advance(seconds=LEASE_SECONDS)
+    await here.leases.sign_on("here")
+    assert (await here.books.recover()).transfers == 1
+    after = await here.books.balances()
+
+    for call in (
+        suspended.books.prepare(transfer(1)),
+        suspended.books.fulfill(left, FULFILLMENT),
+        suspended.books.reject(left, b"F02"),
+        suspended.books.expire(left),
+        suspended.books.fulfill_late(left, FULFILLMENT),
+    ):
+        with pytest.raises(NodeFenced, match="was declared dead"):
+            await call
+    assert await here.books.balances() == after
+
+    await suspended.leases.sign_on("suspended")
+    await suspended.books.resolve_unknown(left, fulfilled=True)
+    await suspended.books.fulfill(await suspended.books.prepare(transfer(1)), FULFILLMENT)
+    assert await here.books.balance(BOB) == Balance(payable=8)
+    assert (await here.books.audit()).findings == ()
