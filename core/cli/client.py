@@ -12,10 +12,12 @@ from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
 from core.account import Secret
 from core.errors import InterledgerError
+from core.json_text import json_text
 
 TIMEOUT_SECONDS: Final = 30.0
 """An audit of a large journal takes a while; nothing else takes more than a blink."""
 BODY_OCTETS_MAX: Final = 256 * 1024 * 1024
+DEPTH_MAX: Final = 32
 
 
 class Refused(InterledgerError):
@@ -119,7 +121,7 @@ def _parsed(content_type: str, octets: bytes) -> object:
     if not content_type.endswith("json"):
         return text
     try:
-        parsed: object = json.loads(text)
+        parsed: object = json.loads(json_text(octets, depth_max=DEPTH_MAX))
     except ValueError:
         raise Refused("what answered is no node: its JSON cannot be read") from None
     return parsed
@@ -133,7 +135,7 @@ def _reason(status: int, octets: bytes, *, has_token: bool) -> str:
             " or --auth-file"
         )
     try:
-        found = json.loads(octets)
+        found = json.loads(json_text(octets, depth_max=DEPTH_MAX))
     except ValueError:
         found = None
     detail = found.get("detail") if isinstance(found, dict) else None

@@ -23,12 +23,13 @@ from eth_tester.exceptions import ValidationError as TesterValidationError
 from eth_utils.address import is_address, to_checksum_address
 from eth_utils.exceptions import ValidationError
 
+from core.json_text import json_text
 from core.settlement.engines.ethereum import TEST_CHAIN_VERSION
-from core.settlement.engines.json_rpc import Json
+from core.settlement.engines.json_rpc import DEPTH_MAX, Json
 
 log = logging.getLogger(__name__)
 
-# py-evm raises the limit for contracts that call contracts, so far that deeply nested JSON would end the process.
+# py-evm raises the limit for contracts that call contracts, so far that any deep recursion would end the process.
 sys.setrecursionlimit(3_000)
 
 GWEI: Final = 10**9
@@ -395,8 +396,8 @@ class ChainServer:
         if request.content_type != "application/json":
             return web.Response(status=415, text="send application/json\n")
         try:
-            asked = json.loads(await request.read())
-        except (ValueError, RecursionError):
+            asked = json.loads(json_text(await request.read(), depth_max=DEPTH_MAX))
+        except ValueError:
             return web.json_response(_error(None, Refused("this is no JSON", -32700)))
         if isinstance(asked, list):
             if len(asked) > BATCH_MAX:

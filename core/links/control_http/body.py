@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Final, Never
@@ -12,6 +11,7 @@ from aiohttp import web
 
 from core.control.details import read_integer
 from core.errors import SettingError
+from core.json_text import NestedTooDeeply, json_text
 from core.links.control_http.problems import TYPE_ROOT, Refused
 
 BODY_OCTETS_MAX: Final = 256 * 1024
@@ -21,8 +21,6 @@ TABLE_OCTETS_MAX: Final = 16 * 1024 * 1024
 TEXT_OCTETS_MAX: Final = 4 * 1024
 ROWS_MAX: Final = 1_000_000
 DEPTH_MAX: Final = 16
-_TEXT_OR_BRACKET: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[][{}]', re.DOTALL)
-"""A text that is never closed goes to the end: no octet is looked at twice."""
 DIGITS_MAX: Final = 400
 """Far more than any number of ours has; Python itself refuses a few thousand, in words of its own."""
 _TEXT_TYPES: Final = frozenset(
@@ -137,18 +135,18 @@ async def _read(request: web.Request, octets_max: int) -> bytes:
 
 
 def _parse(octets: bytes) -> object:
-    # The parser recurses in C: where a library has raised Python's recursion limit, too deep a
-    # nesting would end the process, not raise RecursionError.
-    if _is_deep(octets):
-        raise _refused(400, "The body is nested too deeply.", "json-syntax")
     try:
         value: object = json.loads(
-            octets,
+            json_text(octets, depth_max=DEPTH_MAX),
             parse_int=_integer,
             parse_float=Decimal,
             parse_constant=_no_constant,
             object_pairs_hook=_without_repeats,
         )
+    except NestedTooDeeply:
+        raise _refused(400, "The body is nested too deeply.", "json-syntax") from None
+    except UnicodeDecodeError:
+        raise _refused(400, "The body is no JSON: it is no UTF-8.", "json-syntax") from None
     except (ValueError, ArithmeticError) as error:
         raise _refused(400, f"The body is no JSON: {error}.", "json-syntax") from None
     return value
@@ -158,22 +156,6 @@ def _integer(text: str) -> int:
     if len(text) > DIGITS_MAX:
         raise ValueError(f"a number has more than {DIGITS_MAX} digits")
     return int(text)
-
-
-def _is_deep(octets: bytes) -> bool:
-    """Tell whether brackets outside of texts are nested deeper than any body of ours is."""
-    if octets.count(b"[") + octets.count(b"{") <= DEPTH_MAX:
-        return False
-    depth = 0
-    for found in _TEXT_OR_BRACKET.finditer(octets):
-        bracket = found.group()
-        if bracket in (b"[", b"{"):
-            depth += 1
-            if depth > DEPTH_MAX:
-                return True
-        elif bracket in (b"]", b"}"):
-            depth -= 1
-    return False
 
 
 def _no_constant(text: str) -> Never:

@@ -9,11 +9,14 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from core.errors import LedgerRefused, LedgerUnreachable, SettingError
+from core.json_text import json_text
 
 CALL_SECONDS: Final = 20.0
 RESPONSE_OCTETS_MAX: Final = 32 * 2**20
 """A full block of a busy chain has a few MiB."""
 MESSAGE_CHARS_MAX: Final = 200
+DEPTH_MAX: Final = 32
+"""Blocks with access lists have seven."""
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
@@ -88,8 +91,8 @@ class JsonRpc:
                 f"the ledger's node at {self.host} cannot be reached: {type(error).__name__}"
             ) from error
         try:
-            answer: Json = json.loads(body)
-        except (ValueError, RecursionError) as error:
+            answer: Json = json.loads(json_text(body, depth_max=DEPTH_MAX))
+        except ValueError as error:
             raise LedgerUnreachable(
                 f"the ledger's node at {self.host} answered {status} and no JSON"
             ) from error

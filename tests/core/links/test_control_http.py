@@ -685,6 +685,13 @@ async def test_no_answer_is_kept_and_none_tells_of_what_it_is_made(api: ApiClien
         ("[" * 17, {"Content-Type": "application/json"}, 400, "nested too deeply"),
         ('{"a":' * 50_000, {"Content-Type": "application/json"}, 400, "nested too deeply"),
         ('{"\\"":' + "[" * 200_000, {"Content-Type": "application/json"}, 400, "too deeply"),
+        (
+            ('{"∀": ' + "[" * 99).encode("utf-16-le"),
+            {"Content-Type": "application/json"},
+            400,
+            "no JSON",
+        ),
+        ('{"a": "é"}'.encode("latin-1"), {"Content-Type": "application/json"}, 400, "no UTF-8"),
         ("9" * 10_000, {"Content-Type": "application/json"}, 400, "no JSON"),
         (b"\xff\xfe{", {"Content-Type": "application/json"}, 400, "no JSON"),
         (

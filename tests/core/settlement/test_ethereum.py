@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -381,6 +382,7 @@ async def call_with(answer: Answer, session: aiohttp.ClientSession) -> object:
         (lambda _: web.json_response([]), "does not speak JSON-RPC"),
         (lambda _: web.json_response({}), "does not speak JSON-RPC"),
         (lambda _: web.Response(body=b"[" * 100_000), "no JSON"),
+        (lambda _: web.Response(body=('{"∀": ' + "[" * 99_999).encode("utf-16")), "no JSON"),
     ],
 )
 async def test_what_is_no_answer_is_a_ledger_that_cannot_be_reached(
@@ -388,6 +390,22 @@ async def test_what_is_no_answer_is_a_ledger_that_cannot_be_reached(
 ) -> None:
     with pytest.raises(LedgerUnreachable, match=sentence):
         await call_with(answer, session)
+
+
+async def test_a_call_that_is_nested_too_deeply_does_not_end_the_chain(
+    session: aiohttp.ClientSession,
+) -> None:
+    application = ChainServer(TestChain({}), block_seconds=1).application()
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(1_000_000)
+    try:
+        async with TestServer(application) as server:
+            headers = {"Content-Type": "application/json"}
+            url = server.make_url("/")
+            async with session.post(url, data=b"[" * 200_000, headers=headers) as response:
+                assert (await response.json())["error"]["message"] == "this is no JSON"
+    finally:
+        sys.setrecursionlimit(before)
 
 
 async def test_an_error_is_told_in_the_nodes_words_but_not_at_any_length(
