@@ -137,7 +137,7 @@ def _settlements(rows: Iterable[SettlementRow], now_ms: int) -> Iterable[Inciden
             title=f"{many} with {username} did not succeed",
             detail=f"{shown}, {formatting.ago(now_ms, newest.updated_at_ms)}: {newest.problem}",
             fixes=(
-                Fix("Show settlements", Remedy.OPEN, "settlements", username),
+                Fix("Show settlements", Remedy.OPEN, "settlements", "failed"),
                 Fix("Settle now", Remedy.SETTLE, target=username),
             ),
             page="settlements",
@@ -195,9 +195,7 @@ def _limits(views: Iterable[AccountView]) -> Iterable[Incident]:
             detail=f"{view.summary}, of {credit}; beyond that its packets are rejected (T04)",
             fixes=(
                 Fix("Show peer", Remedy.OPEN, "peers", account.username),
-                Fix(
-                    "Show rejects", Remedy.OPEN, "traffic", f"from:{account.username} code:T04"
-                ),
+                Fix("Show packets", Remedy.OPEN, "traffic", account.username),
             ),
             page="peers",
         )

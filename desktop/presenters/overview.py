@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from typing import Final, final
@@ -33,6 +34,8 @@ from desktop.presenters.page import PagePresenter
 from desktop.presenters.watch import NodeWatch
 
 LIMITS_SHOWN: Final = 8
+FRAME_SECONDS: Final = 0.05
+"""Graphs are drawn one after another, a few frames apart: together they would hold up packets."""
 PACE_SHOWN_SECONDS: Final = 24 * 3600
 """A limit that is further away than this is not near."""
 ACCOUNTS_IN_EXPOSURE_MAX: Final = 16
@@ -78,6 +81,7 @@ class OverviewPresenter(PagePresenter):
         self.asset: Asset | None = None
         """Whose exposure is drawn."""
         self._supervisor = supervisor
+        self._drawn_accounts: Sequence[AccountView] = ()
         self._histories: dict[str, History] = {}
         """Of the accounts in that asset."""
         self._feed = graphs.HistoryFeed(operator, clock)
@@ -95,9 +99,11 @@ class OverviewPresenter(PagePresenter):
             self._drawn_at = now
             history = await self._feed.load(self.range_seconds)
             self.throughput_changed.emit(graphs.throughput(history))
+            await asyncio.sleep(FRAME_SECONDS)
             self.rejects_changed.emit(graphs.reject_codes(history))
         if now - self._exposure_at >= EXPOSURE_SECONDS:
             self._exposure_at = now
+            await asyncio.sleep(FRAME_SECONDS)
             await self._load_exposure()
 
     def refresh(self) -> None:
@@ -180,7 +186,9 @@ class OverviewPresenter(PagePresenter):
         status = seen.status
         incidents = self.watch.incidents
         self.badge_changed.emit(len(incidents))
-        self._draw_exposure(seen)
+        if seen.accounts is not self._drawn_accounts:
+            self._drawn_accounts = seen.accounts
+            self._draw_exposure(seen)
         self.state_changed.emit(
             OverviewState(
                 has_peers=status.accounts > 0,

@@ -14,6 +14,7 @@ from core.errors import InterledgerError
 from desktop.tasks import TaskScope, sentence
 
 REFRESH_SECONDS: Final = 1.0
+AFTER_MISTAKE_SECONDS: Final = 5.0
 
 
 class PagePresenter(QObject):
@@ -47,6 +48,7 @@ class PagePresenter(QObject):
         self.tasks.failed.connect(self.failed)
         self._problem = ""
         self._polling: asyncio.Task[None] | None = None
+        self._wanted = False
         self._again = asyncio.Event()
 
     async def update(self) -> None:
@@ -55,11 +57,14 @@ class PagePresenter(QObject):
 
     def start(self) -> None:
         """Look at the node, at once and then again and again."""
+        self._wanted = True
         if self._polling is None:
             self._polling = self.tasks.spawn(self._poll())
+            self._polling.add_done_callback(self._poll_ended)
 
     def stop(self) -> None:
         """Stop looking; what was started by the operator goes on."""
+        self._wanted = False
         if self._polling is not None:
             self._polling.cancel()
             self._polling = None
@@ -99,6 +104,17 @@ class PagePresenter(QObject):
                     await self._again.wait()
             except TimeoutError:
                 pass
+
+    def _poll_ended(self, task: asyncio.Task[None]) -> None:
+        """After a mistake of ours, which the task's owner has reported, go on looking: a page never freezes."""
+        if task is self._polling:
+            self._polling = None
+            if not task.cancelled():
+                task.get_loop().call_later(AFTER_MISTAKE_SECONDS, self._start_if_wanted)
+
+    def _start_if_wanted(self) -> None:
+        if self._wanted:
+            self.start()
 
     async def _run(self, work: Callable[[], Awaitable[str]]) -> None:
         self.reported.emit(await work())

@@ -111,6 +111,7 @@ class FakeOperator(Operator):
         self.log_lines: list[LogLine] = []
         self.default_engines: dict[str, str] = {}
         self.changes = 1
+        self._packets = 0
         if peers:
             self._populate(peers)
 
@@ -135,7 +136,8 @@ class FakeOperator(Operator):
     def add_packets(self, count: int) -> None:
         """Let `count` packets go through, a few of them rejected."""
         for _ in range(count):
-            self.packet_views.append(self._packet(len(self.packet_views) + 1))
+            self._packets += 1
+            self.packet_views.append(self._packet(self._packets))
         self.packet_views = self.packet_views[-20_000:]
 
     def add_log(self, level: str, component: str, text: str) -> None:

@@ -56,7 +56,7 @@ async def test_what_the_node_says_is_wrong_comes_first() -> None:
     assert (found[0].mood, found[0].detail) == (Mood.BAD, operator.problems[0])
 
 
-async def test_a_peer_at_its_limit_is_told_with_its_balance_and_its_rejects() -> None:
+async def test_a_peer_at_its_limit_is_told_with_its_balance_and_its_packets() -> None:
     found = find_incidents(await snapshot(FakeOperator()))
 
     limit = next(incident for incident in found if incident.key == "limit:bob")
@@ -64,7 +64,7 @@ async def test_a_peer_at_its_limit_is_told_with_its_balance_and_its_rejects() ->
     assert limit.mood is Mood.BAD
     assert [(fix.remedy, fix.page, fix.target) for fix in limit.fixes] == [
         (Remedy.OPEN, "peers", "bob"),
-        (Remedy.OPEN, "traffic", "from:bob code:T04"),
+        (Remedy.OPEN, "traffic", "bob"),
     ]
 
 

@@ -275,7 +275,7 @@ async def test_an_incident_has_its_remedy_beside_it(shown: Shown) -> None:
         if button.isVisible()
     }
 
-    buttons["Show rejects: bob has used 98 % of the credit you give"].click()
+    buttons["Show packets: bob has used 98 % of the credit you give"].click()
     shown.window.show_page("overview")
     buttons["Settle now: 2 settlements with erin did not succeed"].click()
     await asyncio.sleep(0.01)
