@@ -152,6 +152,14 @@ def test_whatever_was_held_fits_when_it_is_posted(
     assert max(source.receivable, target.payable) <= AMOUNT_MAX_BOOKED
 
 
+def test_what_may_yet_be_owed_for_an_unknown_leg_keeps_its_room() -> None:
+    source, target = lines()
+    target.unknown_out = AMOUNT_MAX_BOOKED - 5
+    with pytest.raises(AmountTooLarge):
+        hold(source, target, 1, 6, None)
+    hold(source, target, 1, 5, None)
+
+
 def test_a_prepayment_as_large_as_the_books_carry_is_the_last() -> None:
     line, _ = lines()
     enter(line, payable=0, receivable=-AMOUNT_MAX_BOOKED)

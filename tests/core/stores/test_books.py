@@ -646,6 +646,16 @@ async def test_young_rows_and_open_ones_are_not_folded(
     assert await books.roll_up(before_ms=clock.now_ms(), rows_max=100) == 0
 
 
+async def test_a_transfer_is_as_old_as_its_end(books: Books, clock: FakeClock) -> None:
+    number = await books.prepare(transfer(3))
+    clock.advance(seconds=10)
+    between_ms = clock.now_ms()
+    clock.advance(seconds=10)
+    await books.fulfill(number, FULFILLMENT)
+
+    assert await books.roll_up(before_ms=between_ms, rows_max=100) == 0
+
+
 async def test_a_folded_transfer_is_not_decided_again(books: Books, clock: FakeClock) -> None:
     number = await books.prepare(transfer(3))
     await books.fulfill(number, FULFILLMENT)
