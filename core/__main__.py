@@ -122,6 +122,8 @@ def _check_config(config: NodeConfig) -> int:
 
 
 def _shown(value: object) -> str:
+    if isinstance(value, tuple):
+        return ",".join(map(str, value)) or "(none)"
     return "(not set)" if value is None else str(value)
 
 

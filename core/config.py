@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import secrets
 import socket
 import tomllib
@@ -27,6 +28,8 @@ ENVIRONMENT_PREFIX: Final = "SIGNALBOX_"
 HTTP_BIND_DEFAULT: Final = "127.0.0.1:7770"
 ILP_ADDRESS_DEFAULT: Final = "test.signalbox"
 ADMIN_TOKEN_CHARACTERS_ADVISED: Final = 16
+_HOST_CHARACTERS_MAX: Final = 253
+_HOST: Final = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 _FORWARDED_NOWHERE: Final = ("peer", "self")
 
 
@@ -67,6 +70,8 @@ class NodeConfig:
     ilp_address: Address | None = None
     """None keeps the address that the store has, or takes the default in a new one."""
     http_bind: Bind = field(default_factory=lambda: _bind("http_bind", HTTP_BIND_DEFAULT))
+    hosts: tuple[str, ...] = ()
+    """Further names that the API is called by, as behind a reverse proxy; addresses and localhost always do."""
     admin_token: Secret | None = None
     """None reads it from a file beside the store, which is made where it is missing."""
     spread: Fraction | None = None
@@ -151,6 +156,18 @@ def _bind(name: str, text: str) -> Bind:
     return Bind(host, port)
 
 
+def _hosts(name: str, text: str) -> tuple[str, ...]:
+    hosts = tuple(part.strip().lower() for part in text.split(","))
+    for host in hosts:
+        if len(host) > _HOST_CHARACTERS_MAX or not _HOST.fullmatch(host):
+            raise SettingError(
+                name,
+                f"{host!r} is no name of a host; it is written without scheme and port, as node.example, "
+                "and several are separated by commas",
+            )
+    return hosts
+
+
 def _secret(name: str, text: str) -> Secret:
     token = _text(name, text)
     if not token.isascii() or not token.isprintable() or " " in token:
@@ -198,6 +215,11 @@ SETTINGS: Final = (
     Setting(
         "http_bind", "HOST:PORT",
         f"where peers and operators reach this node (default: {HTTP_BIND_DEFAULT}; port 0 takes a free one)", _bind,
+    ),
+    Setting(
+        "hosts", "NAME,NAME",
+        "further names that the API is called by, as behind a reverse proxy (default: none; its address and "
+        "localhost always are)", _hosts,
     ),
     Setting(
         "admin_token", "TOKEN",

@@ -93,6 +93,7 @@ class NodeHost:
                 admin_token=token,
                 account_by_token=lambda given: _username(node, given),
                 bind_host=config.http_bind.host,
+                hosts=config.hosts,
             )
             app = build_app(control, options)
             # Before all others: who may call the API by which name is no matter of packets.

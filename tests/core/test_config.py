@@ -81,6 +81,13 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
         ("http_bind", "7770", "HOST:PORT"),
         ("http_bind", "127.0.0.1:x", "HOST:PORT"),
         ("http_bind", "127.0.0.1:65536", "ports end at 65535"),
+        ("hosts", "", "'' is no name of a host"),
+        ("hosts", "node.example,", "'' is no name of a host"),
+        ("hosts", "https://node.example", "without scheme and port"),
+        ("hosts", "node.example:443", "without scheme and port"),
+        ("hosts", "*.example", "no name of a host"),
+        ("hosts", "nodé.example", "no name of a host"),
+        ("hosts", "a." * 127, "no name of a host"),
         ("admin_token", " ", "empty"),
         ("admin_token", "two words", "without spaces"),
         ("spread", "1", "below 1"),
@@ -103,6 +110,10 @@ def test_an_impossible_setting_is_refused_and_named(
         load_config({name: text}, {})
 
     assert caught.value.field == (name if words else "hold_ms_max")
+
+
+def test_hosts_are_names_between_commas_in_any_case() -> None:
+    assert load_config({"hosts": "Node.Example, other"}, {}).hosts == ("node.example", "other")
 
 
 @pytest.mark.parametrize(

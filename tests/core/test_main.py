@@ -54,6 +54,7 @@ def test_check_config_prints_what_would_be_in_force_without_the_token(
 
     text = " ".join(capsys.readouterr().out.split())
     assert "spread = 1/100" in text
+    assert "hosts = (none)" in text
     assert "http_bind = 127.0.0.1:7770" in text
     assert TOKEN not in text
 
@@ -137,7 +138,14 @@ async def test_a_node_serves_packets_and_the_api_and_stops_in_order(tmp_path: Pa
 
     async with (
         node(
-            "--store", store, "--ilp-address", "test.here", "--http-bind", "127.0.0.1:0"
+            "--store",
+            store,
+            "--ilp-address",
+            "test.here",
+            "--http-bind",
+            "127.0.0.1:0",
+            "--hosts",
+            "node.example",
         ) as process,
         ClientSession() as session,
     ):
@@ -159,10 +167,15 @@ async def test_a_node_serves_packets_and_the_api_and_stops_in_order(tmp_path: Pa
             headers={"Authorization": f"Bearer {TOKEN}"},
         ) as response:
             balance = await response.json()
+        statuses = {}
+        for host in ("node.example", "other.example"):
+            async with session.get(f"{said['url']}/", headers={"Host": host}) as response:
+                statuses[host] = response.status
         process.send_signal(signal.SIGTERM)
         code = await process.wait()
 
     assert isinstance(reply, Fulfill)
+    assert statuses == {"node.example": 200, "other.example": 421}
     assert (said["ilp_address"], said["pid"], balance["net"]) == (
         "test.here",
         process.pid,
