@@ -155,7 +155,8 @@ class Graph(QWidget):
             self._canvas.pointed.connect(self._say)
             self._layout.addWidget(self._canvas.widget, 1)
         self._stale = False
-        self._canvas.draw(self._data, colours(self.palette()))
+        look = colours(self.palette())
+        self._canvas.draw(self._data, look, look.base if _is_on_card(self) else look.window)
         if not self._canvas.is_pointed_at:
             self._say(None)
 
@@ -203,6 +204,11 @@ class Graph(QWidget):
                 self._draw()
 
 
+def _is_on_card(widget: QWidget) -> bool:
+    parent = widget.parentWidget()
+    return parent is not None and (parent.objectName() == "card" or _is_on_card(parent))
+
+
 def value_at(curve: Curve, at_s: float, unit: str) -> str:
     """Return a curve's value at a moment, in words."""
     value = None
@@ -244,11 +250,11 @@ class _Canvas(QWidget):
         self.widget: Any = pg.PlotWidget(
             axisItems={"bottom": pg.DateAxisItem(), "left": _axis(pg)}
         )
-        self.widget.setBackground(None)  # whatever it stands on shows through
+        # A kept background would still have the old theme's colour.
+        self.widget.setCacheMode(self.widget.CacheModeFlag.CacheNone)
         self.widget.setFrameShape(self.widget.Shape.NoFrame)
         for part in (self.widget, self.widget.viewport()):
             part.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-            part.setAutoFillBackground(False)
         plot = self.widget.getPlotItem()
         plot.hideButtons()
         plot.setMenuEnabled(False)
@@ -278,16 +284,18 @@ class _Canvas(QWidget):
         self.widget.scene().sigMouseMoved.connect(self._moved)
         self.widget.leaveEvent = self._left
 
-    def draw(self, data: GraphData, look: Colours) -> None:
-        """Draw it all."""
+    def draw(self, data: GraphData, look: Colours, ground: str) -> None:
+        """Draw it all, on the colour of what it stands on."""
         if look is not self._look:
-            self._take_colours(look)
+            self._take_colours(look, ground)
+        # One pixel of the eye's: a wider pen costs five times as much where there are many points.
+        width = max(1, round(self.widget.devicePixelRatioF()))
         while len(self._curves) < len(data.curves):
             item = self._pg.PlotDataItem(skipFiniteCheck=True)
             self._plot.addItem(item)
             self._curves.append(item)
         for item, curve in zip(self._curves, data.curves, strict=False):
-            item.setPen(self._pg.mkPen(colour_of(curve.colour, look), width=1))
+            item.setPen(self._pg.mkPen(colour_of(curve.colour, look), width=width))
             x, y = _steps(curve.x, curve.y) if curve.stepped else (curve.x, curve.y)
             item.setData(list(x), list(y))
         for item in self._curves[len(data.curves) :]:
@@ -334,8 +342,9 @@ class _Canvas(QWidget):
             ]
         )
 
-    def _take_colours(self, look: Colours) -> None:
+    def _take_colours(self, look: Colours, ground: str) -> None:
         self._look = look
+        self.widget.setBackground(ground)
         for name in ("left", "bottom"):
             axis = self._plot.getAxis(name)
             axis.setPen(self._pg.mkPen(look.border, width=1))

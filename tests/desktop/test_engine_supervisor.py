@@ -12,6 +12,7 @@ import pytest
 from core.errors import ControlError
 from desktop.engine_supervisor import (
     FAILURES_MAX,
+    BundledEngines,
     EngineSupervisor,
     ProcessState,
     Program,
@@ -237,6 +238,63 @@ async def test_an_engine_ends_when_whoever_started_it_is_killed(tmp_path: Path) 
     async with asyncio.timeout(10):
         while is_alive(pid):  # noqa: ASYNC110 # no child of ours
             await asyncio.sleep(0.01)
+
+
+FAKE_SETTLEMENT = """
+import sys
+if sys.argv[1] == "chain":
+    print('READY {"rpc": "http://127.0.0.1:8545"}', flush=True)
+else:
+    print(" ".join(sys.argv[1:]), flush=True)
+    print("READY {}", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+async def bundled(tmp_path: Path) -> AsyncIterator[EngineSupervisor]:
+    script = tmp_path / "settlement.py"
+    script.write_text(FAKE_SETTLEMENT)
+    made = EngineSupervisor(
+        "sqlite:////data/signalbox.db",
+        command=lambda program: (sys.executable, str(script), *program.arguments),
+    )
+    yield made
+    await made.close()
+
+
+async def test_an_engine_that_was_never_started_is_there_to_be_started_on_a_test_chain(
+    bundled: EngineSupervisor,
+) -> None:
+    engines = BundledEngines(bundled, dict)
+    before = engines.status("ethereum")
+    assert before is not None
+    assert before.state is ProcessState.STOPPED
+
+    await engines.restart("ethereum")
+
+    states = {status.name: status.state for status in engines.statuses}
+    assert states == {"chain": ProcessState.RUNNING, "ethereum": ProcessState.RUNNING}
+    status = engines.status("ethereum")
+    assert status is not None
+    assert status.last_lines == (
+        "ethereum --store sqlite:////data/signalbox.db --rpc http://127.0.0.1:8545 --stop-with-stdin",
+    )
+    await engines.stop("ethereum")
+    assert {status.state for status in engines.statuses} == {ProcessState.STOPPED}
+
+
+async def test_an_engine_with_a_ledger_of_its_own_needs_no_test_chain(
+    bundled: EngineSupervisor,
+) -> None:
+    engines = BundledEngines(bundled, lambda: {"ethereum": "https://rpc.example"})
+
+    await engines.restart("ethereum")
+    await engines.restart("ethereum")
+
+    assert [status.name for status in engines.statuses] == ["ethereum"]
+    with pytest.raises(ControlError, match="no engine"):
+        await engines.restart("bitcoin")
 
 
 def test_a_bundled_engine_is_a_module_in_a_checkout_and_a_program_in_a_bundle(

@@ -7,6 +7,7 @@ from pytestqt.qtbot import QtBot
 from desktop.models.graph import RANGES, Curve, GraphData, Line, Mark
 from desktop.theme import DARK, LIGHT, palette_of
 from desktop.views.graphs import Graph, RangeBar, colour_of, value_at, y_range
+from desktop.views.widgets import Card
 
 
 def data(*y: float, latest: str = "") -> GraphData:
@@ -69,6 +70,20 @@ def test_a_graph_takes_the_colours_of_the_theme_at_run_time(qtbot: QtBot) -> Non
     pen = graph._canvas._curves[0].opts["pen"]
     assert pen.color().name() == DARK.series[0]
     assert pen.width() == 1
+    assert graph._canvas.widget.backgroundBrush().color().name() == DARK.window
+
+
+def test_a_graph_on_a_card_has_the_cards_ground(qtbot: QtBot) -> None:
+    card = Card("Packets a second")
+    qtbot.addWidget(card)
+    card.setPalette(palette_of(DARK))
+    graph = Graph()
+    card.body.addWidget(graph)
+    card.show()
+    graph.show_data(data(1, 2))
+
+    assert graph._canvas is not None
+    assert graph._canvas.widget.backgroundBrush().color().name() == DARK.base
 
 
 def test_curves_that_are_gone_are_drawn_no_more(qtbot: QtBot) -> None:
