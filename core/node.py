@@ -40,8 +40,7 @@ from core.services.router import RouterService
 from core.services.trace import TraceService
 from core.services.validate_incoming import ValidateIncomingService
 from core.services.validate_outgoing import ValidateOutgoingService
-from core.stores.check import check_stores
-from core.stores.record import Stores
+from core.stores.record import Stores, check_stores
 from core.tasks import TaskOwner
 from core.telemetry.history import HistoryPoint
 from core.telemetry.recorder import Recorder

@@ -19,7 +19,6 @@ from core.packet import ErrorCode, Reject, Reply, address
 from core.routing.routes import build_routes
 from core.routing.table import Route, RouteSource, RoutingTable
 from core.service import OutgoingRequest
-from core.stores.check import check_stores
 from core.stores.record import Stores, open_stores
 from core.telemetry.history import Resolution
 from core.testing.builders import account, fulfill, prepare
@@ -183,16 +182,13 @@ async def test_the_address_that_was_given_is_kept_and_a_new_one_replaces_it() ->
 
 
 async def test_a_store_that_lacks_something_is_refused_with_its_name() -> None:
-    stores = await open_stores("memory:", FakeClock())
-
     class Half:
         async def prepare(self, transfer: object) -> None: ...
 
-    with pytest.raises(
-        SettingError, match=r"lacks what the node needs of its books: .*fulfill"
-    ):
-        check_stores(replace(stores, books=cast("Any", Half())))
-    check_stores(stores)
+    stores = replace(await open_stores("memory:", FakeClock()), books=cast("Any", Half()))
+
+    with pytest.raises(SettingError, match=r"memory: lacks books\.abandon.*books\.fulfill"):
+        await make_node(stores, FakeClock()).start()
 
 
 # --- Stop
