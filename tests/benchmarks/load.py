@@ -12,6 +12,7 @@ import json
 import os
 import sys
 import time
+from collections import deque
 from hashlib import sha256
 from pathlib import Path
 from typing import Final, cast
@@ -25,6 +26,7 @@ FULFILLMENT: Final = bytes(32)
 CONDITION: Final = sha256(FULFILLMENT).digest()
 DATA_OCTETS: Final = 64
 EXPIRES_IN_MS: Final = 30_000
+PACE_SECONDS: Final = 0.002
 TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
@@ -111,13 +113,13 @@ class Source(asyncio.Protocol):
         ):
             self.send()
         else:
-            self.load.idle += 1
+            self.load.rest(self)
 
 
 class Load:
-    """A closed loop of packets, counted once it is warm."""
+    """Packets in a closed loop, or so many a second; counted once it is warm."""
 
-    def __init__(self, url: str, token: str, destination: str) -> None:
+    def __init__(self, url: str, token: str, destination: str, rate: float = 0.0) -> None:
         parts = urlsplit(url)
         self.host, self.port = parts.hostname or "", parts.port or 80
         packet = Prepare.build(
@@ -138,7 +140,12 @@ class Load:
         self.serial = int.from_bytes(os.urandom(8), "big") >> 1
         self.known: dict[bytes, int] = {}
         self.connections: list[Source] = []
+        self.rate = rate
+        """Packets a second; 0 is a closed loop."""
         self.idle = 0
+        self.resting: deque[Source] = deque()
+        self.skipped = 0
+        """Packets that were due while every connection waited for an answer."""
         self.is_counting = False
         self.is_over = False
         self.latencies: list[int] = []
@@ -164,7 +171,26 @@ class Load:
                 self.latencies.append(nanoseconds)
             else:
                 self.others += 1
-        return True
+        return not self.rate
+
+    def rest(self, source: Source) -> None:
+        """Keep a connection until it is wanted again."""
+        self.idle += 1
+        self.resting.append(source)
+
+    async def pace(self) -> None:
+        """Send what is due, on connections that wait for nothing."""
+        loop = asyncio.get_running_loop()
+        started, sent = loop.time(), 0
+        while not self.is_over:
+            due = int((loop.time() - started) * self.rate) - sent
+            sent += due
+            for _ in range(min(due, len(self.resting))):
+                self.idle -= 1
+                due -= 1
+                self.resting.popleft().send()
+            self.skipped += due
+            await asyncio.sleep(PACE_SECONDS)
 
     def lost(self, source: Source) -> None:
         if not self.is_over:
@@ -185,7 +211,11 @@ class Load:
             _, source = await loop.create_connection(lambda: Source(self), self.host, self.port)
             self.connections.append(source)
         for source in self.connections:
-            source.send()
+            if self.rate:
+                self.rest(source)
+            else:
+                source.send()
+        pacing = loop.create_task(self.pace()) if self.rate else None
         await asyncio.sleep(warm_seconds)
         before = [cpu_seconds(pid) for pid in pids]
         own_before = time.process_time()
@@ -202,6 +232,8 @@ class Load:
                 break
             await asyncio.sleep(0.01)
         renewing.cancel()
+        if pacing is not None:
+            await pacing
         for source in self.connections:
             if source.transport is not None:
                 source.transport.abort()
@@ -211,6 +243,7 @@ class Load:
             "fulfilled": self.fulfilled,
             "others": self.others,
             "broken": self.broken,
+            "skipped": self.skipped,
             "seconds": elapsed,
             "cpu_seconds": [late - early for early, late in zip(before, after, strict=True)],
             "source_cpu_seconds": own,
@@ -228,7 +261,7 @@ async def sink(port: int) -> None:
 
 
 async def source(asked: argparse.Namespace) -> None:
-    load = Load(asked.url, asked.token, asked.destination)
+    load = Load(asked.url, asked.token, asked.destination, asked.rate)
     result = await load.run(asked.in_flight, asked.warm, asked.seconds, asked.pid)
     print(json.dumps(result), flush=True)
 
@@ -238,13 +271,17 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     to = commands.add_parser("sink", help="fulfill what comes, until standard input ends")
     to.add_argument("--port", type=int, default=0)
-    out = commands.add_parser(
-        "source", help="send packets in a closed loop, and print what came of it"
-    )
+    out = commands.add_parser("source", help="send packets, and print what came of it")
     out.add_argument("url")
     out.add_argument("--token", required=True)
     out.add_argument("--destination", required=True)
     out.add_argument("--in-flight", type=int, default=1)
+    out.add_argument(
+        "--rate",
+        type=float,
+        default=0.0,
+        help="packets a second; 0, the default, is a closed loop",
+    )
     out.add_argument("--warm", type=float, default=0.5, help="seconds that are not counted")
     out.add_argument("--seconds", type=float, default=3.0)
     out.add_argument("--pid", type=int, action="append", default=[], help="whose CPU is read")
