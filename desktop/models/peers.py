@@ -24,7 +24,7 @@ STATE_TEXTS: Final[Mapping[str, str]] = {
     "degraded": "Degraded",
     "down": "Down",
     "paused": "Paused",
-    "never": "Never connected",
+    "never": "Never up",
 }
 _STATE_ORDER: Final = ("down", "degraded", "never", "paused", "idle", "up")
 
@@ -147,10 +147,10 @@ COLUMNS: Final[Sequence[Column[PeerRow]]] = (
         sort_key=lambda row: _STATE_ORDER.index(row.state),
         tooltip=_state_tip,
         accessible=_state_tip,
-        width=152,
+        width=108,
     ),
     Column(
-        title="Name", text=lambda row: row.name, tooltip=lambda row: row.username, width=130
+        title="Name", text=lambda row: row.name, tooltip=lambda row: row.username, width=116
     ),
     Column(
         title="You owe · they owe",
@@ -158,15 +158,14 @@ COLUMNS: Final[Sequence[Column[PeerRow]]] = (
         sort_key=_used,
         tooltip=gauge_words,
         accessible=gauge_words,
-        width=164,
+        width=150,
     ),
     Column(
         title="Balance",
         text=lambda row: row.words,
         sort_key=lambda row: (row.asset_code, row.gauge.owed),
         tooltip=gauge_words,
-        width=236,
-        stretch=True,
+        width=220,
     ),
     Column(
         title="Trend",
@@ -178,7 +177,7 @@ COLUMNS: Final[Sequence[Column[PeerRow]]] = (
             else "no history yet"
         ),
         accessible=lambda row: _trend_words(row.nets),
-        width=80,
+        width=76,
     ),
     Column(
         title="Traffic",
@@ -220,6 +219,7 @@ COLUMNS: Final[Sequence[Column[PeerRow]]] = (
         text=lambda row: row.asset_code,
         tooltip=lambda row: f"{row.asset_code} with {row.asset_scale} decimals",
         width=70,
+        stretch=True,
     ),
 )
 

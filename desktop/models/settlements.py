@@ -233,36 +233,36 @@ SETTLEMENT_COLUMNS: Final[Sequence[Column[SettlementEntry]]] = (
 )
 
 DUE_COLUMNS: Final[Sequence[Column[DueRow]]] = (
-    Column(title="Peer", text=lambda row: row.username, width=140),
+    Column(title="Peer", text=lambda row: row.username, width=120),
     Column(
         title="You owe",
         text=lambda row: row.owed_text,
         sort_key=lambda row: (row.asset, row.owed),
         right=True,
-        width=160,
+        width=140,
     ),
     Column(
         title="Settles at",
         text=lambda row: row.threshold_text,
         sort_key=lambda row: (row.asset, row.threshold or 0),
         right=True,
-        width=160,
+        width=130,
+    ),
+    Column(
+        title="Why",
+        text=lambda row: row.reason,
+        sort_key=lambda row: (not row.due, row.reason),
+        width=350,
+        stretch=True,
     ),
     Column(
         title="Down to",
         text=lambda row: row.settle_to_text,
         sort_key=lambda row: (row.asset, row.settle_to or 0),
         right=True,
-        width=130,
+        width=110,
     ),
     Column(title="Engine", text=lambda row: row.engine or "none", width=150),
-    Column(
-        title="Why",
-        text=lambda row: row.reason,
-        sort_key=lambda row: (not row.due, row.reason),
-        width=320,
-        stretch=True,
-    ),
 )
 
 UNMATCHED_COLUMNS: Final[Sequence[Column[UnmatchedEntry]]] = (

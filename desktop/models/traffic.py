@@ -104,13 +104,13 @@ COLUMNS: Final[Sequence[Column[PacketRow]]] = (
         tooltip=lambda row: formatting.moment(row.at_ms),
         width=108,
     ),
-    Column(title="From → to", text=lambda row: row.path, width=150),
+    Column(title="From → to", text=lambda row: row.path, width=130),
     Column(title="Verdict", text=lambda row: row.verdict, width=98),
     Column(
         title="Code",
         text=lambda row: row.code_text,
         tooltip=lambda row: row.advice or row.code_text,
-        width=180,
+        width=150,
     ),
     Column(
         title="Amount in",

@@ -42,7 +42,9 @@ class LogsPresenter(PagePresenter):
             self._last_sequence = lines[-1].sequence
             self.model.add(
                 [
-                    LogRow(line.sequence, line.at_ms, line.level, line.component, line.text)
+                    LogRow(
+                        line.sequence, line.at_ms, line.level.upper(), line.component, line.text
+                    )
                     for line in lines
                 ]
             )

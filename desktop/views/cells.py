@@ -169,7 +169,7 @@ class TrendCell(Cell):
 
 
 class BalanceCell(Cell):
-    """Who owes whom: the whole sentence where it fits, else without the name; the amount is never cut."""
+    """Who owes whom: the whole sentence where it fits, else without the name; an amount is never cut without saying so."""
 
     def shows(self, row: PeerRow) -> Hashable:
         return row.name, row.gauge.owed, row.asset_code, row.asset_scale
@@ -177,9 +177,10 @@ class BalanceCell(Cell):
     def picture(
         self, painter: QPainter, box: QRectF, row: PeerRow, look: Colours, metrics: QFontMetrics
     ) -> None:
-        text = row.words
-        if metrics.horizontalAdvance(text) > box.width():
-            text = row.short_words
+        texts = (row.words, row.short_words, row.amount(abs(row.gauge.owed)))
+        fitting = (text for text in texts if metrics.horizontalAdvance(text) <= box.width())
+        elided = Qt.TextElideMode.ElideRight
+        text = next(fitting, metrics.elidedText(texts[-1], elided, int(box.width())))
         painter.setPen(QColor(look.text if row.gauge.owed else look.muted))
         painter.drawText(box, _LEFT, text)
 

@@ -31,7 +31,7 @@ from desktop.views.widgets import (
 
 COPY_SIZE: Final = 20
 BREAK: Final = "\u200b"
-_LONG: Final = re.compile(r"(?<=\S)[./:_-](?=\S)|[0-9A-Za-z]{8}(?=[0-9A-Za-z]{8})")
+_LONG: Final = re.compile(r"(?<=\S)[./:_-](?=[^\s\d])|[0-9A-Za-z]{8}(?=[0-9A-Za-z]{8})")
 
 
 @final

@@ -33,7 +33,7 @@ class EngineCardView(Card):
     stop_wanted = Signal(str)
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"Engine {name}")
+        super().__init__("Local test chain" if name == "chain" else f"Engine {name}")
         self._name = name
         self._address = ""
         self.pill = Pill()

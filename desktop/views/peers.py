@@ -20,7 +20,7 @@ from desktop.views.peer_editor import PeerEditor
 from desktop.views.peer_inspector import PeerInspector
 from desktop.views.settle_dialog import SettleDialog
 from desktop.views.states import States
-from desktop.views.tables import copy, count_words, show_menu, table_action
+from desktop.views.tables import GrowColumns, copy, count_words, show_menu, table_action
 from desktop.views.widgets import (
     MARGIN,
     SPACE,
@@ -71,6 +71,7 @@ class PeersPage(Page):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._stack)
+        GrowColumns(self.table, {columns.BALANCE: lambda row: row.words})
         self._wanted = ""
         self._actions = self._make_actions()
         self._connect()

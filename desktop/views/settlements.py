@@ -42,10 +42,10 @@ from desktop.views.settlement_details import (
     show_unmatched,
 )
 from desktop.views.states import States
-from desktop.views.tables import copy, selected_text, show_menu, table_action
+from desktop.views.tables import GrowColumns, copy, selected_text, show_menu, table_action
 from desktop.views.widgets import MARGIN, SPACE, TableView, TextLabel, action_button
 
-DUE_WHY_COLUMN: Final = 5
+DUE_WHY_COLUMN: Final = 3
 DUE, UNDER_WAY, DONE, FAILED, UNMATCHED, UNKNOWN = range(6)
 
 
@@ -137,6 +137,7 @@ class SettlementsPage(Page):
         table = TableView(model)
         table.setAccessibleName(title)
         table.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        GrowColumns(table)
         empty = TextLabel(nothing, role="muted")
         empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
         stack = QStackedWidget()
@@ -210,6 +211,7 @@ class SettlementsPage(Page):
         for i, (_, model, _) in enumerate(self._titles):
             model.counts_changed.connect(self._count)
             self.tables[i].chosen.connect(self._choose)
+        presenter.refreshed.connect(lambda: self._tab_changed(self.tabs.currentIndex()))
         self.tabs.currentChanged.connect(self._tab_changed)
         self.tables[DUE].opened.connect(self._plan_row)
         self.settle_button.clicked.connect(self._plan)

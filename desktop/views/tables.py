@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, final
 
-from PySide6.QtCore import QModelIndex, QObject, QPoint, Qt
+from PySide6.QtCore import QModelIndex, QObject, QPoint, Qt, QTimer
 from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import QApplication, QMenu, QTableView, QWidget
 
@@ -13,6 +13,9 @@ from desktop.models.table import TableModel
 from desktop.views.widgets import TableView
 
 NARROW_SPACE: Final = "\u202f"
+GROW_AFTER_MS: Final = 60
+GROWN_MAX: Final = 380
+CELL_PADDING: Final = 26
 
 
 def table_action(
@@ -112,6 +115,49 @@ class Follow(QObject):
     def _go(self) -> None:
         if self._at_end:
             self._table.scrollToBottom()
+
+
+@final
+class GrowColumns(QObject):
+    """Widens columns whose text must be read whole, amounts before all; none shrinks by itself.
+
+    Only what can be seen is measured, once in a while: a table of 100 000 rows costs no more than
+    its window shows.
+    """
+
+    def __init__(
+        self, table: TableView, texts: Mapping[int, Callable[[Any], str]] | None = None
+    ) -> None:
+        super().__init__(table)
+        self._table = table
+        columns = table.table_model.columns
+        self._texts = {i: column.text for i, column in enumerate(columns) if column.right}
+        self._texts |= texts or {}
+        self._pause = QTimer(self)
+        self._pause.setSingleShot(True)
+        self._pause.setInterval(GROW_AFTER_MS)
+        self._pause.timeout.connect(self.measure)
+        model = table.table_model
+        for changed in (model.rowsInserted, model.modelReset, model.dataChanged):
+            changed.connect(self._soon)
+        table.verticalScrollBar().valueChanged.connect(self._soon)
+
+    def _soon(self) -> None:
+        if not self._pause.isActive():
+            self._pause.start()
+
+    def measure(self) -> None:
+        """Widen what is too narrow for the rows that are seen."""
+        table, model = self._table, self._table.table_model
+        first = max(table.rowAt(0), 0)
+        last = table.rowAt(table.viewport().height())
+        rows = model.visible_rows[first : model.shown if last < 0 else last + 1]
+        metrics, header = table.fontMetrics(), table.horizontalHeader()
+        for column, text in self._texts.items():
+            widest = max((metrics.horizontalAdvance(text(row)) for row in rows), default=0)
+            wanted = min(widest + CELL_PADDING, GROWN_MAX)
+            if wanted > header.sectionSize(column):
+                header.resizeSection(column, wanted)
 
 
 def count_words(shown: int, total: int, what: str) -> str:

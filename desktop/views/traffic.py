@@ -18,7 +18,14 @@ from desktop.views.graphs import Graph, RangeBar
 from desktop.views.inputs import Choice
 from desktop.views.page import Page
 from desktop.views.states import States
-from desktop.views.tables import KeepPlace, copy, count_words, show_menu, table_action
+from desktop.views.tables import (
+    GrowColumns,
+    KeepPlace,
+    copy,
+    count_words,
+    show_menu,
+    table_action,
+)
 from desktop.views.widgets import (
     MARGIN,
     SPACE,
@@ -84,6 +91,7 @@ class TrafficPage(Page):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.states)
         KeepPlace(self.table, presenter.model)
+        GrowColumns(self.table)
         self._actions = self._make_actions()
         self._connect()
         self._count()
