@@ -275,11 +275,11 @@ def mark(connection: sqlite3.Connection, wallet: int, cursor: BlockMark) -> None
     if count > MARKS_KEPT + MARKS_SLACK:
         connection.execute(
             """
-            DELETE FROM settlement_mark WHERE wallet = ?1 AND block > ?2 AND block < (
-                SELECT block FROM settlement_mark WHERE wallet = ?1
-                ORDER BY block DESC LIMIT 1 OFFSET ?3)
+            DELETE FROM settlement_mark WHERE wallet = :wallet AND block > :oldest AND block < (
+                SELECT block FROM settlement_mark WHERE wallet = :wallet
+                ORDER BY block DESC LIMIT 1 OFFSET :newer)
             """,
-            (wallet, oldest, MARKS_KEPT - 1),
+            {"wallet": wallet, "oldest": oldest, "newer": MARKS_KEPT - 1},
         )
 
 

@@ -151,11 +151,11 @@ def _account_of(
     rows = connection.execute(
         """
         SELECT account.number FROM account
-        JOIN settlement_engine AS engine ON engine.name = ?1
+        JOIN settlement_engine AS engine ON engine.name = ?
         LEFT JOIN settlement_engine_url AS preset ON preset.asset_code = account.asset_code
         WHERE account.deleted_at_ms IS NULL AND account.asset_code = engine.asset_code
-            AND coalesce(account.settlement_engine_url, preset.url) = ?2
-            AND lower(trim(account.settlement_address)) = ?3
+            AND coalesce(account.settlement_engine_url, preset.url) = ?
+            AND lower(trim(account.settlement_address)) = ?
         LIMIT 2
         """,
         (engine, f"{BUNDLED_ENGINE_SCHEME}{engine}", comparable_address(sender)),

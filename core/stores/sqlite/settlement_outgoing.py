@@ -31,12 +31,12 @@ _SERVED: Final = f"""
         account.settle_to, account.settlement_address,
         coalesce(balance.payable, 0), coalesce(balance.receivable, 0)
     FROM account
-    JOIN settlement_engine AS engine ON engine.name = ?1
+    JOIN settlement_engine AS engine ON engine.name = ?
     LEFT JOIN balance ON balance.account = account.number
     LEFT JOIN settlement_engine_url AS preset ON preset.asset_code = account.asset_code
     WHERE account.deleted_at_ms IS NULL AND account.enabled = 1
         AND account.asset_code = engine.asset_code
-        AND coalesce(account.settlement_engine_url, preset.url) = ?2
+        AND coalesce(account.settlement_engine_url, preset.url) = ?
         AND coalesce(account.settlement_address, '') <> ''
         AND account.settle_threshold IS NOT NULL
         AND NOT EXISTS (SELECT 1 FROM settlement_out AS other
@@ -85,7 +85,7 @@ def decide(
     check(connection, lease)
     scale = _ledger_scale(connection, lease.name)
     row = connection.execute(
-        f"{_SERVED} AND account.id = ?3",
+        f"{_SERVED} AND account.id = ?",
         (lease.name, f"{BUNDLED_ENGINE_SCHEME}{lease.name}", account),
     ).fetchone()
     due = None if row is None else _due(row, scale)
@@ -276,7 +276,7 @@ def sign(
     check(connection, lease)
     wallet = wallet_number(connection, lease, key)
     taken = connection.execute(
-        "UPDATE settlement_wallet SET next_nonce = ?2 + 1 WHERE number = ?1 AND next_nonce = ?2",
+        "UPDATE settlement_wallet SET next_nonce = next_nonce + 1 WHERE number = ? AND next_nonce = ?",
         (wallet, nonce),
     )
     if not taken.rowcount:
@@ -315,8 +315,8 @@ def _keep_attempt(
         """
         INSERT INTO settlement_attempt
             (settlement, number, hash, raw, fee_per_unit, tip_per_unit, work_limit, at_ms)
-        SELECT ?1, count(*), ?2, ?3, ?4, ?5, ?6, ?7
-        FROM settlement_attempt WHERE settlement = ?1
+        SELECT ?, count(*), ?, ?, ?, ?, ?, ?
+        FROM settlement_attempt WHERE settlement = ?
         """,
         (
             settlement,
@@ -326,6 +326,7 @@ def _keep_attempt(
             str(attempt.tip_per_unit),
             attempt.work_limit,
             attempt.at_ms,
+            settlement,
         ),
     )
 
