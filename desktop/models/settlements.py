@@ -253,7 +253,6 @@ DUE_COLUMNS: Final[Sequence[Column[DueRow]]] = (
         text=lambda row: row.reason,
         sort_key=lambda row: (not row.due, row.reason),
         width=350,
-        stretch=True,
     ),
     Column(
         title="Down to",
@@ -262,7 +261,7 @@ DUE_COLUMNS: Final[Sequence[Column[DueRow]]] = (
         right=True,
         width=110,
     ),
-    Column(title="Engine", text=lambda row: row.engine or "none", width=150),
+    Column(title="Engine", text=lambda row: row.engine or "none", width=150, stretch=True),
 )
 
 UNMATCHED_COLUMNS: Final[Sequence[Column[UnmatchedEntry]]] = (
