@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, Final, final
 
 from PySide6.QtCore import QEvent, QPointF, Qt, Signal
-from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen, QShowEvent
+from PySide6.QtGui import QColor, QPainter, QPaintEvent, QShowEvent
 from PySide6.QtWidgets import QButtonGroup, QHBoxLayout, QVBoxLayout, QWidget
 
 from desktop.models.graph import RANGES, Curve, GraphData
@@ -336,7 +336,7 @@ class _Canvas(QWidget):
                 {
                     "pos": (mark.at_s, mark.y),
                     "brush": QColor(colour_of(mark.colour, look)),
-                    "pen": QPen(QColor(look.base), 1),
+                    "pen": self._pg.mkPen(look.base, width=1),
                 }
                 for mark in data.marks
             ]
