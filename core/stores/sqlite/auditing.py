@@ -44,13 +44,21 @@ _NONE_LEFT: Final = Fraction(0)
 
 def audit(connection: sqlite3.Connection) -> AuditReport:
     """Audit the snapshot that this connection reads."""
-    rates = {
-        number: Fraction(rate)
-        for number, rate in connection.execute("SELECT number, rate FROM conversion")
-    }
     auditing = Audit(
         {row[0]: AuditedAccount(*row[1:]) for row in connection.execute(_ACCOUNTS)}
     )
+
+    def number_of(name: str, text: str) -> Fraction:
+        try:
+            return Fraction(text)
+        except (ValueError, ZeroDivisionError):
+            auditing.find(f"{name} has {text!r} where a number is due.")
+            return _NONE_LEFT
+
+    rates = {
+        number: number_of(f"Conversion {number}", rate)
+        for number, rate in connection.execute("SELECT number, rate FROM conversion")
+    }
     for (problem,) in connection.execute("PRAGMA quick_check(20)"):
         if problem != "ok":
             auditing.find(f"The file is damaged: {problem}.")
@@ -63,16 +71,18 @@ def audit(connection: sqlite3.Connection) -> AuditReport:
     for (sentence,) in connection.execute(_LOST):
         auditing.find(sentence)
     for row in connection.execute(_TRANSFERS):
-        rate = None if row[6] is None else rate_of(f"Transfer {row[0]}", row[6])
-        remainder = _NONE_LEFT if row[8] is None else Fraction(row[8])
+        name = f"Transfer {row[0]}"
+        rate = None if row[6] is None else rate_of(name, row[6])
+        remainder = _NONE_LEFT if row[8] is None else number_of(name, row[8])
         auditing.add_transfer(TransferRow._make((*row[:6], rate, row[7], remainder, *row[9:])))
     for state, source, target, conversion, transfers, *sums in connection.execute(_FOLDED):
+        incoming, outgoing, spread, remainder = (number_of("A total", text) for text in sums)
         auditing.add_total(
             state,
             source,
             target,
             rate_of("A total", conversion),
-            Total(transfers, int(sums[0]), int(sums[1]), int(sums[2]), Fraction(sums[3])),
+            Total(transfers, int(incoming), int(outgoing), int(spread), remainder),
         )
     for number, kind, account, payable, receivable in connection.execute(_ENTRIES):
         auditing.add_entry(number, kind, account, payable=payable, receivable=receivable)
