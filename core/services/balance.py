@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar, final
 
-from core.account import AccountId, Asset, format_amount
+from core.account import AMOUNT_MAX_BOOKED, AccountId, Asset, format_amount
 from core.clock import Clock
 from core.errors import (
     AmountTooLarge,
@@ -29,7 +29,7 @@ from core.ledger.afterwards import (
 from core.ledger.books import Balance, Transfer, TransferId
 from core.ledger.postings import Line, hold, refuse_unbookable
 from core.node_address import NodeAddress
-from core.packet import ErrorCode, Fulfill, Reject, Reply
+from core.packet import ErrorCode, Fulfill, Reject, Reply, max_packet_amount_data
 from core.service import Explanation, OutgoingRequest, OutgoingService, Step, Verdict
 
 log = logging.getLogger(__name__)
@@ -198,6 +198,15 @@ class BalanceService(Generic[A]):
                     ErrorCode.INSUFFICIENT_LIQUIDITY,
                     f"{account.username} has {format_amount(available, account.asset)} left to send, and this "
                     f"packet needs {format_amount(needed, account.asset)}.",
+                )
+            case AmountTooLarge() if request.incoming_amount > AMOUNT_MAX_BOOKED:
+                return self.address.reject(
+                    ErrorCode.AMOUNT_TOO_LARGE,
+                    f"{format_amount(request.incoming_amount, account.asset)} is more than this node can book in "
+                    f"one packet, {format_amount(AMOUNT_MAX_BOOKED, account.asset)}.",
+                    max_packet_amount_data(
+                        received=request.incoming_amount, maximum=AMOUNT_MAX_BOOKED
+                    ),
                 )
             case AmountTooLarge():
                 return self.address.reject(

@@ -17,7 +17,7 @@ from core.errors import (
 )
 from core.ledger.afterwards import LATE_SECONDS, Afterwards
 from core.node_address import NodeAddress
-from core.packet import ErrorCode, Fulfill, Reject, Reply, address
+from core.packet import ErrorCode, Fulfill, Reject, Reply, address, read_max_packet_amount_data
 from core.service import OutgoingRequest, Verdict
 from core.services.balance import BalanceService
 from core.tasks import TaskOwner
@@ -142,6 +142,21 @@ async def test_a_packet_that_the_books_do_not_take_does_not_leave(
     assert isinstance(reply, Reject)
     assert (reply.code, setting.fenced, setting.link.requests) == (code, fenced, [])
     assert "disk full" not in reply.message
+
+
+async def test_an_amount_that_the_books_cannot_carry_is_f08_with_what_they_can() -> None:
+    setting = Setting(FakeOutgoing())
+    setting.books.fail("prepare", AmountTooLarge(2**63, maximum=2**63 - 1))
+
+    reply = await setting.service.send(outgoing(prepare(2**63)))
+
+    assert isinstance(reply, Reject)
+    assert reply.code == b"F08"
+    assert read_max_packet_amount_data(reply.data) == (2**63, 2**63 - 1)
+    assert reply.message == (
+        "92233720368547758.08 USD is more than this node can book in one packet, 92233720368547758.07 USD."
+    )
+    assert setting.link.requests == []
 
 
 @pytest.mark.logs_warning
