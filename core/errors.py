@@ -3,6 +3,7 @@
 * InterledgerError
   - PacketError             octets that are not the packet they claim to be
   - SettingError            a value that an operator gave and that cannot be
+    · SettingErrors         several of them
   - StoreError              what a store cannot do for us
     · UnknownAccount
     · AccountExists
@@ -31,6 +32,8 @@ these, or a bug.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class InterledgerError(Exception):
     """The base of every error that the node raises on purpose."""
@@ -52,6 +55,15 @@ class SettingError(InterledgerError):
         super().__init__(f"{field}: {problem}")
         self.field = field
         self.problem = problem
+
+
+class SettingErrors(SettingError):
+    """Several values cannot be; the first stands where one error is shown, and `faults` has all, by field."""
+
+    def __init__(self, faults: Sequence[tuple[str, str]]) -> None:
+        super().__init__(*faults[0])
+        self.args = ("; ".join(f"{field}: {problem}" for field, problem in faults),)
+        self.faults = tuple(faults)
 
 
 class StoreError(InterledgerError):

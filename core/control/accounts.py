@@ -17,7 +17,7 @@ from core.control.details import changed, details_of
 from core.control.refresh import Refresh, refresh_now
 from core.control.usernames import canonical_username
 from core.control.views import AccountCheck, AccountDetails, AccountView
-from core.errors import AccountExists, SettingError, UnknownAccount
+from core.errors import AccountExists, SettingError, SettingErrors, UnknownAccount
 from core.ledger.books import Balance, Books
 from core.node_address import NodeAddress
 from core.settlement.records import SettlementView
@@ -142,11 +142,11 @@ def _sound(draft: Draft) -> tuple[Account, NewTokens]:
     """Return what is to be stored; the store has the last word on what another account has.
 
     Raises:
-        SettingError: the first fault.
+        SettingErrors: every value that cannot be.
         AccountExists: another account has its username or address.
     """
     if draft.faults:
-        raise SettingError(draft.faults[0].field, draft.faults[0].problem)
+        raise SettingErrors([(fault.field, fault.problem) for fault in draft.faults])
     account = draft.account
     assert account is not None, "a draft without faults has an account"
     for found in draft.taken:

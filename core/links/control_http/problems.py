@@ -21,6 +21,7 @@ from core.errors import (
     NotAuthorized,
     NotFound,
     SettingError,
+    SettingErrors,
     StoreUnavailable,
     TransferDecided,
     UnknownAccount,
@@ -89,11 +90,16 @@ def problem_of(error: InterledgerError) -> web.Response:
     status = next((_STATUS[kind] for kind in type(error).mro() if kind in _STATUS), 500)
     detail = _sentence(str(error))
     if isinstance(error, SettingError):
+        faults = (
+            error.faults
+            if isinstance(error, SettingErrors)
+            else ((error.field, error.problem),)
+        )
         return problem(
             status,
             f"{error}.",  # begins with the field's name, as it is written
             kind=f"{TYPE_ROOT}json-data",
-            extra={"invalid-params": [{"name": error.field, "reason": error.problem}]},
+            extra={"invalid-params": [{"name": name, "reason": why} for name, why in faults]},
         )
     if isinstance(error, UnknownAccount):
         return problem(status, detail, kind=f"{TYPE_ROOT}accounts/account-not-found")

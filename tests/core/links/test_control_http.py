@@ -770,6 +770,17 @@ async def test_a_fault_names_its_field_for_programs(api: ApiClient) -> None:
     assert found["name"] == "asset_scale"
 
 
+async def test_every_fault_is_told_at_once(api: ApiClient) -> None:
+    answer = await api.post(
+        "/accounts", {**ACCOUNT, "username": "x", "asset_scale": 300, "max_packet_amount": 0}
+    )
+
+    assert answer.status == 400
+    names = [found["name"] for found in answer.json["invalid-params"]]
+    assert names == ["username", "asset_scale", "max_packet_amount"]
+    assert all(f"{name}: " in answer.detail for name in names)
+
+
 async def test_who_is_not_there_is_404_in_interledger_rs_s_words(api: ApiClient) -> None:
     answer = await api.get("/accounts/nobody")
 
