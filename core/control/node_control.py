@@ -265,7 +265,7 @@ class NodeControl(Operator):
     # --- Traffic
 
     async def packets(self, *, after_sequence: int, limit: int = 2_000) -> Sequence[PacketView]:
-        return self._traffic.packets(after_sequence=after_sequence, limit=limit)
+        return await self._traffic.packets(after_sequence=after_sequence, limit=limit)
 
     async def history(
         self, *, seconds: int, username: str | None = None, samples_max: int = 720

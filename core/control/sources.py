@@ -6,7 +6,7 @@ named in `ControlSources` as they are.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, final
 
@@ -37,7 +37,7 @@ class TrafficSource(Protocol):
     def in_flight(self) -> int:
         """Return how many packets have come in and not ended."""
 
-    def packets(self, *, after_sequence: int, limit: int) -> Sequence[PacketRecord]:
+    def packets(self, *, after_sequence: int, limit: int) -> Iterator[PacketRecord]:
         """Return packets that ended since, oldest first, the newest `limit` of them."""
 
 

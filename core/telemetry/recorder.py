@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Final, TypeAlias, final
 
@@ -223,12 +223,16 @@ class Recorder:
         """Return how many packets each prefix of the routing table decided."""
         return dict(self._routes)
 
-    def packets(self, *, after_sequence: int, limit: int) -> Sequence[PacketRecord]:
-        """Return packets that ended since, oldest first, the newest `limit` of them."""
+    def packets(self, *, after_sequence: int, limit: int) -> Iterator[PacketRecord]:
+        """Return packets that ended since, oldest first, the newest `limit` of them.
+
+        Which they are is settled now; each becomes a record when it is asked for, so that whoever
+        wants all 20,000 may let others have a turn in between.
+        """
         count = min(self._sequence - after_sequence, limit, len(self._ended))
         newest = list(islice(reversed(self._ended), max(0, count)))
         newest.reverse()
-        return [_record(ended) for ended in newest]
+        return map(_record, newest)
 
 
 def _record(ended: _Ended) -> PacketRecord:

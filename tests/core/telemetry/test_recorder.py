@@ -84,7 +84,7 @@ def test_the_newest_packets_are_kept_and_no_more() -> None:
     for _ in range(PACKETS_KEPT + 10):
         traffic.packet()
 
-    records = traffic.recorder.packets(after_sequence=0, limit=10**6)
+    records = list(traffic.recorder.packets(after_sequence=0, limit=10**6))
 
     assert (len(records), records[0].sequence) == (PACKETS_KEPT, 11)
 
