@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import sqlite3
 import sys
@@ -134,20 +135,28 @@ def test_arguments_that_cannot_be_are_refused(
     assert sentence in capsys.readouterr().err
 
 
-async def test_a_wallet_is_made_once_and_its_key_is_nowhere_in_clear(
-    url: str, tmp_path: Path
-) -> None:
-    first = await run("address", "--store", url)
-    second = await run("address", "--store", url)
-    other = await run("address", "--store", url, "--name", "second")
+def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """Return what a command that does its work writes, run in this process."""
+    assert main(arguments) == 0
+    return capsys.readouterr().out
 
-    assert first == second
-    assert first[0] == 0
-    assert other[1] != first[1]
+
+async def saved_key(url: str) -> bytes:
     stores = await open_stores(url, WallClock())
     key = await stores.settings.load_secret("settlement_engine.ethereum.key")
     await stores.close()
     assert key is not None
+    return key
+
+
+def test_a_wallet_is_made_once_and_its_key_is_nowhere_in_clear(
+    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = asyncio.run(run("address", "--store", url))
+
+    assert first == (0, told(capsys, "address", "--store", url), "")
+    assert told(capsys, "address", "--store", url, "--name", "second") != first[1]
+    key = asyncio.run(saved_key(url))
     assert first[1].strip() == address_of(key)
     for file in (tmp_path / "data").iterdir():
         octets = file.read_bytes()
@@ -167,29 +176,31 @@ async def test_many_that_ask_for_the_address_at_once_are_told_the_same(url: str)
     assert all("runs already" in errors for status, _, errors in found if status != 0)
 
 
-async def test_a_key_is_imported_once_and_never_said(url: str) -> None:
-    status, output, errors = await run("import-key", "--store", url, stdin=KEY + "\n")
+def test_a_key_is_imported_once_and_never_said(
+    url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ("import-key", "--store", url)
+    status, output, errors = asyncio.run(run(*command, stdin=KEY + "\n"))
     assert (status, output.strip()) == (0, address_of(bytes.fromhex(KEY[2:])))
     assert "11" * 32 not in output + errors
 
-    assert (await run("import-key", "--store", url, stdin=KEY))[0] == 0
-    status, _, errors = await run("import-key", "--store", url, stdin="0x" + "22" * 32)
-    assert status == 2
-    assert "import into an engine of another name" in errors
-    status, _, errors = await run("import-key", "--store", url, stdin="33" * 31)
-    assert status == 2
+    monkeypatch.setattr("sys.stdin", io.StringIO(KEY))
+    assert told(capsys, *command) == output
+    monkeypatch.setattr("sys.stdin", io.StringIO("0x" + "22" * 32))
+    assert "import into an engine of another name" in refusals(capsys, *command)
+    monkeypatch.setattr("sys.stdin", io.StringIO("33" * 31))
+    errors = refusals(capsys, *command)
     assert "64 hexadecimal digits" in errors
     assert "33" * 31 not in errors
 
 
 async def test_an_engine_says_when_it_is_ready_and_stops_on_sigterm(url: str, rpc: str) -> None:
-    _, address, _ = await run("address", "--store", url)
     engine = await start("ethereum", "--store", url, "--rpc", rpc)
     facts = await ready(engine)
     assert facts == {
         "pid": engine.pid,
         "engine": "ethereum",
-        "address": address.strip(),
+        "address": address_of(await saved_key(url)),
         "ledger": "local test chain",
     }
 
