@@ -18,7 +18,7 @@ from desktop.theme import figures
 from desktop.views.inputs import AmountEdit, CheckBox, Choice, SecretEdit
 from desktop.views.widgets import TextLabel
 
-LABEL_WIDTH: Final = 150
+LABEL_WIDTH: Final = 136
 NUMBER_WIDTH: Final = 220
 ENGINES: Final = (
     ("", "The default of the asset"),
@@ -49,7 +49,10 @@ class FormRow(QWidget):
         layout.setVerticalSpacing(3)
         layout.setColumnMinimumWidth(0, LABEL_WIDTH)
         layout.setColumnStretch(1, 1)
-        top = Qt.AlignmentFlag.AlignTop if field.kind is Kind.NOTES else Qt.AlignmentFlag(0)
+        tall = field.kind in (Kind.NOTES, Kind.SECRET)
+        top = Qt.AlignmentFlag.AlignTop if tall else Qt.AlignmentFlag(0)
+        if tall:
+            self.label.setContentsMargins(0, 6, 0, 0)
         layout.addWidget(self.label, 0, 0, top)
         if field.kind in (Kind.AMOUNT, Kind.NUMBER):
             self.editor.setFixedWidth(NUMBER_WIDTH)

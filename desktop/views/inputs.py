@@ -15,6 +15,7 @@ from PySide6.QtWidgets import (
     QLineEdit,
     QStyle,
     QStyleOptionButton,
+    QVBoxLayout,
     QWidget,
 )
 
@@ -97,17 +98,21 @@ class SecretEdit(QWidget):
         self.generate_button = action_button("Generate")
         self.copy_button = action_button("Copy")
         self.clear_button = action_button("Remove")
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(6)
-        layout.addWidget(self.line, 1)
+        buttons = QHBoxLayout()
+        buttons.setSpacing(6)
         for button in (
             self.reveal_button,
             self.copy_button,
             self.generate_button,
             self.clear_button,
         ):
-            layout.addWidget(button)
+            buttons.addWidget(button)
+        buttons.addStretch()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(6)
+        layout.addWidget(self.line)
+        layout.addLayout(buttons)
         self.generate_button.setVisible(generates)
         self.clear_button.hide()
         self.setFocusProxy(self.line)

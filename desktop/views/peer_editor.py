@@ -11,7 +11,6 @@ from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
     QScrollArea,
-    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
@@ -31,7 +30,8 @@ from desktop.views.inputs import AmountEdit, SecretEdit
 from desktop.views.widgets import MARGIN, SPACE, Card, Heading, TextLabel, action_button
 
 FORM_WIDTH_MAX: Final = 920
-SIDE_WIDTH: Final = 320
+SIDE_WIDTH_MIN: Final = 236
+SIDE_WIDTH_MAX: Final = 340
 
 
 @final
@@ -87,8 +87,8 @@ class PeerEditor(QWidget):
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
-        layout.addLayout(left, 1)
-        layout.addWidget(self._side())
+        layout.addLayout(left, 5)
+        layout.addWidget(self._side(), 2)
 
     def _section(self, section: FormSection) -> Card:
         card = Card(section.title)
@@ -99,8 +99,8 @@ class PeerEditor(QWidget):
 
     def _side(self) -> QWidget:
         side = QWidget()
-        side.setFixedWidth(SIDE_WIDTH)
-        side.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Expanding)
+        side.setMinimumWidth(SIDE_WIDTH_MIN)
+        side.setMaximumWidth(SIDE_WIDTH_MAX)
         layout = QVBoxLayout(side)
         layout.setContentsMargins(0, 12, MARGIN, MARGIN)
         layout.setSpacing(12)

@@ -32,6 +32,20 @@ async def test_new_lines_come_at_the_end(operator: FakeOperator, logs: LogsPrese
     assert [call[1] for call in operator.calls if call[0] == "logs"] == [0, 60]
 
 
+async def test_levels_are_told_apart_as_the_node_writes_them(
+    operator: FakeOperator, logs: LogsPresenter
+) -> None:
+    logs.filter(LogFilter(level="WARNING"))
+    before = logs.model.shown
+    operator.add_log("info", "core.node", "quiet")
+    operator.add_log("warning", "core.node", "loud")
+
+    await logs.update_and_report()
+
+    assert logs.model.shown == before + 1
+    assert logs.model.row(before).level == "WARNING"
+
+
 async def test_a_filter_holds_for_what_comes(
     operator: FakeOperator, logs: LogsPresenter
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -33,10 +34,13 @@ from desktop.views.logs import LogsPage
 from desktop.views.page import Page
 from desktop.views.peers import PeersPage
 from desktop.views.routes import RoutesPage
-from desktop.views.settlements import DONE, UNKNOWN, UNMATCHED, SettlementsPage
+from desktop.views.settlements import DONE, DUE, UNKNOWN, UNMATCHED, SettlementsPage
+from desktop.views.tables import GrowColumns
 from desktop.views.traffic import TrafficPage
-from tests.desktop.fake_operator import FakeOperator
+from tests.desktop.fake_operator import ETH, FakeOperator
 from tests.desktop.waiting import activated
+
+AMOUNT_IN = 4
 
 MAKERS: dict[str, Callable[[FakeOperator], Page]] = {
     "peers": lambda operator: PeersPage(PeersPresenter(operator, operator.clock)),
@@ -253,6 +257,24 @@ async def test_what_is_read_stays_in_its_place_while_packets_come(
     assert page.traffic.model.row(page.table.rowAt(0)).sequence == top
 
 
+async def test_an_amount_is_never_cut_off(operator: FakeOperator, opened: Opened) -> None:
+    page: TrafficPage = await opened.page("traffic")
+    operator.add_packets(1)
+    operator.packet_views[-1] = dataclasses.replace(
+        operator.packet_views[-1],
+        incoming_amount=123_456_789_012_345_678_901,
+        incoming_asset=ETH,
+    )
+    await page.traffic.update_and_report()
+    [grow] = page.table.findChildren(GrowColumns)
+    grow.measure()
+
+    text = page.traffic.model.row(0).amount_in_text
+    width = page.table.fontMetrics().horizontalAdvance(text)
+    assert text == "123.456789012345678901\u00a0ETH"
+    assert page.table.columnWidth(AMOUNT_IN) >= width + 16
+
+
 # --- Settlements
 
 
@@ -267,6 +289,21 @@ async def test_every_list_tells_how_many_there_are(opened: Opened) -> None:
         "Unmatched (1)",
         "Undecided (1)",
     ]
+
+
+async def test_the_details_follow_the_row_that_they_are_of(
+    operator: FakeOperator, opened: Opened
+) -> None:
+    page: SettlementsPage = await opened.page("settlements")
+    place = page.settlements.due.place_of("erin")
+    assert place is not None
+    page.tables[DUE].selectRow(place)
+    assert page.detail.facts.text_of("You owe") == "0.42\u00a0ETH"
+
+    await operator.correct_balance("erin", 10**16, "a test")
+    await page.presenter.update_and_report()
+
+    assert page.detail.facts.text_of("You owe") == "0.43\u00a0ETH"
 
 
 async def test_a_settlements_transaction_is_shown_and_copied_whole(opened: Opened) -> None:
