@@ -170,12 +170,11 @@ class AccountStore(Protocol):
 class AccountDirectory:
     """All accounts, in memory, for the packet's path; replaced as a whole when the store changes."""
 
-    __slots__ = ("_by_address", "_by_id", "_by_token_hash", "_by_username")
+    __slots__ = ("_by_id", "_by_token_hash", "_by_username")
 
     def __init__(self) -> None:
         self._by_id: dict[AccountId, Account] = {}
         self._by_username: dict[str, Account] = {}
-        self._by_address: dict[str, Account] = {}
         self._by_token_hash: Mapping[bytes, AccountId] = {}
 
     def replace(
@@ -184,7 +183,6 @@ class AccountDirectory:
         """Serve these from now on."""
         self._by_id = {account.id: account for account in accounts}
         self._by_username = {account.username: account for account in accounts}
-        self._by_address = {account.ilp_address: account for account in accounts}
         self._by_token_hash = token_hashes
 
     def all(self) -> Sequence[Account]:
@@ -198,9 +196,6 @@ class AccountDirectory:
 
     def by_username(self, username: str) -> Account | None:
         return self._by_username.get(username)
-
-    def by_address(self, address: str) -> Account | None:
-        return self._by_address.get(address)
 
     def by_token_hash(self, digest: bytes) -> Account | None:
         account_id = self._by_token_hash.get(digest)

@@ -119,16 +119,6 @@ def declare_dead(
     )
 
 
-def is_fenced(connection: sqlite3.Connection, number: int) -> bool:
-    """Tell whether a node has ended, or was declared dead: then it may write nothing."""
-    return (
-        connection.execute(
-            "SELECT 1 FROM node WHERE number = ? AND ended_at_ms IS NULL", (number,)
-        ).fetchone()
-        is None
-    )
-
-
 def remove_lock_files(path: Path, numbers: Iterable[int]) -> None:
     """Clear away the lock files of nodes that were declared dead, once that is committed."""
     for number in numbers:
