@@ -21,6 +21,7 @@ from core.links.control_http.account_json import (
 from core.links.control_http.as_json import ping_json
 from core.links.control_http.body import page, query_flag, read_object
 from core.links.control_http.guard import Access
+from core.links.control_http.long_list import list_response
 
 SETTINGS_FIELDS: Final = (
     "ilp_over_http_url",
@@ -45,13 +46,13 @@ async def create(operator: Operator, request: web.Request) -> web.Response:
 async def list_all(operator: Operator, request: web.Request) -> web.Response:
     """Return every account: GET /accounts; `limit` and `offset` are optional."""
     views = await operator.accounts()
-    return web.json_response([account_json(view.account) for view in views[page(request)]])
+    return await list_response(views[page(request)], lambda view: account_json(view.account))
 
 
 async def overview(operator: Operator, request: web.Request) -> web.Response:
     """Return every account with what it owes and does: GET /overview."""
     views = await operator.accounts()
-    return web.json_response([account_view_json(view) for view in views[page(request)]])
+    return await list_response(views[page(request)], account_view_json)
 
 
 async def check(operator: Operator, request: web.Request) -> web.Response:

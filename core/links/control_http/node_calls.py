@@ -27,6 +27,7 @@ from core.links.control_http.body import (
     read_text,
     texts,
 )
+from core.links.control_http.long_list import list_response
 
 SPREAD_CHARACTERS_MAX = 60
 
@@ -40,7 +41,7 @@ async def routes(operator: Operator, request: web.Request) -> web.Response:
 async def route_table(operator: Operator, request: web.Request) -> web.Response:
     """Return the routing table with each route's source: GET /routes/table."""
     found = (await operator.routes())[page(request)]
-    return web.json_response([route_json(route) for route in found])
+    return await list_response(found, route_json)
 
 
 async def replace_routes(operator: Operator, request: web.Request) -> web.Response:
@@ -143,7 +144,7 @@ async def settlements(operator: Operator, request: web.Request) -> web.Response:
         limit=query_integer(request, "limit", otherwise=500, maximum=10_000),
         username=request.query.get("username"),
     )
-    return web.json_response([settlement_json(row) for row in rows])
+    return await list_response(rows, settlement_json)
 
 
 async def settlements_due(operator: Operator, _request: web.Request) -> web.Response:

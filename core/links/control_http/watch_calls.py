@@ -18,6 +18,7 @@ from core.links.control_http.as_json import (
     unknown_json,
 )
 from core.links.control_http.body import query_integer, read_object, read_text
+from core.links.control_http.long_list import list_response
 
 ROWS_MAX = 20_000
 _IDS = 2**63 - 1
@@ -53,7 +54,7 @@ async def exposure(operator: Operator, _request: web.Request) -> web.Response:
 
 async def unknown_transfers(operator: Operator, _request: web.Request) -> web.Response:
     """Return what crashes left undecided: GET /unknown-transfers."""
-    return web.json_response([unknown_json(row) for row in await operator.unknown_transfers()])
+    return await list_response(await operator.unknown_transfers(), unknown_json)
 
 
 async def resolve_unknown(operator: Operator, request: web.Request) -> web.Response:
@@ -76,7 +77,7 @@ async def packets(operator: Operator, request: web.Request) -> web.Response:
         after_sequence=query_integer(request, "after", otherwise=0),
         limit=query_integer(request, "limit", otherwise=2_000, maximum=ROWS_MAX),
     )
-    return web.json_response([packet_json(packet) for packet in found])
+    return await list_response(found, packet_json)
 
 
 async def history(operator: Operator, request: web.Request) -> web.Response:
@@ -95,7 +96,7 @@ async def logs(operator: Operator, request: web.Request) -> web.Response:
         after_sequence=query_integer(request, "after", otherwise=0),
         limit=query_integer(request, "limit", otherwise=2_000, maximum=ROWS_MAX),
     )
-    return web.json_response([log_json(line) for line in found])
+    return await list_response(found, log_json)
 
 
 async def set_log_level(operator: Operator, request: web.Request) -> web.Response:
