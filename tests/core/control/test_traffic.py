@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
 
 from core.account import AccountId
 from core.control.reasons import REASONS, Origin, advice, origin_of
-from core.control.traffic import resolution_for
+from core.control.traffic import PACKETS_AT_ONCE, resolution_for
 from core.control.views import PacketVerdict
 from core.errors import SettingError, UnknownAccount
 from core.packet import ErrorCode, Reject
@@ -231,3 +232,24 @@ def test_who_said_no_is_told_from_the_address(
     triggered_by: str, next_hop: str | None, origin: Origin
 ) -> None:
     assert origin_of(triggered_by, ours="test.node", next_hop=next_hop) is origin
+
+
+async def test_a_long_list_of_packets_gives_others_their_turns(bench: Bench) -> None:
+    await bench.add("alice")
+    count = 2 * PACKETS_AT_ONCE + 1
+    for _ in range(count):
+        await send(bench, "alice", "test.nowhere", 1)
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while not listing.done():
+            turns += 1
+            await asyncio.sleep(0)
+
+    async with asyncio.TaskGroup() as tasks:
+        listing = tasks.create_task(bench.control.packets(after_sequence=0, limit=count))
+        tasks.create_task(others())
+
+    assert [packet.sequence for packet in listing.result()] == list(range(1, count + 1))
+    assert turns >= count // PACKETS_AT_ONCE
