@@ -21,6 +21,10 @@ from desktop.models.peer_editor import (
 )
 
 SECRETS: Final = tuple(name for name, field in FIELDS.items() if field.kind is Kind.SECRET)
+NEEDED: Final = {
+    "username": "A username is needed: 2 to 32 characters of a–z, 0–9, _, ~ and -.",
+    "asset_code": "An asset is needed, as in USD.",
+}
 YES: Final = "yes"
 _NUMBER_MAX: Final = 2**31 - 1
 _MASK: Final = "••••••"
@@ -101,12 +105,14 @@ def details_of(
     def secret(name: str) -> str | None:
         return "" if name in cleared else words(name)
 
+    problems |= {name: needed for name, needed in NEEDED.items() if words(name) is None}
+    threshold, settle_to = _settling(amount, code, scale, problems)
     details = AccountDetails(
         username=words("username") or "",
         asset_code=code,
         asset_scale=scale or 0,
         ilp_address=words("ilp_address"),
-        max_packet_amount=amount("max_packet_amount"),
+        max_packet_amount=amount("max_packet_amount", minimum=1),
         min_balance=_min_balance(texts, code, scale, problems),
         ilp_over_http_url=words("ilp_over_http_url"),
         ilp_over_http_incoming_token=secret("ilp_over_http_incoming_token"),
@@ -114,19 +120,34 @@ def details_of(
         ilp_over_btp_url=words("ilp_over_btp_url"),
         ilp_over_btp_incoming_token=secret("ilp_over_btp_incoming_token"),
         ilp_over_btp_outgoing_token=secret("ilp_over_btp_outgoing_token"),
-        settle_threshold=amount("settle_threshold"),
-        settle_to=amount("settle_to", minimum=-AMOUNT_MAX_BOOKED),
+        settle_threshold=threshold,
+        settle_to=settle_to,
         settlement_engine_url=words("settlement_engine_url"),
         settlement_address=words("settlement_address"),
         routing_relation=words("routing_relation"),
         round_trip_time=_number(texts, "round_trip_time", problems),
         packets_per_minute_limit=_number(texts, "packets_per_minute_limit", problems),
-        amount_per_minute_limit=amount("amount_per_minute_limit"),
+        amount_per_minute_limit=amount("amount_per_minute_limit", minimum=1),
         enabled=bool(texts.get("enabled")),
         label=words("label") or "",
         notes=words("notes") or "",
     )
     return details, problems
+
+
+def _settling(
+    amount: Callable[..., int | None], code: str, scale: int | None, problems: dict[str, str]
+) -> tuple[int | None, int | None]:
+    """Return when it is settled and down to what, said in whole units where the two do not agree."""
+    threshold = amount("settle_threshold")
+    settle_to = amount("settle_to", minimum=-AMOUNT_MAX_BOOKED)
+    if threshold is not None and settle_to is not None and settle_to >= threshold:
+        least = formatting.amount(threshold, code, scale or 0)
+        problems["settle_to"] = (
+            f"It must be less than the {least} at which you settle, or nothing would be paid."
+        )
+        return threshold, None
+    return threshold, settle_to
 
 
 def form_field_of(name: str, texts: Mapping[str, str]) -> str:

@@ -66,6 +66,22 @@ def test_a_limited_credit_needs_its_amount() -> None:
     assert list(problems) == ["credit_amount"]
 
 
+def test_what_does_not_agree_is_said_in_whole_units() -> None:
+    details, problems = details_of(typed(settle_threshold="10", settle_to="20"))
+
+    assert problems == {
+        "settle_to": "It must be less than the 10.00\u00a0USD at which you settle, "
+        "or nothing would be paid."
+    }
+    assert details.settle_to is None
+
+
+def test_a_packet_of_nothing_is_no_limit() -> None:
+    _, problems = details_of(typed(max_packet_amount="0"))
+
+    assert "at least 0.01\u00a0USD" in problems["max_packet_amount"]
+
+
 def test_a_missing_number_of_decimals_is_said_where_it_is_typed() -> None:
     for text in ("", "two", "256"):
         _, problems = details_of(typed(asset_scale=text))
@@ -125,7 +141,7 @@ amounts = st.none() | st.integers(min_value=0, max_value=AMOUNT_MAX_BOOKED)
     packet=st.integers(min_value=1, max_value=2**64 - 1),
     threshold=amounts,
     settle_to=st.none() | st.integers(min_value=-(2**40), max_value=AMOUNT_MAX_BOOKED),
-    minute=amounts,
+    minute=st.none() | st.integers(min_value=1, max_value=AMOUNT_MAX_BOOKED),
 )
 def test_what_is_shown_of_an_account_is_read_back_to_the_unit(
     scale: int,
@@ -135,6 +151,8 @@ def test_what_is_shown_of_an_account_is_read_back_to_the_unit(
     settle_to: int | None,
     minute: int | None,
 ) -> None:
+    if threshold is not None and settle_to is not None:
+        settle_to = min(settle_to, threshold - 1)
     account = dataclasses.replace(
         BOB,
         asset=Asset("XYZ", scale),
