@@ -74,6 +74,10 @@ class OverviewPage(Page):
         self.content.fixed.connect(self._fix)
         self._show_practice(presenter.can_practise, "")
 
+    def pose(self) -> None:
+        """Look back five minutes: enough to see something of a node that was just started."""
+        self.overview.show_range(300)
+
     def _show(self, state: OverviewState) -> None:
         self._stack.setCurrentWidget(self.content if state.has_peers else self.empty)
         self.content.show_state(state)

@@ -8,6 +8,7 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QWidget
 
 from desktop.presenters.page import PagePresenter
+from desktop.views.widgets import TableView
 
 
 class Page(QWidget):
@@ -35,6 +36,14 @@ class Page(QWidget):
 
     def open(self, target: str) -> None:
         """Show `target`, which another page navigated to."""
+
+    def pose(self) -> None:
+        """Show what this page is for, as its picture should: the first row, unless a page knows better."""
+        for table in self.findChildren(TableView):
+            if table.isVisible() and table.table_model.shown:
+                if not table.selected_rows:
+                    table.selectRow(0)
+                return
 
     def focus_filter(self) -> None:
         """Put the cursor into the page's filter line; `/` does."""

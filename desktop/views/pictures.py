@@ -10,7 +10,6 @@ from typing import Final
 from desktop.theme import Theme, ThemeChoice
 from desktop.views.main_window import MainWindow
 from desktop.views.page import Page
-from desktop.views.widgets import TableView
 
 SETTLE_SECONDS: Final = 0.8
 """A page that was just shown has asked the node, and drawn what it said, after this."""
@@ -24,30 +23,21 @@ async def take_pictures(
     *,
     settle_seconds: float = SETTLE_SECONDS,
 ) -> Sequence[Path]:
-    """Write PAGE-light.png and PAGE-dark.png for each page; the first row of a table is selected."""
+    """Write PAGE-light.png and PAGE-dark.png for each page, each as it poses."""
     await asyncio.to_thread(directory.mkdir, parents=True, exist_ok=True)
     before = theme.choice
     taken = []
-    for page in pages:
-        window.show_page(page.key)
-        await asyncio.sleep(settle_seconds)
-        select_first_row(page)
-        await asyncio.sleep(settle_seconds / 2)
-        for choice in (ThemeChoice.LIGHT, ThemeChoice.DARK):
-            theme.choose(choice)
-            await asyncio.sleep(settle_seconds / 4)
+    # Theme by theme: a change of theme polishes every widget anew, and packets wait for that.
+    for choice in (ThemeChoice.LIGHT, ThemeChoice.DARK):
+        theme.choose(choice)
+        for page in pages:
+            window.show_page(page.key)
+            await asyncio.sleep(settle_seconds)
+            page.pose()
+            await asyncio.sleep(settle_seconds)
             path = directory / f"{page.key}-{choice.value}.png"
             if not window.grab().save(str(path)):
                 raise OSError(f"the picture {path} cannot be written")
             taken.append(path)
     theme.choose(before)
     return taken
-
-
-def select_first_row(page: Page) -> None:
-    """Select the first row of the page's first table that has one, so that the inspector has something to show."""
-    for table in page.findChildren(TableView):
-        if table.isVisible() and table.table_model.shown:
-            if not table.selected_rows:
-                table.selectRow(0)
-            return

@@ -212,6 +212,13 @@ class RoutesPage(Page):
     def _show_answer(self, answer: Answer) -> None:
         self.answer.show_answer(answer)
 
+    def pose(self) -> None:
+        """Ask where a packet to somebody behind the last prefix would go."""
+        model = self.routes.model
+        if model.shown:
+            self.destination.setText(f"{model.row(model.shown // 2).prefix or 'test'}.shop")
+            self._look_up()
+
     # --- What the operator does
 
     def _show_unit(self) -> None:

@@ -104,6 +104,17 @@ class TrafficPage(Page):
         self.peer.choose(target)
         self._filter()
 
+    def pose(self) -> None:
+        """Look back five minutes, and explain a packet that was rejected, if there is one."""
+        self.range_bar.show_range(300)
+        self.traffic.show_range(300)
+        model = self.traffic.model
+        for index in range(min(model.shown, 200)):
+            if model.row(index).code:
+                self.table.selectRow(index)
+                return
+        super().pose()
+
     def focus_filter(self) -> None:
         self.filter_line.setFocus()
         self.filter_line.selectAll()

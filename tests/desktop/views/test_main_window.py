@@ -309,7 +309,7 @@ async def test_pictures_of_every_page_are_taken_light_and_dark(
     )
 
     assert [path.name for path in paths] == [
-        "overview-light.png", "overview-dark.png", "peers-light.png", "peers-dark.png",
+        "overview-light.png", "peers-light.png", "overview-dark.png", "peers-dark.png",
     ]  # fmt: skip
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths)
     assert theme.choice is ThemeChoice.LIGHT
