@@ -25,11 +25,9 @@ _BALANCES: Final = (
     "FROM balance WHERE account IN"
 )
 _SAVE: Final = (
-    "INSERT INTO balance (account, payable, receivable, pending_in, pending_out, unknown_out) "
-    "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (account) DO UPDATE SET "
-    "payable = excluded.payable, receivable = excluded.receivable, "
-    "pending_in = excluded.pending_in, pending_out = excluded.pending_out, "
-    "unknown_out = excluded.unknown_out"
+    "INSERT OR REPLACE INTO balance "
+    "(account, payable, receivable, pending_in, pending_out, unknown_out) "
+    "VALUES (?, ?, ?, ?, ?, ?)"
 )
 _ENTER: Final = (
     "INSERT INTO entry (kind, account, payable, receivable, reason, at_ms) "

@@ -1,12 +1,13 @@
 """The packet's path through the books: decided in Python on exact integers, written in few statements.
 
-While the writer thread holds the write lock nobody else can change a balance. So a batch reads the
-balances of the accounts that it touches once, decides each operation on its own merits, and only
+While the writer thread holds the write lock nobody else can change a balance. So a batch takes the
+balances of the accounts that it touches, decides each operation on its own merits, and only
 then writes: a row for each transfer that was admitted, a change for each that was decided, and one
 line for each account. What was refused has written nothing.
 
-What this node has open is remembered here, since no living node's transfer is decided by another;
-limits and accounts are remembered too, by the version that grows with each change of them.
+What this node has open is remembered here, since no living node's transfer is decided by another.
+Balances, limits and accounts are remembered too, as long as nobody else has written: SQLite counts
+what other connections have committed, and what this one has changed.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ from core.stores.node_number import NodeNumber
 from core.stores.sqlite.connection import Batch, SqliteFile
 from core.stores.sqlite.journal import load_lines, save_lines
 
+_COMMITS_OF_OTHERS: Final = "PRAGMA data_version"
 _STANDING: Final = """
     SELECT (SELECT ended_at_ms IS NULL FROM node WHERE number = ?),
         (SELECT version FROM change WHERE kind = 'accounts')
@@ -95,6 +97,10 @@ class Held:
 
 
 Operation: TypeAlias = Transfer | Deciding
+_Left: TypeAlias = tuple[sqlite3.Connection, int, int, int]
+"""Where a batch left the file: by which connection, the commits of others and changes of its own that it
+had counted, and the node's number.
+"""
 
 
 def find_open(
@@ -143,14 +149,19 @@ class Packets(Batch[Operation, int]):
         self._accounts_version = -1
         self._accounts: dict[AccountId, tuple[int, int | None]] = {}
         self._conversions: dict[tuple[int, int, int, int], int] = {}
+        self._lines: dict[int, Line] = {}
+        """Balances as this left them, true while `_left` is."""
+        self._left: _Left | None = None
 
     def apply(
         self, connection: sqlite3.Connection, operations: Sequence[Operation]
     ) -> Sequence[int | StoreError]:
-        own = self._stand(connection)
+        own, commits_of_others = self._stand(connection)
         work = _Work(self._clock.now_ms())
         outcomes: list[int | StoreError] = []
-        work.lines = load_lines(connection, self._touched(connection, operations, work))
+        touched = self._touched(connection, operations, work)
+        if not touched <= self._lines.keys():
+            self._lines.update(load_lines(connection, touched - self._lines.keys()))
         for operation in operations:
             try:
                 if isinstance(operation, Deciding):
@@ -166,13 +177,16 @@ class Packets(Batch[Operation, int]):
             connection.executemany(_INSERT, work.admitted)
         if work.decided:
             connection.executemany(_DECIDE, work.decided)
-        save_lines(connection, work.changed)
+        if work.changed:
+            save_lines(connection, work.changed)
+        self._left = (connection, commits_of_others, connection.total_changes, own)
         return outcomes
 
     def forget(self) -> None:
         self._own = None
         self._accounts_version = -1
         self._conversions.clear()
+        self._left = None
 
     def unclaimed(self, operation: Operation, outcome: object) -> None:
         """Void what nobody will send: the caller was cancelled before it heard that it was prepared."""
@@ -185,11 +199,21 @@ class Packets(Batch[Operation, int]):
 
     # --- What is true now -----------------------------------------------------------------------
 
-    def _stand(self, connection: sqlite3.Connection) -> int:
-        """Return this node's number if it may write, with what is remembered brought up to date."""
+    def _stand(self, connection: sqlite3.Connection) -> tuple[int, int]:
+        """Return this node's number if it may write, and SQLite's count of what others have committed.
+
+        What is remembered is brought up to date, where anybody has written since.
+        """
         own = self._node.current
         if own is None:
             raise NodeFenced("this process has not signed on, so it may write no transfers")
+        (commits_of_others,) = connection.execute(_COMMITS_OF_OTHERS).fetchone()
+        if self._left != (connection, commits_of_others, connection.total_changes, own):
+            self._look_anew(connection, own)
+        return own, commits_of_others
+
+    def _look_anew(self, connection: sqlite3.Connection, own: int) -> None:
+        self._lines.clear()
         alive, version = connection.execute(_STANDING, (own,)).fetchone()
         if not alive:
             raise NodeFenced(
@@ -204,7 +228,6 @@ class Packets(Batch[Operation, int]):
                 for account, number, min_balance in rows
             }
             self._accounts_version = version
-        return own
 
     def _remember_open(self, connection: sqlite3.Connection, own: int) -> None:
         self._open = {
@@ -245,7 +268,7 @@ class Packets(Batch[Operation, int]):
         source, min_balance = self._account(transfer.from_account)
         target, _ = self._account(transfer.to_account)
         incoming_amount, outgoing_amount = transfer.incoming_amount, transfer.outgoing_amount
-        payer, payee = work.lines[source], work.lines[target]
+        payer, payee = self._lines[source], self._lines[target]
         payer.account = transfer.from_account
         hold(payer, payee, incoming_amount, outgoing_amount, min_balance)
         work.changed[source], work.changed[target] = payer, payee
@@ -283,7 +306,7 @@ class Packets(Batch[Operation, int]):
         following = NEXT.get((state, decision))
         if following is None:
             return self._decide_again(deciding, own, work)
-        source, target = work.lines[held.source], work.lines[held.target]
+        source, target = self._lines[held.source], self._lines[held.target]
         incoming_amount, outgoing_amount = held.incoming_amount, held.outgoing_amount
         add(state, source, target, -incoming_amount, -outgoing_amount)
         add(following, source, target, incoming_amount, outgoing_amount)
@@ -352,13 +375,12 @@ class Packets(Batch[Operation, int]):
 class _Work:
     """One batch while it is decided."""
 
-    __slots__ = ("admitted", "changed", "decided", "ended", "lines", "now_ms")
+    __slots__ = ("admitted", "changed", "decided", "ended", "now_ms")
 
     def __init__(self, now_ms: int) -> None:
         self.now_ms = now_ms
-        self.lines: dict[int, Line] = {}
-        """The accounts that it touches; those that it changes are written."""
         self.changed: dict[int, Line] = {}
+        """The accounts that are written."""
         self.ended: dict[int, tuple[Held, bytes | None] | None] = {}
         """Transfers that are final, or of another node, as far as this batch asks for them."""
         self.admitted: list[tuple[object, ...]] = []

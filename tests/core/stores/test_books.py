@@ -456,6 +456,15 @@ async def test_a_correction_moves_net_and_says_against_what(books: Books) -> Non
     assert [total.correction for total in report.totals] == [-18]
 
 
+async def test_a_correction_between_two_packets_is_not_lost(books: Books) -> None:
+    await books.prepare(transfer(100))
+    await books.correct(ALICE, 7, "found in an old ledger")
+    await books.prepare(transfer(20))
+
+    assert await books.balance(ALICE) == Balance(payable=7, pending_in=120)
+    await assert_audit_passes(books)
+
+
 async def test_a_correction_of_nobody_is_refused(books: Books) -> None:
     with pytest.raises(UnknownAccount):
         await books.correct(NOBODY, 1, "whoever")

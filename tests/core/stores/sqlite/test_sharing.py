@@ -10,13 +10,21 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import AccountExists, NodeFenced
+from core.errors import AccountExists, InsufficientBalance, NodeFenced
 from core.ledger.lease import LEASE_SECONDS
 from core.stores.sqlite.connection import connect
 from core.stores.sqlite.leases import lock_path
+from core.testing.builders import FULFILLMENT
 from core.testing.clock import START_MS, FakeClock
 from tests.core.stores.conftest import OpenStores
-from tests.core.stores.people import ALICE, NO_TOKENS, add_alice_and_bob, alice, bob
+from tests.core.stores.people import (
+    ALICE,
+    NO_TOKENS,
+    add_alice_and_bob,
+    alice,
+    bob,
+    transfer,
+)
 
 ROOT = Path(__file__).parents[4]
 
@@ -184,3 +192,40 @@ async def test_a_process_that_was_killed_is_known_to_be_dead_at_once(
     assert [lease.number for lease in await here.leases.nodes()] == [1]
     assert (await here.books.recover()).nodes == 1
     assert (await here.books.recover()).nodes == 0
+
+
+async def test_what_another_store_has_booked_counts_for_the_next_packet(
+    open_file: OpenStores,
+) -> None:
+    one, two = await open_file(), await open_file()
+    await one.accounts.insert_account(alice(min_balance=-10), NO_TOKENS)
+    await one.accounts.insert_account(bob(), NO_TOKENS)
+    await one.leases.sign_on("one")
+    await two.leases.sign_on("two")
+    await one.books.fulfill(await one.books.prepare(transfer(3)), FULFILLMENT)
+
+    await two.books.fulfill(await two.books.prepare(transfer(4)), FULFILLMENT)
+    held = await one.books.prepare(transfer(3))
+
+    with pytest.raises(InsufficientBalance):
+        await one.books.prepare(transfer(1))
+    await two.books.correct(ALICE, 1, "found a unit")
+    await one.books.prepare(transfer(1))
+    await one.books.fulfill(held, FULFILLMENT)
+    assert (await one.books.balance(ALICE)).receivable == 10
+    assert (await two.books.audit()).findings == ()
+
+
+async def test_a_node_declared_dead_between_two_packets_books_no_more(
+    open_file: OpenStores, clock: FakeClock
+) -> None:
+    one, two = await open_file(), await open_file()
+    await add_alice_and_bob(one)
+    await one.leases.sign_on("one")
+    held = await one.books.prepare(transfer(3))
+
+    clock.advance(seconds=LEASE_SECONDS + 1)
+    await two.books.recover()
+
+    with pytest.raises(NodeFenced):
+        await one.books.fulfill(held, FULFILLMENT)
