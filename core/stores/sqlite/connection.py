@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import Any, Final, Protocol, Self, TypeVar, final
 
 from core.errors import StoreError, StoreUnavailable
@@ -208,17 +208,13 @@ class SqliteFile:
         while going_on:
             jobs: list[_Job] = []
             job = self._writes.get()
-            while True:
-                if job is None:
-                    going_on = False
-                    break
+            while job is not None:
                 jobs.append(job)
-                if len(jobs) >= BATCH_MAX:
+                if len(jobs) >= BATCH_MAX or self._writes.empty():
                     break
-                try:
-                    job = self._writes.get_nowait()
-                except Empty:
-                    break
+                job = self._writes.get()
+            else:
+                going_on = False
             if jobs:
                 connection = self._commit(connection, jobs)
                 self._answer(jobs)
