@@ -66,6 +66,7 @@ def theme(qapp: QApplication) -> Iterator[Theme]:
     made = Theme(qapp, stylesheet, ThemeChoice.LIGHT)
     yield made
     made.deleteLater()
+    qapp.setStyleSheet("")  # the next test finds the application as this one did
 
 
 class Shown:
