@@ -1,4 +1,8 @@
-"""`signalbox-engine`: one settlement engine as a process of its own, and the local test chain."""
+"""`signalbox-engine`: one settlement engine as a process of its own, and the local test chain.
+
+What takes seconds to load, the libraries that sign and the web's, is imported in the functions that need it,
+behind what can be refused without: a mistyped option or store is told at once.
+"""
 
 from __future__ import annotations
 
@@ -16,24 +20,17 @@ from contextlib import suppress
 from decimal import Decimal, InvalidOperation
 from typing import Final
 
-import aiohttp
-
 from core.clock import Clock, WallClock
+from core.config import sqlite_path
 from core.errors import InterledgerError, SettingError
 from core.settlement.engine import EngineOptions, SettlementEngine
-from core.settlement.engines.ethereum import (
+from core.settlement.engines.ethereum_options import (
     ASSET_CODE,
     GWEI,
     KIND,
     SCALE,
-    EthereumLedger,
     EthereumOptions,
-    address_of,
-    new_key,
-    parse_address,
-    parse_key,
 )
-from core.settlement.engines.json_rpc import JsonRpc
 from core.settlement.store import EngineIdentity
 from core.stores.record import Stores, open_stores
 
@@ -92,10 +89,17 @@ async def _run(options: argparse.Namespace) -> int:
 async def _ethereum(options: argparse.Namespace, clock: Clock) -> int:
     stores = await _open(options.store, clock)
     try:
-        key, created_at_ms = await _wallet(stores, clock, options.name)
+        import aiohttp  # noqa: PLC0415
+
+        from core.settlement.engines.json_rpc import JsonRpc  # noqa: PLC0415
+
         async with aiohttp.ClientSession() as session:
+            rpc = JsonRpc(session, options.rpc)
+            from core.settlement.engines.ethereum import EthereumLedger  # noqa: PLC0415
+
+            key, created_at_ms = await _wallet(stores, clock, options.name)
             ledger = EthereumLedger(
-                JsonRpc(session, options.rpc),
+                rpc,
                 key,
                 EthereumOptions(
                     confirmations=options.confirmations,
@@ -131,11 +135,21 @@ async def _ethereum(options: argparse.Namespace, clock: Clock) -> int:
 
 
 async def _open(url: str, clock: Clock) -> Stores:
+    _check_store(url)
+    return await open_stores(url, clock)
+
+
+def _check_store(url: str) -> None:
+    """Refuse a store that no node has made: with a mistyped one nothing would ever be settled."""
     if url == "memory:":
         raise SettingError(
             "store", "an engine shares its node's store, and memory is not shared"
         )
-    return await open_stores(url, clock)
+    path = sqlite_path(url)
+    if path is not None and not path.exists():
+        raise SettingError(
+            "store", f"there is no database {path}; the node makes it when it first starts"
+        )
 
 
 async def _wallet(stores: Stores, clock: Clock, name: str) -> tuple[bytes, int]:
@@ -147,6 +161,8 @@ async def _wallet(stores: Stores, clock: Clock, name: str) -> tuple[bytes, int]:
         try:
             key = await stores.settings.load_secret(_secret(name))
             if key is None:
+                from core.settlement.engines.ethereum import new_key  # noqa: PLC0415
+
                 key = new_key()
                 await _save_key(stores, clock, name, key)
         finally:
@@ -184,11 +200,16 @@ async def _address(options: argparse.Namespace, clock: Clock) -> int:
         key, _ = await _wallet(stores, clock, options.name)
     finally:
         await stores.close()
+    from core.settlement.engines.ethereum import address_of  # noqa: PLC0415
+
     sys.stdout.write(f"{address_of(key)}\n")
     return 0
 
 
 async def _import_key(options: argparse.Namespace, clock: Clock) -> int:
+    _check_store(options.store)  # before anybody types a key
+    from core.settlement.engines.ethereum import address_of, parse_key  # noqa: PLC0415
+
     if sys.stdin.isatty():
         sys.stderr.write("The private key, 64 hexadecimal digits, then Enter: ")
     key = parse_key(await asyncio.to_thread(sys.stdin.readline))
@@ -408,7 +429,7 @@ def _add_store(parser: argparse.ArgumentParser) -> None:
         "--store",
         required=True,
         metavar="URL",
-        help="the node's store, like sqlite:////var/lib/signalbox/node.db",
+        help="the node's store, like sqlite:////var/lib/signalbox/node.db; the node makes it",
     )
     parser.add_argument(
         "--name",
@@ -469,6 +490,8 @@ def _scaled(text: str, unit: int, name: str) -> int:
 
 
 def _funding(text: str) -> tuple[str, int]:
+    from core.settlement.engines.ethereum import parse_address  # noqa: PLC0415
+
     address, _, amount = text.partition("=")
     try:
         return parse_address(address), _ether(amount or "1000")

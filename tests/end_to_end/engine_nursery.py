@@ -26,7 +26,8 @@ import aiohttp
 from core.clock import WallClock
 from core.errors import SettlementError
 from core.settlement.engine import EngineOptions, SettlementEngine
-from core.settlement.engines.ethereum import EthereumLedger, EthereumOptions
+from core.settlement.engines.ethereum import EthereumLedger
+from core.settlement.engines.ethereum_options import EthereumOptions
 from core.settlement.engines.json_rpc import JsonRpc
 from core.stores import open_stores
 from tests.core.settlement.broken_engines import broadcast_first, credit_apart_from_cursor

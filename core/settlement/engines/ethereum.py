@@ -10,7 +10,6 @@ import asyncio
 import re
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final, cast, final
 
 from eth_account import Account as EthAccount
@@ -19,6 +18,12 @@ from eth_utils.address import is_checksum_address, to_checksum_address
 
 from core.account import format_number
 from core.errors import LedgerRefused, LedgerUnreachable, SettingError
+from core.settlement.engines.ethereum_options import (
+    ASSET_CODE,
+    KIND,
+    SCALE,
+    EthereumOptions,
+)
 from core.settlement.engines.json_rpc import Json, JsonRpc
 from core.settlement.ledger import (
     LedgerState,
@@ -32,11 +37,6 @@ from core.settlement.ledger import (
     Undone,
 )
 from core.settlement.store import Attempt, BlockMark, IncomingPayment
-
-KIND: Final = "ethereum"
-ASSET_CODE: Final = "ETH"
-SCALE: Final = 18
-GWEI: Final = 10**9
 
 BLOCKS_PER_SCAN: Final = 50
 BLOCKS_AT_ONCE: Final = 8
@@ -53,21 +53,6 @@ _HASHES_ONLY: Final = False
 _WHOLE: Final = True
 """Whether a block is asked for with its transactions or with their hashes."""
 _ADDRESS: Final = re.compile(r"0x[0-9a-fA-F]{40}")
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EthereumOptions:
-    """What an operator decides about a wallet."""
-
-    confirmations: int = 12
-    """How many blocks deep a transaction must be, its own block counted, before we count on it."""
-    fee_limit: int = 200 * GWEI
-    """The most that we offer for a unit of gas, in wei."""
-    tip: int = 1 * GWEI
-    """What the block's maker gets for a unit of gas at least, in wei."""
-    reserve: int = 21_000 * 50 * GWEI
-    """What stays in the wallet, in wei, so that a later transaction can still be paid for."""
 
 
 def new_key() -> bytes:

@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import sqlite3
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import closing
@@ -50,8 +51,11 @@ async def ready(process: asyncio.subprocess.Process) -> dict[str, Any]:
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/data/node.db"
+async def url(tmp_path: Path) -> str:
+    """The store of a node that has run once."""
+    url = f"sqlite:///{tmp_path}/data/node.db"
+    await (await open_stores(url, WallClock())).close()
+    return url
 
 
 @pytest.fixture
@@ -84,11 +88,41 @@ def test_a_store_that_is_none_is_refused_in_a_sentence(
         assert sentence in said
 
 
+@pytest.mark.parametrize("command", ["ethereum", "address", "import-key"])
+def test_a_store_that_no_node_has_made_is_refused_and_not_made(
+    command: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    mistyped = tmp_path / "dta" / "node.db"
+    rpc = ("--rpc", "http://127.0.0.1:8545") if command == "ethereum" else ()
+
+    said = refusals(capsys, command, "--store", f"sqlite:///{mistyped}", *rpc)
+
+    assert said == (
+        f"signalbox-engine: store: there is no database {mistyped}; "
+        "the node makes it when it first starts"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_refusal_does_not_wait_for_libraries_that_sign() -> None:
+    heavy = ("aiohttp", "eth_account", "eth_keys", "eth_utils", "py_ecc")
+    program = f"""
+import sys
+from core.settlement.__main__ import main
+assert main(["ethereum", "--store", "sqlite:////no/such.db", "--rpc", "http://127.0.0.1:1"]) == 2
+assert not sys.modules.keys() & set({heavy!r}), sys.modules.keys() & set({heavy!r})
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+
+    assert (ended.returncode, ended.stdout) == (0, "")
+    assert "there is no database /no/such.db" in ended.stderr
+
+
 def test_a_store_of_a_newer_version_is_refused_in_a_sentence(
     capsys: pytest.CaptureFixture[str], url: str
 ) -> None:
-    assert main(["address", "--store", url]) == 0
-    capsys.readouterr()
     with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
         connection.execute(
             "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) "
@@ -165,10 +199,6 @@ def test_a_wallet_is_made_once_and_its_key_is_nowhere_in_clear(
 
 
 async def test_many_that_ask_for_the_address_at_once_are_told_the_same(url: str) -> None:
-    stores = await open_stores(
-        url, WallClock()
-    )  # the schema, so that they race for the key alone
-    await stores.close()
     found = await asyncio.gather(*(run("address", "--store", url) for _ in range(4)))
 
     addresses = {output for status, output, _ in found if status == 0}

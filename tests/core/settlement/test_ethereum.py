@@ -18,12 +18,12 @@ from core.errors import EngineStopped, LedgerRefused, LedgerUnreachable, Setting
 from core.settlement.chain import CHAIN_ID, IDLE_BLOCKS, ChainServer, Refused, TestChain
 from core.settlement.engines.ethereum import (
     EthereumLedger,
-    EthereumOptions,
     address_of,
     new_key,
     parse_address,
     parse_key,
 )
+from core.settlement.engines.ethereum_options import EthereumOptions
 from core.settlement.engines.json_rpc import JsonRpc
 from core.settlement.ledger import Payment
 from core.settlement.records import Direction, SettlementState
