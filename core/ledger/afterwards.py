@@ -116,7 +116,7 @@ class Afterwards:
         self._start(self._expire(flight), f"expire transfer {flight.transfer_id}")
 
     def opened(self, flight: Flight) -> None:
-        """Wait for a late answer: the expiry is booked."""
+        """Wait for a late answer: the expiry is booked, or recovery sees to it where we are fenced."""
         flight.is_expired = True
         self._open_legs[flight.transfer_id] = self._clock.monotonic() + LATE_SECONDS
         if flight.reply is not None:
@@ -157,10 +157,8 @@ class Afterwards:
 
     async def _expire(self, flight: Flight) -> None:
         transfer_id = flight.transfer_id
-        if await self._book(
-            "expire", transfer_id, partial(self._books.expire, transfer_id), None
-        ):
-            self.opened(flight)
+        await self._book("expire", transfer_id, partial(self._books.expire, transfer_id), None)
+        self.opened(flight)  # whatever came of it: a proof of the next hop's must find its way
         self._unbooked -= 1
 
     def _start(self, work: Coroutine[None, None, None], name: str) -> None:
@@ -170,7 +168,7 @@ class Afterwards:
 
     async def _book(
         self, what: str, transfer_id: TransferId, booking: Booking, fenced: Booking | None
-    ) -> bool:
+    ) -> None:
         delay = RETRY_FIRST_SECONDS
         while True:
             try:
@@ -180,15 +178,15 @@ class Afterwards:
                 delay = min(2 * delay, RETRY_SECONDS_MAX)
             except NodeFenced:
                 if fenced is None:
-                    return False  # recovery has made it UNKNOWN, and that is all that is known
+                    return  # recovery has made it UNKNOWN, and that is all that is known
                 booking = fenced
                 await self._sleep(delay)
                 delay = min(2 * delay, RETRY_SECONDS_MAX)
             except StoreError as error:
                 log.error("transfer %d: could not %s it: %s", transfer_id, what, error)  # noqa: TRY400
-                return False
+                return
             else:
-                return True
+                return
 
 
 @final
@@ -205,7 +203,7 @@ class Flight:
         self.condition = condition
         self.words = words
         self.is_expired = False
-        """Whether the books know of it: until then a late answer is kept here."""
+        """Whether its expiry is settled: until then a late answer is kept here."""
         self.reply: Reply | None = None
 
     def answered_late(self, reply: Reply) -> None:

@@ -173,6 +173,8 @@ class BalanceService(Generic[A]):
             await self.books.expire(flight.transfer_id)
         except NodeFenced:
             self.fenced()
+            # Recovery voids the upstream leg; what the next hop may yet prove is owed all the same.
+            self.afterwards.opened(flight)
         except StoreUnavailable:
             self.afterwards.expired(flight)
         else:

@@ -324,6 +324,44 @@ async def test_an_answer_that_comes_while_the_expiry_is_being_booked_is_not_lost
     assert await setting.settle() == ["prepare", "expire", "fulfill_late"]
 
 
+@pytest.mark.logs_warning
+@pytest.mark.parametrize("is_early", [True, False])
+async def test_a_late_fulfillment_on_a_fenced_node_resolves_what_recovery_made_unknown(
+    is_early: bool,
+) -> None:
+    """It comes while the expiry meets the fence, or after that: either way the proof is used."""
+    setting = Setting(FakeOutgoing(answer=timed_out))
+    setting.books.fail("expire", NodeFenced("dead"))
+    setting.books.fail("fulfill_late", NodeFenced("dead"))
+    setting.books.fail("resolve_unknown", NodeFenced("not signed on yet"), None)
+    request = outgoing()
+    if is_early:
+        setting.books.before["expire"] = lambda: request.on_late_reply(fulfill())  # type: ignore[misc]
+
+    assert await setting.service.send(request) is TIMED_OUT
+    if not is_early:
+        request.on_late_reply(fulfill())  # type: ignore[misc]
+
+    await setting.settle()
+    assert setting.fenced == 1
+    assert setting.books.calls == [("prepare",), ("resolve_unknown", FIRST_TRANSFER, True)]
+    assert setting.afterwards.is_clear
+
+
+@pytest.mark.logs_warning
+async def test_an_expiry_that_is_booked_later_and_meets_the_fence_keeps_the_proof() -> None:
+    setting = Setting(FakeOutgoing(answer=timed_out))
+    setting.books.fail("expire", StoreUnavailable("locked"), NodeFenced("dead"))
+    setting.books.fail("fulfill_late", NodeFenced("dead"))
+    request = await expired(setting)
+
+    request.on_late_reply(fulfill())  # type: ignore[misc]
+
+    await setting.settle()
+    assert setting.books.calls == [("prepare",), ("resolve_unknown", FIRST_TRANSFER, True)]
+    assert setting.afterwards.is_clear
+
+
 async def test_a_leg_that_nobody_answers_is_given_up_after_a_minute() -> None:
     setting = Setting(FakeOutgoing(answer=timed_out))
     await expired(setting)
