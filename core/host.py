@@ -113,6 +113,7 @@ class NodeHost:
                 accounts=node.directory,
                 hash_token=stores.accounts.hash_token,
                 clock=clock,
+                address=node.address,
                 delegate=lambda: ApiConnection.of(server),
             )
             bound.append(str(Bind(config.http_bind.host, front.port)))

@@ -48,7 +48,8 @@ from core.links.http_server import (
     bad_packet,
     reply_response,
 )
-from core.packet import Prepare
+from core.node_address import NodeAddress
+from core.packet import ErrorCode, Prepare, Reject
 from core.service import Incoming, IncomingRequest
 
 log = logging.getLogger(__name__)
@@ -113,10 +114,12 @@ class HttpFront:
         accounts: AccountDirectory,
         hash_token: Callable[[str], bytes],
         clock: Clock,
+        address: NodeAddress,
         delegate: Callable[[], asyncio.Protocol] | None,
         limits: HttpLimits,
     ) -> None:
         self._incoming = incoming
+        self._address = address
         self.endpoint: Final = IlpEndpoint(accounts, hash_token)
         self.delegate: Final = delegate
         self.limits: Final = limits
@@ -163,6 +166,9 @@ class HttpFront:
     async def close(self, drain_seconds: float) -> None:
         """Accept nothing more, answer what has come in, and close; at most so many seconds.
 
+        A packet that has no answer by then gets a Reject. The next hop may yet fulfill it, as after
+        any packet whose time was up, and the books go on saying so.
+
         Connections that were handed to the web application are its own to close.
         """
         deadline = self.loop.time() + drain_seconds
@@ -179,6 +185,12 @@ class HttpFront:
             task.cancel()
         if self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
+        # Only now: a task that came to its end all the same has given the true answer.
+        given_up = self._address.reject(
+            ErrorCode.TRANSFER_TIMED_OUT, "This node stopped before the next hop had answered."
+        )
+        for connection in tuple(self._connections):
+            connection.give_up(given_up)
         if not self._is_empty():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._gone.wait(), _FLUSH_SECONDS)
@@ -373,6 +385,20 @@ class _Connection(asyncio.Protocol):
         """Close at once where no packet is under way, else behind the last answer."""
         if self._delegate is None and not self._exchanges:
             self._close()
+
+    def give_up(self, reject: Reject) -> None:
+        """Answer with this whatever has no answer yet."""
+        for exchange in self._exchanges:
+            if exchange.octets is None:
+                self.say_last(exchange)
+                exchange.octets = reply_response(
+                    reject,
+                    date=self._front.date,
+                    keep_alive=exchange.keep_alive,
+                    http_1_0=exchange.http_1_0,
+                )
+        if self._exchanges:
+            self.flush()
 
     def abort(self) -> None:
         """Drop the connection as it is."""
@@ -637,6 +663,7 @@ async def serve(
     accounts: AccountDirectory,
     hash_token: Callable[[str], bytes],
     clock: Clock,
+    address: NodeAddress,
     delegate: Callable[[], asyncio.Protocol] | None = None,
     limits: HttpLimits | None = None,
 ) -> HttpFront:
@@ -649,6 +676,7 @@ async def serve(
         accounts: Who may send, by the keyed hash of their token.
         hash_token: `AccountStore.hash_token`.
         clock: For the Date that answers carry.
+        address: Ours, for the Reject of a packet that is under way when the port closes.
         delegate: Makes the protocol for a connection that asks for anything but an ILP endpoint:
             `runner.server` of an `aiohttp.web.AppRunner` that is set up. Close this first, and
             clean up the runner then.
@@ -662,6 +690,7 @@ async def serve(
         accounts=accounts,
         hash_token=hash_token,
         clock=clock,
+        address=address,
         delegate=delegate,
         limits=limits or HttpLimits(),
     )

@@ -178,6 +178,7 @@ async def serving() -> AsyncIterator[Serve]:
             accounts=directory,
             hash_token=hash_token,
             clock=WallClock(),
+            address=NodeAddress(address("test.node")),
             delegate=delegate,
             limits=limits,
         )

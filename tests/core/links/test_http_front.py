@@ -16,7 +16,8 @@ from core.account import AccountDirectory
 from core.clock import WallClock
 from core.errors import SettingError
 from core.links.http_front import HttpLimits, serve
-from core.packet import Fulfill, parse_reply
+from core.node_address import NodeAddress
+from core.packet import Fulfill, Reject, address, parse_reply
 from tests.core.links.conftest import (
     LIMITS,
     Chain,
@@ -32,6 +33,8 @@ from tests.core.links.conftest import (
 )
 
 PACKET = bytes(prepare(b"hello").octets)
+
+NODE = NodeAddress(address("test.node"))
 
 
 def fulfilled_data(response: Response) -> bytes:
@@ -265,7 +268,7 @@ def test_requests_are_the_same_however_they_are_cut(cuts: list[int], chunked: bo
         directory.replace([account("alice")], {hash_token("a-token"): account("alice").id})
         front = await serve(
             host="127.0.0.1", port=0, incoming=Chain(), accounts=directory,
-            hash_token=hash_token, clock=WallClock(), limits=LIMITS,
+            hash_token=hash_token, clock=WallClock(), address=NODE, limits=LIMITS,
         )  # fmt: skip
         client = Client(*await asyncio.open_connection("127.0.0.1", front.port))
         bounds = sorted({0, len(stream), *(cut for cut in cuts if cut < len(stream))})
@@ -736,16 +739,26 @@ async def test_closing_answers_what_is_under_way_and_ends_what_is_idle(served: S
 
 
 @pytest.mark.logs_warning
-async def test_closing_does_not_wait_for_ever(served: Served) -> None:
+async def test_closing_does_not_wait_for_ever_and_rejects_what_has_no_answer(
+    served: Served,
+) -> None:
     client = await served.connect()
     served.chain.gate.clear()
-    await client.send(post(PACKET))
-    await until(lambda: len(served.chain.seen) > 0)
+    await client.send(post(PACKET) + post(PACKET))
+    await until(lambda: len(served.chain.seen) > 1)
 
     async with asyncio.timeout(5):
         await served.front.close(0.05)
 
     assert served.front.in_flight == 0
+    first, last = await client.response(), await client.response()
+    for response in (first, last):
+        reject = parse_reply(response.body)
+        assert isinstance(reject, Reject)
+        assert (response.status, reject.code, reject.triggered_by) == (200, b"R00", "test.node")
+        assert reject.message == "This node stopped before the next hop had answered."
+    assert last.headers["connection"] == "close"
+    assert await client.ends()
 
 
 async def test_a_port_in_use_is_named(served: Served) -> None:
@@ -753,6 +766,7 @@ async def test_a_port_in_use_is_named(served: Served) -> None:
         await serve(
             host="127.0.0.1", port=served.front.port, incoming=Chain(),
             accounts=AccountDirectory(), hash_token=hash_token, clock=WallClock(),
+            address=NODE,
         )  # fmt: skip
 
 
@@ -770,7 +784,7 @@ async def test_an_address_that_cannot_be_listened_on_is_named(
     with pytest.raises(SettingError, match=words) as raised:
         await serve(
             host=host, port=port, incoming=Chain(),
-            accounts=AccountDirectory(), hash_token=hash_token, clock=WallClock(),
+            accounts=AccountDirectory(), hash_token=hash_token, clock=WallClock(), address=NODE,
         )  # fmt: skip
 
     assert host in str(raised.value)
