@@ -68,6 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             demo=parsed.demo,
             screenshots=parsed.screenshots,
             theme=None if parsed.theme is None else ThemeChoice(parsed.theme),
+            ethereum_rpc=parsed.ethereum_rpc,
         )
     )
 
@@ -106,6 +107,11 @@ def _parser() -> argparse.ArgumentParser:
         "--theme",
         choices=("system", "light", "dark"),
         help="how it looks (default: what was chosen last, or as the system does)",
+    )
+    parser.add_argument(
+        "--ethereum-rpc",
+        metavar="URL",
+        help="start the ethereum engine with the window, on the chain of this JSON-RPC address; kept for next time",
     )
     node = parser.add_argument_group("the node inside")
     node.add_argument("--config", metavar="FILE", type=Path, help="a TOML file with settings")

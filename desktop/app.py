@@ -65,6 +65,8 @@ class Options:
     demo: bool = False
     screenshots: Path | None = None
     theme: ThemeChoice | None = None
+    ethereum_rpc: str | None = None
+    """The chain of the ethereum engine, from now on."""
 
 
 def run(options: Options) -> int:
@@ -96,6 +98,8 @@ async def _main(application: QApplication, options: Options, closing: asyncio.Ev
         loop.add_signal_handler(number, closing.set)
     keep = options.screenshots is None and not options.demo
     settings = SettingsFile(default_settings_file() if keep else None)
+    if options.ethereum_rpc is not None:
+        settings.change(engines={**settings.current.engines, "ethereum": options.ethereum_rpc})
     stylesheet = files("resources").joinpath("styles", "app.qss").read_text()
     theme = Theme(application, stylesheet, options.theme or settings.current.theme)
     try:

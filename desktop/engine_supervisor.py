@@ -29,7 +29,6 @@ from core.errors import ControlError
 log = logging.getLogger(__name__)
 
 ETHEREUM: Final = "ethereum"
-CHAIN: Final = "chain"
 BUNDLED: Final = (ETHEREUM,)
 
 BACK_OFF_SECONDS_MIN: Final = 1.0
@@ -188,8 +187,8 @@ class EngineSupervisor(QObject):
 class BundledEngines:
     """The engines that come with Signalbox, started or not.
 
-    An engine whose ledger the operator has configured runs on that; otherwise it runs on a test
-    chain on this machine, which is started with it.
+    An engine runs on the ledger that the operator has named, and on no other: real debts must not be
+    settled with play money.
     """
 
     def __init__(
@@ -212,10 +211,8 @@ class BundledEngines:
         return _never_started(name) if found is None and name in BUNDLED else found
 
     async def stop(self, name: str) -> None:
-        """Stop it, and the test chain if it was started for it."""
+        """Stop it."""
         await self._supervisor.stop(name)
-        if name in BUNDLED:
-            await self._supervisor.stop(CHAIN)
 
     async def restart(self, name: str) -> None:
         """Start it anew, whether it runs or not; raises ControlError with its last words."""
@@ -225,18 +222,12 @@ class BundledEngines:
         if name not in BUNDLED:
             raise ControlError(f"there is no engine {name!r}")
         rpc_url = self._configured().get(name)
-        await self._supervisor.start_engine(
-            name, rpc_url=await self._test_chain() if rpc_url is None else rpc_url
-        )
-
-    async def _test_chain(self) -> str:
-        said = await self._supervisor.start(
-            Program(name=CHAIN, arguments=("chain", "--stop-with-stdin"))
-        )
-        rpc_url = said.get("rpc")
-        if not isinstance(rpc_url, str):
-            raise ControlError("the test chain did not say where it answers")
-        return rpc_url
+        if rpc_url is None:
+            raise ControlError(
+                f"no chain is named for the engine {name}: start Signalbox once with --ethereum-rpc URL, "
+                "or try it out on the practice network"
+            )
+        await self._supervisor.start_engine(name, rpc_url=rpc_url)
 
 
 def _never_started(name: str) -> ProcessStatus:

@@ -149,6 +149,7 @@ class MainWindow(QMainWindow):
         self._theme.changed.connect(self.rail.draw_icons)
         for page in pages:
             presenter = page.presenter
+            page.inspector_wanted.connect(self.inspector.set_wanted)
             page.navigated.connect(self.navigate)
             presenter.failed.connect(self.status.say_failure)
             presenter.reported.connect(self.status.say)
@@ -723,6 +724,10 @@ class Inspector(QDockWidget):
         """Open or close it."""
         self._is_open = is_open
         self.setVisible(is_open and self._has_content)
+
+    def set_wanted(self, wanted: bool) -> None:  # noqa: FBT001 # a signal's
+        """Step aside while the page needs the room, and come back afterwards."""
+        self.setVisible(wanted and self._is_open and self._has_content)
 
     _has_content = False
 

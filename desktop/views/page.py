@@ -28,6 +28,9 @@ class Page(QWidget):
     navigated = Signal(str, str)
     """Another page is wanted: its key, and what to show there (a username, a prefix, a filter), or nothing."""
 
+    inspector_wanted = Signal(bool)
+    """Whether the page has room for its inspector: not while it edits."""
+
     def __init__(self, presenter: PagePresenter, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.presenter = presenter

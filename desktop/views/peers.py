@@ -191,10 +191,12 @@ class PeersPage(Page):
             self.peer_inspector.show_ping(username, answered=answered, sentence=sentence)
 
     def _show_editor(self, _texts: object) -> None:
+        self.inspector_wanted.emit(False)
         self._stack.setCurrentWidget(self.editor)
         self.editor.focus_first()
 
     def _hide_editor(self) -> None:
+        self.inspector_wanted.emit(True)
         self._stack.setCurrentWidget(self.states)
         self.table.setFocus()
 
