@@ -20,7 +20,7 @@ from core.config import ENVIRONMENT_PREFIX, SETTINGS, NodeConfig, load_config, s
 from core.errors import InterledgerError, SettingError
 from core.host import NodeHost, program_version
 from core.ledger.books import AuditReport
-from core.stores.record import open_stores
+from core.stores.record import audit_books
 from core.telemetry.log import FORMAT, RedactingFormatter
 
 EXIT_FOUND: Final = 1
@@ -82,7 +82,8 @@ def _parser() -> argparse.ArgumentParser:
     audit = commands.add_parser(
         "audit",
         help="derive every balance from the journal anew and compare; exit code 0 if the books hold, 1 if not",
-        description="Check the books of a store; a node may be running on it.",
+        description="Check the books of a store, and change nothing in it; a node may be running on it. "
+        "A backup needs neither its key file nor the passphrase.",
     )
     check = commands.add_parser(
         "check-config",
@@ -191,11 +192,7 @@ async def _audit(config: NodeConfig) -> int:
     path = sqlite_path(config.store)
     if path is not None and not path.exists():
         raise SettingError("store", f"there is no database {path}")
-    stores = await open_stores(config.store, WallClock())
-    try:
-        report = await stores.books.audit()
-    finally:
-        await stores.close()
+    report = await audit_books(config.store, WallClock())
     sys.stdout.write(_audit_text(report))
     return 0 if report.passed else EXIT_FOUND
 

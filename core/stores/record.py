@@ -10,7 +10,7 @@ from typing import Protocol, final, get_type_hints, runtime_checkable
 from core.account import AccountStore
 from core.clock import Clock
 from core.errors import SettingError
-from core.ledger.books import Books
+from core.ledger.books import AuditReport, Books
 from core.ledger.lease import LeaseStore
 from core.rates.rate import RateStore
 from core.routing.table import RouteStore
@@ -78,6 +78,25 @@ async def open_stores(url: str, clock: Clock) -> Stores:
         "store",
         f"{url!r} names no store; use sqlite:///PATH (an absolute path has four slashes) or memory:",
     )
+
+
+async def audit_books(url: str, clock: Clock) -> AuditReport:
+    """Audit the books of the store that `url` names, without changing it or opening its secrets.
+
+    Raises:
+        SettingError: no such kind of store; says which there are.
+        SchemaTooNew: a newer version wrote it.
+        StoreUnavailable: it cannot be read.
+    """
+    if url.startswith("sqlite:///"):
+        from core.stores.sqlite import audit_sqlite  # noqa: PLC0415
+
+        return await audit_sqlite(url)
+    stores = await open_stores(url, clock)
+    try:
+        return await stores.books.audit()
+    finally:
+        await stores.close()
 
 
 def check_stores(stores: Stores) -> None:

@@ -97,6 +97,54 @@ def test_an_audit_finds_what_was_changed_behind_the_books(
     assert "the books do not hold" in text
 
 
+def test_an_audit_of_a_backup_needs_no_key_file_and_makes_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "node" / "signalbox.db"
+    asyncio.run(_booked(f"sqlite:///{path}"))
+    backup = tmp_path / "backup" / "signalbox.db"
+    backup.parent.mkdir()
+    backup.write_bytes(path.read_bytes())
+    whole = backup.read_bytes()
+
+    assert main(["audit", "--store", f"sqlite:///{backup}"]) == 0
+
+    assert "the books hold" in capsys.readouterr().out
+    assert backup.read_bytes() == whole
+    assert not backup.with_name("signalbox.db.key").exists()
+
+
+def test_an_audit_sees_what_a_node_that_runs_has_only_in_its_log(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = f"sqlite:///{tmp_path}/node/signalbox.db"
+
+    async def audit_while_open() -> int:
+        stores = await open_stores(store, WallClock())
+        await stores.accounts.insert_account(account("alice"), NewTokens())
+        code = await asyncio.to_thread(main, ["audit", "--store", store])
+        await stores.close()
+        return code
+
+    assert asyncio.run(audit_while_open()) == 0
+    assert "accounts 1," in capsys.readouterr().out
+
+
+def test_an_audit_of_what_is_no_store_of_ours_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other, text = tmp_path / "other.db", tmp_path / "text.db"
+    connection = sqlite3.connect(other)
+    connection.execute("CREATE TABLE note (text)")
+    connection.close()
+    text.write_text("no database, " * 100)
+
+    assert main(["audit", "--store", f"sqlite:///{other}"]) == 2
+    assert "is not as this version keeps its books" in capsys.readouterr().err
+    assert main(["audit", "--store", f"sqlite:///{text}"]) == 2
+    assert "is not a Signalbox database" in capsys.readouterr().err
+
+
 async def _booked(store: str) -> None:
     stores = await open_stores(store, WallClock())
     alice = account("alice")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sqlite3
 from collections.abc import Callable, Mapping
@@ -10,14 +11,17 @@ from functools import partial
 from pathlib import Path
 
 from core.clock import Clock
+from core.errors import StoreUnavailable
+from core.ledger.books import AuditReport
 from core.stores.node_number import NodeNumber
 from core.stores.record import Stores
 from core.stores.sqlite.accounts import SqliteAccounts
+from core.stores.sqlite.auditing import audit
 from core.stores.sqlite.books import SqliteBooks
-from core.stores.sqlite.connection import SqliteFile, connect
+from core.stores.sqlite.connection import BUSY_SECONDS, SqliteFile, connect, unavailable
 from core.stores.sqlite.history import SqliteHistory
 from core.stores.sqlite.leases import SqliteLeases
-from core.stores.sqlite.migrations import migrate
+from core.stores.sqlite.migrations import migrate, pending_steps
 from core.stores.sqlite.opening import path_of, prepare_file
 from core.stores.sqlite.rates import SqliteRates
 from core.stores.sqlite.routes import SqliteRoutes
@@ -74,3 +78,40 @@ async def open_sqlite(
         history=SqliteHistory(file),
         close=close,
     )
+
+
+async def audit_sqlite(url: str) -> AuditReport:
+    """Audit the books of the file that `url` names, and change nothing; its secrets stay closed.
+
+    So a backup can be audited without its key file or passphrase, and in a folder that is read-only.
+
+    Raises:
+        SettingError: the URL names no file.
+        SchemaTooNew: a newer version wrote it.
+        StoreUnavailable: it cannot be read, or is not as this version keeps its books.
+    """
+    return await asyncio.to_thread(_audit_file, path_of(url))
+
+
+def _audit_file(path: Path) -> AuditReport:
+    # Without a log beside it nobody has it open, and in a folder where none can be made SQLite
+    # reads the file only when it is told so.
+    is_at_rest = (
+        not os.access(path.parent, os.W_OK) and not path.with_name(f"{path.name}-wal").exists()
+    )
+    how = "immutable=1" if is_at_rest else "mode=ro"
+    try:
+        with contextlib.closing(
+            sqlite3.connect(
+                f"{path.as_uri()}?{how}", uri=True, timeout=BUSY_SECONDS, isolation_level=None
+            )
+        ) as connection:
+            connection.execute("BEGIN")  # one snapshot
+            if missing := pending_steps(connection):
+                raise StoreUnavailable(
+                    f"the store {path} is not as this version keeps its books: it lacks "
+                    f"{missing[0]}; name another file, or start a node on it once"
+                )
+            return audit(connection)
+    except sqlite3.Error as error:
+        raise unavailable(path, error) from error
