@@ -7,14 +7,15 @@ as a Decimal, and neither a float nor a boolean counts as a number.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from decimal import Decimal
+from difflib import get_close_matches
 from typing import Final
 
 from core.account import Account
 from core.control.views import AccountDetails
-from core.errors import SettingError
+from core.errors import SettingError, SettingErrors
 from core.packet import AMOUNT_MAX
 
 TOKEN_FIELDS: Final = (
@@ -37,6 +38,8 @@ ALL_FIELDS: Final = tuple(field.name for field in fields(AccountDetails))
 _REQUIRED: Final = ("username", "asset_code", "asset_scale")
 _NEVER_NONE: Final[Mapping[str, object]] = {"enabled": True, "label": "", "notes": ""}
 _DIGITS_MAX: Final = 40
+_NAME_MAX: Final = 64
+"""So much of an unknown name is compared with those that are known."""
 _INTEGER: Final = re.compile(rf"[+-]?[0-9]{{1,{_DIGITS_MAX}}}")
 
 
@@ -44,22 +47,33 @@ def read_details(given: Mapping[str, object]) -> AccountDetails:
     """Return the details in `given`, field by field of the right type; what they mean is checked later.
 
     Raises:
-        SettingError: a field is unknown, missing, or not of its type.
+        SettingErrors: every field that is unknown, missing, or not of its type.
     """
-    values = read_fields(given)
-    for name in _REQUIRED:
-        if values.get(name) is None:
-            raise SettingError(name, "it is missing, and every account needs it")
+    values, faults = _read_all(given)
+    faults += [
+        (name, "it is missing, and every account needs it")
+        for name in _REQUIRED
+        if given.get(name) is None
+    ]
+    _refuse(faults)
     return _details(values)
 
 
-def read_fields(given: Mapping[str, object]) -> dict[str, object]:
-    """Return `given` with every value of its field's type, or None.
+def _read_all(given: Mapping[str, object]) -> tuple[dict[str, object], list[tuple[str, str]]]:
+    """Return every value of its field's type, and beside them the faults of those that are not."""
+    values: dict[str, object] = {}
+    faults: list[tuple[str, str]] = []
+    for name, value in given.items():
+        try:
+            values[name] = read_field(name, value)
+        except SettingError as error:
+            faults.append((error.field, error.problem))
+    return values, faults
 
-    Raises:
-        SettingError: a field is unknown, or not of its type.
-    """
-    return {name: read_field(name, value) for name, value in given.items()}
+
+def _refuse(faults: Sequence[tuple[str, str]]) -> None:
+    if faults:
+        raise SettingErrors(faults)
 
 
 def read_field(name: str, value: object) -> object:
@@ -69,9 +83,9 @@ def read_field(name: str, value: object) -> object:
         SettingError: there is no such field, or the value is not of its type.
     """
     if name not in ALL_FIELDS:
-        raise SettingError(
-            name, f"an account has no such field; it has {', '.join(ALL_FIELDS)}"
-        )
+        close = get_close_matches(name[:_NAME_MAX], ALL_FIELDS, n=1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        raise SettingError(name, f"an account has no such field{hint}")
     if value is None:
         return _NEVER_NONE.get(name)
     if name in INTEGER_FIELDS:
@@ -141,12 +155,15 @@ def changed(details: AccountDetails, changes: Mapping[str, object]) -> AccountDe
     """Return the details with single fields changed: absent stays, None clears.
 
     Raises:
-        SettingError: a field is unknown, not of its type, or one that no account can be without.
+        SettingErrors: every field that is unknown, not of its type, or that no account can be without.
     """
-    values = read_fields(changes)
-    for name in _REQUIRED:
-        if name in values and values[name] is None:
-            raise SettingError(name, "it cannot be cleared, every account needs it")
+    values, faults = _read_all(changes)
+    faults += [
+        (name, "it cannot be cleared, every account needs it")
+        for name in _REQUIRED
+        if name in values and values[name] is None
+    ]
+    _refuse(faults)
     for name in TOKEN_FIELDS:
         if name in values and values[name] is None:
             values[name] = ""

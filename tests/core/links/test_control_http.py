@@ -718,6 +718,29 @@ async def test_a_body_that_cannot_be_says_why(
     assert (await api.get("/accounts")).json == []
 
 
+async def test_every_field_of_a_body_that_cannot_be_is_told_at_once(api: ApiClient) -> None:
+    body = {"username": 5, "asset_code": "USD", "min_balanse": 1, "settle_to": "x", "qqqq": 1}
+
+    answer = await api.post("/accounts", body)
+
+    assert answer.status == 400
+    reasons = {fault["name"]: fault["reason"] for fault in answer.json["invalid-params"]}
+    assert reasons == {
+        "username": "it is text, not 5",
+        "min_balanse": "an account has no such field; did you mean min_balance?",
+        "settle_to": "it is a whole number in the asset's smallest unit, not 'x'",
+        "qqqq": "an account has no such field",
+        "asset_scale": "it is missing, and every account needs it",
+    }
+    await api.post("/accounts", {"username": "bob", "asset_code": "USD", "asset_scale": 2})
+    changed = await api.put("/accounts/bob", {"lable": "Bob", "username": None})
+    reasons = {fault["name"]: fault["reason"] for fault in changed.json["invalid-params"]}
+    assert reasons == {
+        "lable": "an account has no such field; did you mean label?",
+        "username": "it cannot be cleared, every account needs it",
+    }
+
+
 async def test_nesting_never_ends_the_process_whatever_the_recursion_limit(
     api: ApiClient,
 ) -> None:
