@@ -205,8 +205,8 @@ def _number(least: int, most: int) -> _Parse:
 SETTINGS: Final = (
     Setting(
         "store", "URL",
-        "where everything is kept: sqlite:////absolute/path, or memory: to forget it all "
-        "(default: signalbox.db in your data folder)", _text,
+        "where everything is kept: sqlite:////absolute/path, or memory: to forget it all, "
+        "which needs an admin token (default: signalbox.db in your data folder)", _text,
     ),
     Setting(
         "ilp_address", "ADDRESS",
