@@ -217,6 +217,7 @@ class RoutesPage(Page):
         model = self.routes.model
         if model.shown:
             self.destination.setText(f"{model.row(model.shown // 2).prefix or 'test'}.shop")
+            self.amount.setText("0.001")
             self._look_up()
 
     # --- What the operator does
