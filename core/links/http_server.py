@@ -67,7 +67,7 @@ class Problem:
             "type": "about:blank",
             "title": title,
             "status": self.status,
-            "detail": self.detail,
+            "detail": self.detail[:1].upper() + self.detail[1:],
         }
         if self.octet is not None:
             told["octet"] = self.octet

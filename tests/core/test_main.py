@@ -140,7 +140,7 @@ def test_an_audit_of_what_is_no_store_of_ours_is_refused(
     text.write_text("no database, " * 100)
 
     assert main(["audit", "--store", f"sqlite:///{other}"]) == 2
-    assert "is not as this version keeps its books" in capsys.readouterr().err
+    assert "another program's database" in capsys.readouterr().err
     assert main(["audit", "--store", f"sqlite:///{text}"]) == 2
     assert "is not a Signalbox database" in capsys.readouterr().err
 

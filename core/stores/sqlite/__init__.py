@@ -22,7 +22,12 @@ from core.stores.sqlite.connection import BUSY_SECONDS, SqliteFile, connect, una
 from core.stores.sqlite.history import SqliteHistory
 from core.stores.sqlite.leases import SqliteLeases
 from core.stores.sqlite.migrations import migrate, pending_steps
-from core.stores.sqlite.opening import path_of, prepare_file
+from core.stores.sqlite.opening import (
+    path_of,
+    prepare_file,
+    refuse_foreign,
+    refuse_other_tables,
+)
 from core.stores.sqlite.rates import SqliteRates
 from core.stores.sqlite.routes import SqliteRoutes
 from core.stores.sqlite.secrets import PASSPHRASE_VARIABLE, open_vault
@@ -94,6 +99,7 @@ async def audit_sqlite(url: str) -> AuditReport:
 
 
 def _audit_file(path: Path) -> AuditReport:
+    refuse_foreign(path)
     # Without a log beside it nobody has it open, and in a folder where none can be made SQLite
     # reads the file only when it is told so.
     is_at_rest = (
@@ -107,6 +113,7 @@ def _audit_file(path: Path) -> AuditReport:
             )
         ) as connection:
             connection.execute("BEGIN")  # one snapshot
+            refuse_other_tables(path, connection)
             if missing := pending_steps(connection):
                 raise StoreUnavailable(
                     f"the store {path} is not as this version keeps its books: it lacks "

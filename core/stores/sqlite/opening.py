@@ -46,8 +46,7 @@ def prepare_file(path: Path) -> None:
         _make_folder(path.parent)
         if _make_file(path):
             return
-        for name in (path.name, *(path.name + suffix for suffix in _COMPANIONS)):
-            _refuse_foreign(path.with_name(name))
+        refuse_foreign(path)
         # Never opened here, only asked about: closing any descriptor of a file gives up all locks
         # that this process holds on it, those of another store's connections too.
         mode = path.stat().st_mode
@@ -83,9 +82,18 @@ def _refuse_another_programs(path: Path) -> None:
         with contextlib.closing(
             sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS)
         ) as connection:
-            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+            refuse_other_tables(path, connection)
     except sqlite3.Error as error:
         raise unavailable(path, error) from error
+
+
+def refuse_other_tables(path: Path, connection: sqlite3.Connection) -> None:
+    """Refuse a database of another program's.
+
+    Raises:
+        StoreUnavailable: it has tables, and they are not ours.
+    """
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
     if tables and Migrations.migrations_table not in tables:
         raise StoreUnavailable(
             f"the store {path} is another program's database: name a file of its own for Signalbox"
@@ -124,7 +132,17 @@ def _make_file(path: Path) -> bool:
     return True
 
 
-def _refuse_foreign(path: Path) -> None:
+def refuse_foreign(path: Path) -> None:
+    """Refuse a file, or what SQLite keeps beside it, that is a symbolic link or no file.
+
+    Raises:
+        StoreUnavailable: says which of the two.
+    """
+    for name in (path.name, *(path.name + suffix for suffix in _COMPANIONS)):
+        _refuse_one(path.with_name(name))
+
+
+def _refuse_one(path: Path) -> None:
     try:
         mode = path.lstat().st_mode
     except FileNotFoundError:

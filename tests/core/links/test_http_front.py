@@ -219,7 +219,7 @@ async def test_octets_that_are_no_prepare_are_refused_with_the_place(
     await client.send(post(body))
     response = await client.response()
 
-    assert problem(response, 400).startswith("the body is no ILP Prepare")
+    assert problem(response, 400).startswith("The body is no ILP Prepare")
     assert json.loads(response.body)["octet"] == octet
     await client.send(post(PACKET))
     assert (await client.response()).status == 200
