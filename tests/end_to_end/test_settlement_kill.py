@@ -367,7 +367,7 @@ async def test_engines_that_are_killed_all_the_time_lose_and_double_nothing(
     assert run.reorganisations >= 3
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(420)
 @pytest.mark.parametrize("mutant", ["broadcast-first", "credit-apart"])
 async def test_a_broken_engine_is_found_out_by_the_same_run(
     tmp_path: Path, mutant: str
@@ -376,7 +376,7 @@ async def test_a_broken_engine_is_found_out_by_the_same_run(
         # A block that is taken back may take a doubled credit with it: then the run goes on.
         for seed in (11, 12, 13):
             await run.raise_engines(seed=seed, chance_after=0.25, mutant=mutant)
-            await run.traffic(60, stop_at=run.paid_or_credited_twice)
+            await run.traffic(90, stop_at=run.paid_or_credited_twice)
             await run.end_engines()
             try:
                 await run.finish_and_check()
