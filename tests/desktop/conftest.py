@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from PySide6.QtGui import QPalette
 from PySide6.QtWidgets import QApplication
 
 from desktop.event_loop import new_event_loop
@@ -36,6 +37,17 @@ async def nothing_outlives_its_test(qapp: QApplication) -> AsyncIterator[None]:
     left_widgets = [w for w in set(qapp.topLevelWidgets()) - widgets if w.isVisible()]
     assert not left_tasks, f"tasks still run: {left_tasks}"
     assert not left_widgets, f"windows are still open: {left_widgets}"
+
+
+@pytest.fixture(autouse=True)
+def a_theme_ends_with_its_test() -> Iterator[None]:
+    """Leave the next test an application without our colours: they change what widgets inherit."""
+    yield
+
+    application = QApplication.instance()
+    if isinstance(application, QApplication) and application.styleSheet():
+        application.setStyleSheet("")
+        application.setPalette(QPalette())
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
