@@ -40,8 +40,13 @@ OUTSIDE: Final = 0.3
 LIFE_SECONDS: Final = 3.0
 THAT_MATTER: Final = {"decide", "sign", "broadcast", "finish", "apply_scan"}
 
-MUTANTS: Final[dict[str, Callable[[SettlementEngine], SettlementEngine]]] = {
-    "none": lambda engine: engine,
+CHANCE_BETWEEN: Final = 0.5
+"""Of a death at the moment that only a broken engine has."""
+
+MUTANTS: Final[
+    dict[str, Callable[[SettlementEngine, Callable[[], None]], SettlementEngine]]
+] = {
+    "none": lambda engine, _: engine,
     "broadcast-first": broadcast_first,
     "credit-apart": credit_apart_from_cursor,
 }
@@ -59,6 +64,12 @@ class RandomFuse:
     def call(self, name: str) -> None:
         chance = self.chance_after if self.last in THAT_MATTER else self.chance
         self.last = name
+        self._burn(chance)
+
+    def between(self) -> None:
+        self._burn(CHANCE_BETWEEN)
+
+    def _burn(self, chance: float) -> None:
         if self.random.random() < chance:
             os._exit(EXIT_KILLED)
 
@@ -81,7 +92,7 @@ async def live(options: argparse.Namespace, chance: random.Random) -> None:
                 name="ethereum", pid=os.getpid(), poll_seconds=0.05, bump_after_ms=300
             ),
         )
-        MUTANTS[options.mutant](engine)
+        MUTANTS[options.mutant](engine, fuse.between)
         await engine.run(asyncio.Event())
 
 
