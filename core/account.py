@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Final, NewType, Protocol, final, runtime_checkable
 
 from core.packet import Address
@@ -106,6 +107,30 @@ class Account:
     round_trip_time_ms: int = ROUND_TRIP_TIME_MS_DEFAULT
     packets_per_minute_limit: int | None = None
     amount_per_minute_limit: int | None = None
+    packet_burst_limit: int | None = None
+    """How many packets may come at once; None is what a minute allows."""
+    amount_burst_limit: int | None = None
+    """How much may come at once; None is what a minute allows."""
+    packets_in_flight_limit: int | None = None
+    """Packets from it that wait for an answer; None leaves it to the node."""
+    amount_in_flight_limit: int | None = None
+    """What those packets carry together."""
+    outgoing_amount_per_minute_limit: int | None = None
+    """How much is sent to it in a minute."""
+    spread: Fraction | None = None
+    """Our share of what goes to it; None is the pair's, or the node's."""
+    send_routes: bool | None = None
+    """Whether it is told our routes; None goes by its relation: parents and peers are, children are not."""
+    receive_routes: bool | None = None
+    """Whether its routes are taken; None goes by its relation, as above."""
+    import_prefixes: tuple[str, ...] = ()
+    """Routes are taken under these alone; empty takes all."""
+    export_prefixes: tuple[str, ...] = ()
+    """Routes are told under these alone; empty tells all."""
+    routes_max: int | None = None
+    """How many routes it may have here; None is the node's own bound."""
+    route_weight: int = 0
+    """The operator's word before all other rules: of two equal prefixes the heavier next hop wins."""
     enabled: bool = True
     label: str = ""
     notes: str = ""
