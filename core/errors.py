@@ -2,6 +2,7 @@
 
 * InterledgerError
   - PacketError             octets that are not the packet they claim to be
+    · StreamError           encrypted for another STREAM connection, or changed on the way
   - SettingError            a value that an operator gave and that cannot be
     · SettingErrors         several of them
   - StoreError              what a store cannot do for us
@@ -46,6 +47,13 @@ class PacketError(InterledgerError):
         super().__init__(f"{problem}, at octet {octet}")
         self.problem = problem
         self.octet = octet
+
+
+class StreamError(PacketError):
+    """The octets were encrypted for another STREAM connection, or were changed on the way."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem, octet=0)
 
 
 class SettingError(InterledgerError):
