@@ -20,6 +20,8 @@
     · NotAuthorized
     · NotFound
     · Conflict
+    · PaymentImpossible     the receiver or the way to it does not answer, or not usefully
+    · SlowReader            it was told more than it took
   - SettlementError         what a settlement engine cannot do for us
     · LedgerUnreachable
     · LedgerRefused
@@ -174,6 +176,14 @@ class NotFound(ControlError):
 
 class Conflict(ControlError):
     """It is already there, or in the way of something that is."""
+
+
+class PaymentImpossible(ControlError):
+    """The receiver cannot be found, or cannot be paid this way; no money was moved."""
+
+
+class SlowReader(ControlError):
+    """Whoever listens took less than there was to tell, and is told nothing more."""
 
 
 class SettlementError(InterledgerError):

@@ -11,10 +11,13 @@ import enum
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Generic, Protocol, TypeAlias, TypeVar, final
+from typing import Generic, NewType, Protocol, TypeAlias, TypeVar, final
 
 from core.account import Account, AccountId
 from core.packet import Prepare, Reject, Reply
+
+PaymentNumber = NewType("PaymentNumber", int)
+"""Names a payment of our own in the rows of its packets."""
 
 A = TypeVar("A")
 A_co = TypeVar("A_co", covariant=True)
@@ -44,6 +47,8 @@ class IncomingRequest(Generic[A_co]):
     trace: Trace | None = None
     may_return: bool = False
     """Whether it may go back to the account it came from: only our own answer to an echo may."""
+    payment: PaymentNumber | None = None
+    """The payment of ours that it is a part of: the books add up what that has sent."""
 
 
 @final
@@ -62,6 +67,25 @@ class Conversion:
     """Our income in outgoing smallest units, floored."""
     remainder: Fraction
     """What flooring left over, in outgoing smallest units; it stays in the exchange position."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """What a packet that ends here is to its account: set by the STREAM receiver, added up by the books.
+
+    The books add the packet's amount to its connection, and to its invoice, in the transaction in
+    which they book its fulfillment: so it counts exactly once, whatever ends the process.
+    """
+
+    connection: str
+    """Names the connection among those of the account; the same for all its packets."""
+    sequence: int
+    """Counts the packets of the connection, as its sender does."""
+    invoice: str | None = None
+    """The tag in the connection's token: which request for money it pays."""
+    closes: bool = False
+    """Whether the sender says that this is its last."""
 
 
 @final
@@ -85,6 +109,10 @@ class OutgoingRequest(Generic[A_co]):
     """Called by the link, at most once, with what the next hop answered after we had stopped waiting."""
     timed_out: bool = False
     """Set with an R00 by whoever stopped waiting while the next hop may still fulfill: its leg stays open."""
+    payment: PaymentNumber | None = None
+    """The payment of ours that it is a part of."""
+    received: Received | None = None
+    """Set by the STREAM receiver where the packet ends here, fulfilled or closing its connection."""
 
 
 def outgoing(request: IncomingRequest[A], to_account: A) -> OutgoingRequest[A]:
@@ -96,6 +124,7 @@ def outgoing(request: IncomingRequest[A], to_account: A) -> OutgoingRequest[A]:
         request.prepare.amount,
         request.prepare.expires_at_ms,
         request.trace,
+        payment=request.payment,
     )
 
 

@@ -1,1 +1,1 @@
-"""Payments as things with a state of their own: made, quoted, sent, received, kept."""
+"""Payments as resources: what was asked to be paid, what was sent and received, and what is asked of others."""
