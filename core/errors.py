@@ -13,6 +13,7 @@
     · InsufficientBalance
     · AmountTooLarge
     · TransferDecided       it has another end already, or there is none of this id
+    · PaymentOver           the payment may send nothing more
     · StoreUnavailable      locked, full, read-only, closed: try again or mend it
     · SchemaTooNew
     · NodeFenced            another node has declared this one dead
@@ -140,6 +141,15 @@ class TransferDecided(StoreError):
         super().__init__(f"transfer {transfer} {found}")
         self.transfer = transfer
         self.found = found
+
+
+class PaymentOver(StoreError):
+    """A packet of a payment of ours came too late, or is more than the payment may send."""
+
+    def __init__(self, payment: int, why: str) -> None:
+        super().__init__(f"payment {payment} sends nothing more: {why}")
+        self.payment = payment
+        self.why = why
 
 
 class StoreUnavailable(StoreError):

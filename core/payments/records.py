@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final, final
 
-from core.account import AccountId, Secret
+from core.account import AccountId
 from core.service import PaymentNumber
 
 SLIPPAGE_DEFAULT: Final = Fraction(15, 1000)
@@ -103,6 +103,8 @@ class Payment:
     triggered_by: str
     reason: str
     """Why it ended as it did, a sentence."""
+    version: int
+    """Grows whenever anything of it changes."""
     created_at_ms: int
     updated_at_ms: int
     ended_at_ms: int | None
@@ -111,6 +113,41 @@ class Payment:
     def is_delivered_exact(self) -> bool:
         """Whether `delivered` is all; otherwise at least so much was delivered."""
         return self.delivered_for == self.sent and not self.undecided and not self.in_flight
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """What looking the receiver up and probing the path has found: from now on it may send."""
+
+    destination: str
+    min_rate: Fraction
+    source_amount_max: int
+    receiver_asset_code: str | None
+    receiver_asset_scale: int | None
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a payment's sender says that it is."""
+
+    delivered: int = 0
+    delivered_for: int = 0
+    """What the fulfilled packets carried when `delivered` was all that the receiver had said."""
+    packets: int = 0
+    rejects: int = 0
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How a payment ended."""
+
+    state: PaymentState
+    reason: str
+    reject_code: str = ""
+    triggered_by: str = ""
 
 
 @final
@@ -157,12 +194,3 @@ class Invoice:
         if self.expires_at_ms is not None and self.expires_at_ms <= now_ms:
             return InvoiceState.EXPIRED
         return InvoiceState.OPEN
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Receiver:
-    """Where packets of a payment go, and the key that only its receiver has beside us."""
-
-    destination: str
-    shared_secret: Secret

@@ -1,0 +1,76 @@
+"""What a payment's packets add up to: the books' own arithmetic, done where each packet is booked.
+
+A payment's sums change in the transaction in which its packet's transfer does, and by the same
+table: what is held is in flight, what is fulfilled is sent, and what a crash left undecided is that.
+So after whatever ends a process, `sent` is what the journal says was fulfilled, to the unit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+
+from core.errors import PaymentOver
+from core.ledger.books import TransferState
+from core.payments.records import Payment, PaymentState
+from core.service import PaymentNumber
+
+
+@final
+@dataclass(slots=True)
+class PaymentSums:
+    """One payment's sums while they change."""
+
+    number: PaymentNumber
+    node: int
+    state: PaymentState
+    cancel_requested: bool
+    source_amount_max: int
+    sent: int
+    in_flight: int
+    undecided: int
+
+    def check(self, amount: int, node: int) -> None:
+        """Refuse a packet that this payment may not send.
+
+        Raises:
+            PaymentOver: it has ended, is cancelled, is another process's, or would send more than its terms.
+        """
+        if self.state is not PaymentState.SENDING:
+            raise PaymentOver(self.number, f"it is {self.state.value}")
+        if self.cancel_requested:
+            raise PaymentOver(self.number, "it was cancelled")
+        if self.node != node:
+            raise PaymentOver(self.number, f"node {self.node} makes it, and this is {node}")
+        together = self.sent + self.in_flight + amount
+        if together > self.source_amount_max:
+            raise PaymentOver(
+                self.number,
+                f"it may send {self.source_amount_max}, and would have sent {together}",
+            )
+
+    def add(self, state: TransferState, amount: int) -> None:
+        """Put in, or with an amount below zero take away, what a transfer in this state is to its payment."""
+        match state:
+            case TransferState.PENDING:
+                self.in_flight += amount
+            case TransferState.FULFILLED:
+                self.sent += amount
+            case TransferState.UNKNOWN:
+                self.undecided += amount
+            case TransferState.REJECTED | TransferState.EXPIRED | TransferState.LATE:
+                pass  # the account is not charged
+
+
+def sums_of(payment: Payment) -> PaymentSums:
+    """Return a payment's sums, to change them."""
+    return PaymentSums(
+        payment.number,
+        payment.node,
+        payment.state,
+        payment.cancel_requested,
+        payment.source_amount_max,
+        payment.sent,
+        payment.in_flight,
+        payment.undecided,
+    )
