@@ -86,6 +86,8 @@ class Received:
     """The tag in the connection's token: which request for money it pays."""
     closes: bool = False
     """Whether the sender says that this is its last."""
+    streams: tuple[tuple[int, int], ...] = ()
+    """How much of its amount each stream got; together all of it. Receipts are by stream."""
 
 
 @final
@@ -106,13 +108,23 @@ class OutgoingRequest(Generic[A_co]):
     conversion: Conversion | None = None
     """None while, and where, both sides count alike and no spread is taken."""
     on_late_reply: Callable[[Reply], None] | None = field(default=None, repr=False)
-    """Called by the link, at most once, with what the next hop answered after we had stopped waiting."""
-    timed_out: bool = False
-    """Set with an R00 by whoever stopped waiting while the next hop may still fulfill: its leg stays open."""
+    """Called by the link, at most once, with what the next hop answered after we had stopped waiting.
+
+    A Reject of our own says that nothing will be heard any more: R00 where it never answered,
+    another code where its answer was lost.
+    """
+    left_open: bool = False
+    """Set with the Reject by whoever answers while the next hop may have fulfilled, or still may.
+
+    So it is when time is up, and when the connection broke after the packet was sent: the next hop's
+    leg stays open in the books.
+    """
     payment: PaymentNumber | None = None
     """The payment of ours that it is a part of."""
     received: Received | None = None
     """Set by the STREAM receiver where the packet ends here, fulfilled or closing its connection."""
+    seal: Callable[[Mapping[int, int]], Reply] | None = field(default=None, repr=False)
+    """Set with `received`: makes the reply anew once it is booked, of what each stream has received in all."""
 
 
 def outgoing(request: IncomingRequest[A], to_account: A) -> OutgoingRequest[A]:
