@@ -3,6 +3,7 @@
 * InterledgerError
   - PacketError             octets that are not the packet they claim to be
     · StreamError           encrypted for another STREAM connection, or changed on the way
+  - QuoteFailed             a payment's path does not answer, or not usefully
   - SettingError            a value that an operator gave and that cannot be
     · SettingErrors         several of them
   - StoreError              what a store cannot do for us
@@ -57,6 +58,16 @@ class StreamError(PacketError):
 
     def __init__(self, problem: str) -> None:
         super().__init__(problem, octet=0)
+
+
+class QuoteFailed(InterledgerError):
+    """No payment can be made over this path now; says who answered what."""
+
+    def __init__(self, reason: str, *, reject_code: str = "", triggered_by: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.reject_code = reject_code
+        self.triggered_by = triggered_by
 
 
 class SettingError(InterledgerError):
