@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from functools import partial
 from typing import Final, final
 
@@ -115,7 +116,6 @@ def _load(connection: sqlite3.Connection, *, vault: Vault) -> Sequence[Account]:
 
 
 def _account(row: sqlite3.Row, vault: Vault) -> Account:
-    limit = row["amount_per_minute_limit"]
     return Account(
         id=AccountId(row["id"]),
         username=row["username"],
@@ -136,7 +136,19 @@ def _account(row: sqlite3.Row, vault: Vault) -> Account:
         routing_relation=RoutingRelation(row["routing_relation"]),
         round_trip_time_ms=row["round_trip_time_ms"],
         packets_per_minute_limit=row["packets_per_minute_limit"],
-        amount_per_minute_limit=None if limit is None else int(limit),
+        amount_per_minute_limit=_number(row["amount_per_minute_limit"]),
+        packet_burst_limit=row["packet_burst_limit"],
+        amount_burst_limit=_number(row["amount_burst_limit"]),
+        packets_in_flight_limit=row["packets_in_flight_limit"],
+        amount_in_flight_limit=_number(row["amount_in_flight_limit"]),
+        outgoing_amount_per_minute_limit=_number(row["outgoing_amount_per_minute_limit"]),
+        spread=None if row["spread"] is None else Fraction(row["spread"]),
+        send_routes=_flag(row["send_routes"]),
+        receive_routes=_flag(row["receive_routes"]),
+        import_prefixes=tuple((row["import_prefixes"] or "").split()),
+        export_prefixes=tuple((row["export_prefixes"] or "").split()),
+        routes_max=row["routes_max"],
+        route_weight=row["route_weight"] or 0,
         enabled=bool(row["enabled"]),
         label=row["label"],
         notes=row["notes"],
@@ -147,7 +159,6 @@ def _account(row: sqlite3.Row, vault: Vault) -> Account:
 
 def _row(account: Account) -> dict[str, object]:
     """Return the columns of an account, its tokens excepted: those come with the change."""
-    limit = account.amount_per_minute_limit
     return {
         "id": account.id,
         "username": account.username,
@@ -165,13 +176,37 @@ def _row(account: Account) -> dict[str, object]:
         "routing_relation": account.routing_relation.value,
         "round_trip_time_ms": account.round_trip_time_ms,
         "packets_per_minute_limit": account.packets_per_minute_limit,
-        "amount_per_minute_limit": None if limit is None else str(limit),
+        "amount_per_minute_limit": _text(account.amount_per_minute_limit),
+        "packet_burst_limit": account.packet_burst_limit,
+        "amount_burst_limit": _text(account.amount_burst_limit),
+        "packets_in_flight_limit": account.packets_in_flight_limit,
+        "amount_in_flight_limit": _text(account.amount_in_flight_limit),
+        "outgoing_amount_per_minute_limit": _text(account.outgoing_amount_per_minute_limit),
+        "spread": _text(account.spread),
+        "send_routes": account.send_routes,
+        "receive_routes": account.receive_routes,
+        "import_prefixes": " ".join(account.import_prefixes),
+        "export_prefixes": " ".join(account.export_prefixes),
+        "routes_max": account.routes_max,
+        "route_weight": account.route_weight,
         "enabled": int(account.enabled),
         "label": account.label,
         "notes": account.notes,
         "created_at_ms": account.created_at_ms,
         "updated_at_ms": account.updated_at_ms,
     }
+
+
+def _text(number: int | Fraction | None) -> str | None:
+    return None if number is None else str(number)
+
+
+def _number(text: str | None) -> int | None:
+    return None if text is None else int(text)
+
+
+def _flag(stored: int | None) -> bool | None:
+    return None if stored is None else bool(stored)
 
 
 def _unsealed(row: sqlite3.Row, link: str, vault: Vault) -> Secret | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import pytest
 
 from core.account import (
@@ -44,6 +46,18 @@ EVERY_FIELD = alice(
     round_trip_time_ms=1_234,
     packets_per_minute_limit=600,
     amount_per_minute_limit=2**64 - 1,
+    packet_burst_limit=2**32 - 1,
+    amount_burst_limit=2**64 - 1,
+    packets_in_flight_limit=7,
+    amount_in_flight_limit=2**64 - 2,
+    outgoing_amount_per_minute_limit=2**64 - 3,
+    spread=Fraction(1, 3),
+    send_routes=True,
+    receive_routes=False,
+    import_prefixes=("g", "test.far"),
+    export_prefixes=("test.near",),
+    routes_max=1_000,
+    route_weight=-3,
     enabled=False,
     label="Алиса & Söhne",
     notes="line one\nline two",
@@ -68,6 +82,14 @@ async def test_no_limit_and_no_address_stay_none(stores: Stores) -> None:
 
     assert await only(stores.accounts) == alice()
     assert (await only(stores.accounts)).min_balance is None
+
+
+async def test_what_was_set_can_be_unset(stores: Stores) -> None:
+    await stores.accounts.insert_account(EVERY_FIELD, NO_TOKENS)
+
+    await stores.accounts.update_account(alice(asset=EVERY_FIELD.asset), NO_TOKENS)
+
+    assert await only(stores.accounts) == alice(asset=EVERY_FIELD.asset)
 
 
 async def test_accounts_come_in_order_of_their_usernames(stores: Stores) -> None:

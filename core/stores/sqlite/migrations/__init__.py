@@ -21,6 +21,8 @@ from core.stores.sqlite.migrations.m0001_configuration import create_configurati
 from core.stores.sqlite.migrations.m0002_books import create_books
 from core.stores.sqlite.migrations.m0003_settlements import create_settlements
 from core.stores.sqlite.migrations.m0004_history import create_history
+from core.stores.sqlite.migrations.m0005_payments import create_payments
+from core.stores.sqlite.migrations.m0008_account_limits import add_account_limits
 
 Step = Callable[[Database], None]
 
@@ -30,6 +32,8 @@ STEPS: Final[Sequence[tuple[str, Step]]] = (
     ("m0002_books", create_books),
     ("m0003_settlements", create_settlements),
     ("m0004_history", create_history),
+    ("m0005_payments", create_payments),
+    ("m0008_account_limits", add_account_limits),
 )
 """Every step, by the name under which it is recorded, in the order they are done."""
 
