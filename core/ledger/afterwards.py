@@ -14,7 +14,7 @@ from core.clock import Clock
 from core.errors import NodeFenced, StoreError, StoreUnavailable
 from core.ledger.books import Balance, Transfer, TransferId
 from core.node_address import NodeAddress
-from core.packet import Reject, Reply
+from core.packet import ErrorCode, Reject, Reply
 from core.tasks import TaskOwner
 
 log = logging.getLogger(__name__)
@@ -38,6 +38,7 @@ class PacketBooks(Protocol):
     async def expire(self, transfer_id: TransferId) -> None: ...
     async def fulfill_late(self, transfer_id: TransferId, fulfillment: bytes) -> None: ...
     async def abandon(self, transfer_id: TransferId) -> None: ...
+    async def strand(self, transfer_id: TransferId) -> None: ...
     async def resolve_unknown(self, transfer_id: TransferId, *, fulfilled: bool) -> None: ...
     async def balance(self, account: AccountId) -> Balance: ...
 
@@ -126,9 +127,14 @@ class Afterwards:
         """Book what the next hop answered after we had stopped waiting."""
         if isinstance(reply, Reject):
             # One of our own only says that nothing more will be heard, not what the next hop did.
-            if reply.triggered_by == self._address.current:
+            is_ours = reply.triggered_by == self._address.current
+            if is_ours and reply.code == ErrorCode.TRANSFER_TIMED_OUT.value:
                 return
-            if self._open_legs.pop(flight.transfer_id, None) is not None:
+            if self._open_legs.pop(flight.transfer_id, None) is None:
+                return
+            if is_ours:
+                self._strand(flight)
+            else:
                 self._abandon(flight.transfer_id)
         elif sha256(reply.fulfillment).digest() == flight.condition:
             self.fulfilled_late(flight.transfer_id, bytes(reply.fulfillment), flight.words)
@@ -154,6 +160,12 @@ class Afterwards:
 
     def _abandon(self, transfer_id: TransferId) -> None:
         self.book("abandon", transfer_id, partial(self._books.abandon, transfer_id), None)
+
+    def _strand(self, flight: Flight) -> None:
+        log.info("%s may have fulfilled a packet: its answer was lost", flight.words)
+        self.book(
+            "strand", flight.transfer_id, partial(self._books.strand, flight.transfer_id), None
+        )
 
     async def _expire(self, flight: Flight) -> None:
         transfer_id = flight.transfer_id

@@ -6,17 +6,19 @@ Per account, integers in the account's own scale:
 * `receivable`   what they owe: we passed them a fulfillment; negative where they have prepaid
 * `pending_in`   prepared by them, not yet decided
 * `pending_out`  prepared to them, not yet decided
-* `unknown_out`  left undecided by a crash: they may or may not have fulfilled; shown, never guessed
+* `unknown_out`  left undecided by a crash or a lost connection: they may or may not have fulfilled; shown, never guessed
 
 A transfer has two phases. `prepare` makes it durable as PENDING before the packet leaves; exactly
 one of `fulfill`, `reject` and `expire` ends the upstream leg. Where a transfer expired, the
-downstream leg stays open until a late fulfillment is booked as owed (a loss) or none came.
+downstream leg stays open until a late fulfillment is booked as owed (a loss), none came, or it is
+certain that none can be heard any more.
 
     PENDING ──fulfill──▶ FULFILLED
        ├─────reject────▶ REJECTED
        ├─────expire────▶ EXPIRED ──fulfill_late──▶ LATE     upstream void, downstream owed: a loss
-       │                    └──────abandon───────▶ REJECTED
-       └──(node dies)──▶ UNKNOWN ──resolve────────▶ LATE | REJECTED
+       │                    ├──────abandon───────▶ REJECTED
+       │                    └──────strand────────▶ UNKNOWN
+       └──(node dies)──▶ UNKNOWN ──resolve───────▶ LATE | REJECTED
 """
 
 from __future__ import annotations
@@ -86,7 +88,7 @@ class Balance:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnknownTransfer:
-    """A leg that a crash left undecided, for the operator to resolve from the peer's statement."""
+    """A leg that a crash or a lost connection left undecided, for the operator to resolve from the peer's statement."""
 
     id: TransferId
     node: int
@@ -143,6 +145,9 @@ class Books(Protocol):
     async def abandon(self, transfer_id: TransferId) -> None:
         """Void the downstream leg of an expired transfer: no fulfillment came."""
 
+    async def strand(self, transfer_id: TransferId) -> None:
+        """Leave the downstream leg of an expired transfer UNKNOWN: its answer was lost on the way."""
+
     async def balance(self, account: AccountId) -> Balance:
         """Return an account's numbers; zeros for one that never moved anything."""
 
@@ -153,7 +158,7 @@ class Books(Protocol):
         """Add `amount` to net by the operator's word; posted against `correction`, with the reason."""
 
     async def unknown_transfers(self, *, limit: int) -> Sequence[UnknownTransfer]:
-        """Return the legs that crashes left undecided, oldest first."""
+        """Return the legs that were left undecided, oldest first."""
 
     async def resolve_unknown(self, transfer_id: TransferId, *, fulfilled: bool) -> None:
         """Decide one by the peer's statement: owed, and a loss, if they fulfilled; void otherwise."""

@@ -35,7 +35,7 @@ class Decision(enum.IntEnum):
     FULFILL_LATE = 3
     ABANDON = 4
     STRAND = 5
-    """Its node died."""
+    """Its node died, or the next hop's answer was lost."""
     RESOLVE_FULFILLED = 6
     RESOLVE_VOID = 7
 

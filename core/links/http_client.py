@@ -39,6 +39,8 @@ from core.service import Explanation, OutgoingRequest, Step, Verdict
 
 log = logging.getLogger(__name__)
 
+_UNDECIDED_STATUSES: Final = frozenset({200, 504})
+"""It took the packet and what came back is none, or a gateway before it grew tired of waiting."""
 _HOST_HEADER_PORTS: Final = {"http": 80, "https": 443}
 
 
@@ -127,7 +129,8 @@ class HttpLink:
 
     It always returns a reply: T01 where the peer cannot be reached, T00 where its answer is none,
     F00 where it does not know us, T03 where too much is under way, R00 when the packet's time is
-    over. After R00 the answer is still listened for, and given to `request.on_late_reply`.
+    over. After R00 the answer is still listened for, and given to `request.on_late_reply`. Where the
+    packet was sent and what came back is no answer, the request is left open: the peer may have fulfilled.
     """
 
     def __init__(
@@ -439,23 +442,24 @@ class _Pool:
         if self.link.states.failed(self.history, reason):
             log.warning("the link to %s fails: %s", self.account.username, reason)
 
-    def judge(self, head: _KnownHead, body: bytearray) -> Reply:
-        """Return the reply that an answer is."""
+    def judge(self, head: _KnownHead, body: bytearray) -> tuple[Reply, bool]:
+        """Return the reply that an answer is, and whether the peer may have fulfilled all the same."""
         problem = head.problem
         if problem is None:
             try:
                 reply = parse_reply(body)
             except PacketError as error:
                 self.failed(f"Its answer is no ILP packet: {error}.")
-                return self.reject(
+                reject = self.reject(
                     ErrorCode.INTERNAL_ERROR,
                     f"{self.account.username} answered with what is no ILP packet.",
                 )
+                return reject, True
             self.link.states.worked(self.history)
-            return reply
+            return reply, False
         code, sentence, advice = problem
         self.failed(f"It {sentence}{advice}.")
-        return self.reject(code, f"{self.account.username} {sentence}.")
+        return self.reject(code, f"{self.account.username} {sentence}."), head.is_undecided
 
     def broken(self, code: ErrorCode, what: str) -> Reject:
         """Return the reply for an exchange that came to no answer."""
@@ -471,6 +475,8 @@ class _KnownHead:
     head: ResponseHead
     problem: tuple[ErrorCode, str, str] | None
     """Where no packet follows: the code, what the peer did, and what the operator may do about it."""
+    is_undecided: bool
+    """Whether the peer may have fulfilled all the same: any other status but these says that it has not."""
     idle_seconds: float
     """How long the peer keeps the connection, as far as it says."""
 
@@ -482,7 +488,9 @@ def _known_head(octets: bytes, limits: HttpLinkLimits) -> _KnownHead:
         name, _, value = part.strip().partition(b"=")
         if name.lower() == b"timeout" and value.isdigit() and len(value) < 6:
             idle_seconds = min(idle_seconds, max(0.0, int(value) - 1.0))
-    return _KnownHead(head, _problem(head), idle_seconds)
+    problem = _problem(head)
+    is_undecided = problem is not None and head.status in _UNDECIDED_STATUSES
+    return _KnownHead(head, problem, is_undecided, idle_seconds)
 
 
 def _problem(head: ResponseHead) -> tuple[ErrorCode, str, str] | None:
@@ -610,19 +618,14 @@ class _Connection(asyncio.Protocol):
         if self._request is not None:
             head = self._head
             if exc is None and head is not None and self._ends_with_connection(head):
-                self._deliver(self._pool.judge(head, self._body))
-            elif head is not None or self._pending:
-                self._deliver(
-                    self._pool.broken(
-                        ErrorCode.PEER_UNREACHABLE,
-                        "closed the connection in the middle of its answer",
-                    )
-                )
+                self._deliver(*self._pool.judge(head, self._body))
             else:
+                when = "without an"
+                if head is not None or self._pending:
+                    when = "in the middle of its"
+                what = f"closed the connection {when} answer"
                 self._deliver(
-                    self._pool.broken(
-                        ErrorCode.PEER_UNREACHABLE, "closed the connection without an answer"
-                    )
+                    self._pool.broken(ErrorCode.PEER_UNREACHABLE, what), is_undecided=True
                 )
         self._pool.lost(self)
 
@@ -636,9 +639,11 @@ class _Connection(asyncio.Protocol):
         try:
             self._read(data)
         except BadMessage as error:
-            self._give_up(f"answered with what is no HTTP: {error}")
+            self._give_up(ErrorCode.INTERNAL_ERROR, f"answered with what is no HTTP: {error}")
         except BodyTooLarge:
-            self._give_up(f"answered with more than {BODY_OCTETS_MAX} octets")
+            self._give_up(
+                ErrorCode.INTERNAL_ERROR, f"answered with more than {BODY_OCTETS_MAX} octets"
+            )
 
     # --- Reading
 
@@ -695,25 +700,30 @@ class _Connection(asyncio.Protocol):
 
     def _complete(self, head: _KnownHead, body: bytearray, *, is_clean: bool) -> None:
         """Hand over an answer that is whole, and the connection where it can be used again."""
-        reply = self._pool.judge(head, body)
-        self._deliver(reply)
+        self._deliver(*self._pool.judge(head, body))
         if is_clean and head.head.keep_alive and head.idle_seconds > 0 and self.is_open:
             self.idle_seconds = head.idle_seconds
             self._pool.release(self)
         else:
             self.close()
 
-    def _give_up(self, what: str) -> None:
-        self._deliver(self._pool.broken(ErrorCode.INTERNAL_ERROR, what))
+    def _give_up(self, code: ErrorCode, what: str) -> None:
+        self._deliver(self._pool.broken(code, what), is_undecided=True)
         self.abort()
 
-    def _deliver(self, reply: Reply) -> None:
-        """Give the reply to whoever waits, or, where nobody does any more, to the books."""
+    def _deliver(self, reply: Reply, is_undecided: bool) -> None:  # noqa: FBT001
+        """Give the reply to whoever waits, or, where nobody does any more, to the books.
+
+        What is undecided is for both: the sender is told, and its leg with the peer stays open.
+        """
         request, future = self._request, self._future
         self._request = self._future = self._head = self._chunks = None
-        if future is not None and not future.done():
+        is_late = future is None or future.done()
+        if future is not None and not is_late:
+            if request is not None:
+                request.left_open = is_undecided
             future.set_result(reply)
-        elif request is not None and request.on_late_reply is not None:
+        if request is not None and request.on_late_reply and (is_late or is_undecided):
             request.on_late_reply(reply)
 
     @staticmethod
@@ -738,7 +748,10 @@ class _Connection(asyncio.Protocol):
                 self.close()
                 return
             if self._future is None:
-                self._give_up("did not answer, even after the packet had expired")
+                self._give_up(
+                    ErrorCode.TRANSFER_TIMED_OUT,
+                    "did not answer, even after the packet had expired",
+                )
                 return
             if not self._future.done():
                 self._time_out(self._request, self._future)
@@ -750,7 +763,7 @@ class _Connection(asyncio.Protocol):
         self, request: OutgoingRequest[Account], future: asyncio.Future[Reply]
     ) -> None:
         """Answer R00, and go on listening: the next hop may still fulfill."""
-        request.timed_out = True
+        request.left_open = True
         self._pool.failed("It did not answer before a packet expired.")
         future.set_result(
             self._pool.reject(

@@ -93,7 +93,7 @@ class BalanceService(Generic[A]):
             raise
         if isinstance(reply, Fulfill):
             return await self._fulfill(request, flight, reply, deadline_ms)
-        if request.timed_out:
+        if request.left_open:
             return await self._expire(flight, reply)
         return await self._reject(transfer_id, reply)
 

@@ -93,7 +93,7 @@ class ValidateOutgoingService(Generic[A]):
         )
 
     def _too_late(self, request: OutgoingRequest[A], fulfill: Fulfill, late_ms: int) -> Reject:
-        request.timed_out = True
+        request.left_open = True
         if request.on_late_reply is not None:
             request.on_late_reply(fulfill)
         return self.address.reject(

@@ -59,6 +59,9 @@ class FakeBooks:
     async def abandon(self, transfer_id: TransferId) -> None:
         self._called("abandon", transfer_id)
 
+    async def strand(self, transfer_id: TransferId) -> None:
+        self._called("strand", transfer_id)
+
     async def resolve_unknown(self, transfer_id: TransferId, *, fulfilled: bool) -> None:
         self._called("resolve_unknown", transfer_id, fulfilled)
 

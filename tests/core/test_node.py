@@ -221,7 +221,7 @@ async def test_a_node_with_an_open_leg_ends_without_signing_off(*, answered: boo
     late = Reject.build(ErrorCode.TRANSFER_TIMED_OUT, triggered_by="test.node", message="late")
 
     def times_out(request: OutgoingRequest[Account]) -> Reply:
-        request.timed_out = True
+        request.left_open = True
         return late
 
     chain.link.far_side.answer = times_out

@@ -122,6 +122,9 @@ class MemoryBooks(Books):
     async def abandon(self, transfer_id: TransferId) -> None:
         self._decide_own(Decision.ABANDON, transfer_id, None)
 
+    async def strand(self, transfer_id: TransferId) -> None:
+        self._decide_own(Decision.STRAND, transfer_id, None)
+
     async def balance(self, account: AccountId) -> Balance:
         return self.balance_now(account)
 

@@ -86,6 +86,9 @@ class SqliteBooks(Books):
     async def abandon(self, transfer_id: TransferId) -> None:
         await self._decide(Decision.ABANDON, transfer_id, None)
 
+    async def strand(self, transfer_id: TransferId) -> None:
+        await self._decide(Decision.STRAND, transfer_id, None)
+
     def _decide(
         self, decision: Decision, transfer_id: int, result: bytes | None
     ) -> asyncio.Future[int]:

@@ -65,6 +65,7 @@ _INSERT: Final = """
     VALUES (?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _DECIDE: Final = "UPDATE transfer SET state = ?, final_at_ms = ?, result = ? WHERE id = ?"
+_STRANDED: Final = "INSERT INTO unknown VALUES (?)"
 
 MARKED_EVERY: Final = 1024
 """How many transfers a node makes before it notes anew from where on it has open ones."""
@@ -177,6 +178,8 @@ class Packets(Batch[Operation, int]):
             connection.executemany(_INSERT, work.admitted)
         if work.decided:
             connection.executemany(_DECIDE, work.decided)
+        if work.stranded:
+            connection.executemany(_STRANDED, work.stranded)
         if work.changed:
             save_lines(connection, work.changed)
         self._left = (connection, commits_of_others, connection.total_changes, own)
@@ -321,7 +324,9 @@ class Packets(Batch[Operation, int]):
                 transfer_id,
             )
         )
-        if is_final:
+        if following is TransferState.UNKNOWN:
+            work.stranded.append((transfer_id,))
+        if is_final or following is TransferState.UNKNOWN:  # of which the operator decides
             del self._open[transfer_id]
             work.ended[transfer_id] = held, deciding.result
         return transfer_id
@@ -375,16 +380,17 @@ class Packets(Batch[Operation, int]):
 class _Work:
     """One batch while it is decided."""
 
-    __slots__ = ("admitted", "changed", "decided", "ended", "now_ms")
+    __slots__ = ("admitted", "changed", "decided", "ended", "now_ms", "stranded")
 
     def __init__(self, now_ms: int) -> None:
         self.now_ms = now_ms
         self.changed: dict[int, Line] = {}
         """The accounts that are written."""
         self.ended: dict[int, tuple[Held, bytes | None] | None] = {}
-        """Transfers that are final, or of another node, as far as this batch asks for them."""
+        """Transfers that are final, unknown, or of another node, as far as this batch asks for them."""
         self.admitted: list[tuple[object, ...]] = []
         self.decided: list[tuple[object, ...]] = []
+        self.stranded: list[tuple[int]] = []
 
 
 def fraction_text(fraction: Fraction) -> str:

@@ -247,7 +247,7 @@ async def test_a_reject_that_the_store_cannot_take_goes_back_at_once_and_is_book
 
 
 def timed_out(request: OutgoingRequest[Account]) -> Reply:
-    request.timed_out = True
+    request.left_open = True
     return TIMED_OUT
 
 
@@ -291,12 +291,41 @@ async def test_a_late_reject_voids_the_leg() -> None:
     assert await setting.settle() == ["prepare", "expire", "abandon"]
 
 
-async def test_a_link_that_has_lost_its_connection_leaves_the_leg_open() -> None:
+LOST = ADDRESS.reject(ErrorCode.PEER_UNREACHABLE, "it hung up")
+
+
+async def test_a_connection_that_is_lost_after_the_expiry_leaves_the_leg_unknown() -> None:
     """Our own reject says that nothing will be heard; what the next hop did is not known."""
     setting = Setting(FakeOutgoing(answer=timed_out))
     request = await expired(setting)
 
-    request.on_late_reply(ADDRESS.reject(ErrorCode.PEER_UNREACHABLE, "it hung up"))  # type: ignore[misc]
+    request.on_late_reply(LOST)  # type: ignore[misc]
+
+    assert await setting.settle() == ["prepare", "expire", "strand"]
+    assert setting.afterwards.is_clear
+
+
+async def test_a_connection_that_is_lost_before_the_answer_voids_upstream_and_leaves_the_leg_unknown() -> (
+    None
+):
+    def lost(request: OutgoingRequest[Account]) -> Reply:
+        request.left_open = True
+        request.on_late_reply(LOST)  # type: ignore[misc]
+        return LOST
+
+    setting = Setting(FakeOutgoing(answer=lost))
+
+    assert await setting.service.send(outgoing()) is LOST
+
+    assert await setting.settle() == ["prepare", "expire", "strand"]
+    assert setting.afterwards.is_clear
+
+
+async def test_a_peer_that_never_answers_is_given_up_with_its_time_and_not_before() -> None:
+    setting = Setting(FakeOutgoing(answer=timed_out))
+    request = await expired(setting)
+
+    request.on_late_reply(ADDRESS.reject(ErrorCode.TRANSFER_TIMED_OUT, "it never answered"))  # type: ignore[misc]
 
     assert await setting.settle() == ["prepare", "expire"]
     assert setting.afterwards.open_legs == 1

@@ -72,11 +72,11 @@ async def test_a_fulfillment_counts_until_the_expiry_and_is_owed_from_then_on(
     reply = await ValidateOutgoingService(behind, clock, ADDRESS).send(request)
 
     if at_ms < 0:
-        assert (reply, late, request.timed_out) == (fulfill(), [], False)
+        assert (reply, late, request.left_open) == (fulfill(), [], False)
     else:
         assert isinstance(reply, Reject)
         assert reply.code == b"R00"
-        assert (late, request.timed_out) == ([fulfill()], True)
+        assert (late, request.left_open) == ([fulfill()], True)
 
 
 def answered(clock: FakeClock, after_ms: int) -> Reply:
@@ -96,4 +96,4 @@ async def test_a_reject_passes_as_it_is(triggered_by: str) -> None:
     )
 
     assert reply is reject
-    assert not request.timed_out
+    assert not request.left_open

@@ -116,6 +116,28 @@ async def test_an_expired_leg_that_nobody_fulfilled_is_void(books: Books) -> Non
     await assert_audit_passes(books)
 
 
+async def test_an_expired_leg_whose_answer_was_lost_is_for_the_operator_to_decide(
+    books: Books,
+) -> None:
+    lost, other = await books.prepare(transfer(7)), await books.prepare(transfer(5))
+    await books.expire(lost)
+    await books.expire(other)
+    await asyncio.gather(books.strand(lost), books.abandon(other))
+
+    assert await numbers(books) == (Balance(), Balance(unknown_out=7))
+    assert [leg.id for leg in await books.unknown_transfers(limit=9)] == [lost]
+    await assert_audit_passes(books)
+    await books.prepare(transfer(1))  # the node goes on beside it
+    await books.resolve_unknown(lost, fulfilled=True)
+
+    assert await numbers(books) == (
+        Balance(pending_in=1),
+        Balance(payable=7, pending_out=1),
+    )
+    assert await books.unknown_transfers(limit=9) == []
+    await assert_audit_passes(books)
+
+
 Decide = Callable[[Books, TransferId], Awaitable[None]]
 
 DECISIONS: Final[dict[str, Decide]] = {
@@ -124,6 +146,7 @@ DECISIONS: Final[dict[str, Decide]] = {
     "expire": lambda books, number: books.expire(number),
     "fulfill_late": lambda books, number: books.fulfill_late(number, FULFILLMENT),
     "abandon": lambda books, number: books.abandon(number),
+    "strand": lambda books, number: books.strand(number),
 }
 ENDS: Final = {
     "FULFILLED": ["fulfill"],
@@ -131,6 +154,7 @@ ENDS: Final = {
     "EXPIRED": ["expire"],
     "LATE": ["fulfill_late"],
     "ABANDONED": ["expire", "abandon"],
+    "STRANDED": ["expire", "strand"],
 }
 SAME_AGAIN: Final = {
     ("FULFILLED", "fulfill"),
@@ -138,10 +162,15 @@ SAME_AGAIN: Final = {
     ("EXPIRED", "expire"),
     ("LATE", "fulfill_late"),
     ("ABANDONED", "abandon"),
+    ("STRANDED", "strand"),
     # Said of an end that is this end already: nothing was fulfilled, and nothing is held.
     ("REJECTED", "abandon"),
 }
-GOES_ON: Final = {("EXPIRED", "fulfill_late"), ("EXPIRED", "abandon")}
+GOES_ON: Final = {
+    ("EXPIRED", "fulfill_late"),
+    ("EXPIRED", "abandon"),
+    ("EXPIRED", "strand"),
+}
 
 
 @pytest.mark.parametrize("decision", DECISIONS)

@@ -42,7 +42,7 @@ AMOUNTS: Final = st.one_of(
         2**53 - 1, 2**53, 2**53 + 1, 2**62, 2**63 - 2, 2**63 - 1, 2**63, 2**64 - 1,
     ]),
 )  # fmt: skip
-DECISIONS: Final = ("fulfill", "reject", "expire", "fulfill_late", "abandon")
+DECISIONS: Final = ("fulfill", "reject", "expire", "fulfill_late", "abandon", "strand")
 
 LEGAL: Final = {
     ("pending", "fulfill"): "fulfilled",
@@ -51,8 +51,10 @@ LEGAL: Final = {
     ("pending", "fulfill_late"): "late",
     ("expired", "fulfill_late"): "late",
     ("expired", "abandon"): "rejected",
+    ("pending", "strand"): "unknown",
+    ("expired", "strand"): "unknown",
 }
-REPEATED: Final = {("expired", "expire"), ("rejected", "abandon")}
+REPEATED: Final = {("expired", "expire"), ("rejected", "abandon"), ("unknown", "strand")}
 REPEATED_WITH_RESULT: Final = {
     ("fulfilled", "fulfill"),
     ("late", "fulfill_late"),
