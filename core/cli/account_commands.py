@@ -10,7 +10,7 @@ from core.cli.answers import Row, as_row, as_rows, lines, moment, money
 from core.cli.client import Node
 from core.cli.output import Output
 from core.cli.tables import facts, table
-from core.control.details import ALL_FIELDS, INTEGER_FIELDS
+from core.control.details import ALL_FIELDS, BOOLEAN_FIELDS, INTEGER_FIELDS
 
 SETTINGS_FIELDS: Final = (
     "ilp_over_http_url",
@@ -22,6 +22,7 @@ SETTINGS_FIELDS: Final = (
     "settle_threshold",
     "settle_to",
 )
+_YES_OR_NO: Final = {"yes": True, "true": True, "no": False, "false": False}
 DETAIL_FIELDS: Final = tuple(name for name in ALL_FIELDS if name not in {"username", "enabled"})
 
 
@@ -143,6 +144,8 @@ def _given(arguments: argparse.Namespace, names: tuple[str, ...]) -> dict[str, o
         value = getattr(arguments, name, None)
         if value is not None:
             found[name] = None if value == "" else value
+            if name in BOOLEAN_FIELDS and value in _YES_OR_NO:
+                found[name] = _YES_OR_NO[value]
     return found
 
 
@@ -154,6 +157,8 @@ def _show_account(answer: object, output: Output) -> None:
             shown[name] = _amount(name, value, row)
         elif name.endswith("_at_ms"):
             shown[name.removesuffix("_ms")] = moment(value)
+        elif isinstance(value, list):
+            shown[name] = ", ".join(str(each) for each in value)
         else:
             shown[name] = value
     output.show(answer, facts(shown))
@@ -193,6 +198,18 @@ def detail_options() -> Mapping[str, str]:
         "round_trip_time": "milliseconds that a packet to it and back is given",
         "packets_per_minute_limit": "how many packets a minute it may send",
         "amount_per_minute_limit": "how much a minute it may send, in its smallest unit",
+        "packet_burst_limit": "how many packets it may send at once (default: a minute's)",
+        "amount_burst_limit": "how much it may send at once (default: a minute's)",
+        "packets_in_flight_limit": "how many packets of it may wait for answers at once",
+        "amount_in_flight_limit": "how much those packets may carry together",
+        "outgoing_amount_per_minute_limit": "how much a minute is sent to it, in its smallest unit",
+        "spread": "our share of what goes to it, as 0.005 or 0.5%%",
+        "send_routes": "yes or no: whether it is told our routes (default: by its relation)",
+        "receive_routes": "yes or no: whether its routes are taken (default: by its relation)",
+        "import_prefixes": "take routes under these alone, as test.far,test.near",
+        "export_prefixes": "tell routes under these alone",
+        "routes_max": "how many routes may be taken from it",
+        "route_weight": "of two equal prefixes the heavier next hop wins (default: 0)",
         "label": "what to call it on screens",
         "notes": "your own notes",
     }

@@ -167,6 +167,8 @@ def _read(
         updated_at_ms=now_ms,
     )
     account = _with_limits(account, details, reader)
+    account = _with_bursts(account, details, reader)
+    account = _with_routing(account, details, reader)
     account = _with_tokens(account, details, existing)
     return account if username and code and scale >= 0 and ilp_address is not None else None
 
@@ -202,6 +204,48 @@ def _with_limits(account: Account, details: AccountDetails, reader: _Reader) -> 
             ),
             None,
         ),
+    )
+
+
+def _with_bursts(account: Account, details: AccountDetails, reader: _Reader) -> Account:
+    def limit(field: str, given: int | None, maximum: int) -> int | None:
+        return reader.read(lambda: fields.read_limit(field, given, maximum), None)
+
+    return replace(
+        account,
+        packet_burst_limit=limit(
+            "packet_burst_limit", details.packet_burst_limit, fields.U32_MAX
+        ),
+        amount_burst_limit=limit("amount_burst_limit", details.amount_burst_limit, AMOUNT_MAX),
+        packets_in_flight_limit=limit(
+            "packets_in_flight_limit", details.packets_in_flight_limit, fields.U32_MAX
+        ),
+        amount_in_flight_limit=limit(
+            "amount_in_flight_limit", details.amount_in_flight_limit, AMOUNT_MAX
+        ),
+        outgoing_amount_per_minute_limit=limit(
+            "outgoing_amount_per_minute_limit",
+            details.outgoing_amount_per_minute_limit,
+            AMOUNT_MAX,
+        ),
+        spread=reader.read(lambda: fields.read_spread(details.spread), None),
+    )
+
+
+def _with_routing(account: Account, details: AccountDetails, reader: _Reader) -> Account:
+    read = reader.read
+    return replace(
+        account,
+        send_routes=details.send_routes,
+        receive_routes=details.receive_routes,
+        import_prefixes=read(
+            lambda: fields.read_prefixes("import_prefixes", details.import_prefixes), ()
+        ),
+        export_prefixes=read(
+            lambda: fields.read_prefixes("export_prefixes", details.export_prefixes), ()
+        ),
+        routes_max=read(lambda: fields.read_routes_max(details.routes_max), None),
+        route_weight=read(lambda: fields.read_route_weight(details.route_weight), 0),
     )
 
 

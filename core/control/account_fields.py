@@ -9,13 +9,16 @@ from __future__ import annotations
 import ipaddress
 import re
 import unicodedata
+from collections.abc import Sequence
+from fractions import Fraction
 from typing import Final
 from urllib.parse import urlsplit
 
 from core.account import SCALE_MAX, RoutingRelation
+from core.control.shares import read_share
 from core.control.usernames import canonical_username, is_canonical_username
 from core.errors import PacketError, SettingError
-from core.packet import AMOUNT_MAX, Address, address
+from core.packet import AMOUNT_MAX, Address, address, is_prefix
 from core.settlement.records import BUNDLED_ENGINE_SCHEME
 
 I64_MIN: Final = -(2**63)
@@ -27,6 +30,10 @@ LABEL_CHARACTERS_MAX: Final = 64
 NOTES_CHARACTERS_MAX: Final = 4_000
 URL_CHARACTERS_MAX: Final = 2_048
 ADDRESS_CHARACTERS_MAX: Final = 128
+PREFIXES_MAX: Final = 256
+"""Each route that is learned or told is compared with every one of them."""
+ROUTES_MAX: Final = 1_000_000
+WEIGHT_MAX: Final = 1_000_000
 
 _ASSET_CODE: Final = re.compile(r"[\x21-\x7e]{1,12}")
 _TOKEN: Final = re.compile(r"[\x21-\x7e]+")
@@ -76,10 +83,54 @@ def read_booked_amount(field: str, amount: int | None) -> int | None:
 
 
 def read_limit(field: str, limit: int | None, maximum: int) -> int | None:
-    """Return how much there may be in a minute; None is no limit."""
+    """Return a limit, as of a minute, a burst or what is in flight; None is no limit of its own."""
     if limit is None:
         return None
     return _between(field, limit, 1, maximum, "leave it out for no limit")
+
+
+def read_spread(text: str | None) -> Fraction | None:
+    """Return our share of what goes to the account; None, or empty, leaves it to the pair or the node."""
+    if text is None or not text.strip():
+        return None
+    return read_share("spread", text)
+
+
+def read_prefixes(field: str, prefixes: Sequence[str]) -> tuple[str, ...]:
+    """Return the prefixes of a filter, each once, in the order of their names; none lets all pass."""
+    if len(prefixes) > PREFIXES_MAX:
+        raise SettingError(
+            field, f"it has {len(prefixes)} prefixes, {PREFIXES_MAX} are allowed"
+        )
+    found = {prefix.strip() for prefix in prefixes}
+    for prefix in found:
+        if prefix and is_prefix(prefix):
+            continue
+        try:
+            address(prefix)
+        except PacketError as error:
+            raise SettingError(field, error.problem) from None
+    return tuple(sorted(found))
+
+
+def read_routes_max(routes: int | None) -> int | None:
+    """Return how many routes may be learned from the account; None is the node's own bound."""
+    if routes is None:
+        return None
+    return _between(
+        "routes_max", routes, 1, ROUTES_MAX, "receive_routes says whether any are taken at all"
+    )
+
+
+def read_route_weight(weight: int) -> int:
+    """Return what the operator adds to the account's routes."""
+    return _between(
+        "route_weight",
+        weight,
+        -WEIGHT_MAX,
+        WEIGHT_MAX,
+        "of two equal prefixes the heavier wins",
+    )
 
 
 def read_round_trip_time(milliseconds: int) -> int:

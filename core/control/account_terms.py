@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from core.account import AMOUNT_MAX_BOOKED, Account, format_amount
+from core.control.shares import share_text
 
 
 def terms(account: Account, engine_url: str | None) -> tuple[str, ...]:
@@ -13,6 +14,7 @@ def terms(account: Account, engine_url: str | None) -> tuple[str, ...]:
         *_credit(account),
         *_limits(account),
         *_settlement(account, engine_url),
+        *_routes(account),
         *_link(account),
     )
 
@@ -35,10 +37,34 @@ def _limits(account: Account) -> Iterator[str]:
         most = format_amount(account.max_packet_amount, asset)
         yield f"Packets from {name} of more than {most} are refused."
     if account.packets_per_minute_limit is not None:
-        yield f"{name} may send up to {account.packets_per_minute_limit} packets a minute."
+        burst = account.packet_burst_limit
+        at_once = "" if burst is None else f", and {burst} at once"
+        yield f"{name} may send up to {account.packets_per_minute_limit} packets a minute{at_once}."
     if account.amount_per_minute_limit is not None:
         most = format_amount(account.amount_per_minute_limit, asset)
-        yield f"{name} may send up to {most} a minute."
+        burst = account.amount_burst_limit
+        at_once = "" if burst is None else f", and {format_amount(burst, asset)} at once"
+        yield f"{name} may send up to {most} a minute{at_once}."
+    if account.packets_in_flight_limit is not None:
+        yield f"Up to {account.packets_in_flight_limit} packets of {name} may wait for their answers at once."
+    if account.amount_in_flight_limit is not None:
+        most = format_amount(account.amount_in_flight_limit, asset)
+        yield f"Packets of {name} that wait for their answers may carry {most} together."
+    if account.outgoing_amount_per_minute_limit is not None:
+        most = format_amount(account.outgoing_amount_per_minute_limit, asset)
+        yield f"Up to {most} a minute is sent to {name}."
+    if account.spread is not None:
+        yield f"Of what goes to {name}, a share of {share_text(account.spread)} stays here."
+
+
+def _routes(account: Account) -> Iterator[str]:
+    name = account.name
+    if account.import_prefixes:
+        yield f"Of {name}'s routes, only those under {', '.join(account.import_prefixes)} are taken."
+    if account.export_prefixes:
+        yield f"{name} is told only routes under {', '.join(account.export_prefixes)}."
+    if account.routes_max is not None:
+        yield f"At most {account.routes_max} routes are taken from {name}."
 
 
 def _settlement(account: Account, engine_url: str | None) -> Iterator[str]:

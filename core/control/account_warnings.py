@@ -23,6 +23,8 @@ def warnings(
     """Yield every doubt, in the order of the fields."""
     yield from _address(account, node_address)
     yield from _limits(account)
+    yield from _bursts(account)
+    yield from _routes(account)
     yield from _link(account, details)
     yield from _settlement(account, engine_url)
 
@@ -64,6 +66,37 @@ def _limits(account: Account) -> Iterator[FieldProblem]:
             "settle_to",
             f"it is {format_amount(account.settle_to, asset)}, below min_balance,"
             f" {format_amount(least, asset)}: after a settlement {name} could send nothing",
+        )
+
+
+def _bursts(account: Account) -> Iterator[FieldProblem]:
+    name, asset, packet = account.name, account.asset, account.max_packet_amount
+    for burst, rate in (
+        ("packet_burst_limit", "packets_per_minute_limit"),
+        ("amount_burst_limit", "amount_per_minute_limit"),
+    ):
+        if getattr(account, burst) is not None and getattr(account, rate) is None:
+            yield FieldProblem(rate, f"it is not set: without it {burst} does nothing")
+    for field in ("amount_burst_limit", "amount_in_flight_limit"):
+        limit = getattr(account, field)
+        if limit is not None and limit < packet < AMOUNT_MAX:
+            yield FieldProblem(
+                field,
+                f"it is {format_amount(limit, asset)}, less than one packet of {name} may carry,"
+                f" {format_amount(packet, asset)}: such a packet is always refused",
+            )
+
+
+def _routes(account: Account) -> Iterator[FieldProblem]:
+    if account.receive_routes is False:
+        for field in ("import_prefixes", "routes_max"):
+            if getattr(account, field):
+                yield FieldProblem(
+                    field, "it has no use: receive_routes says that no routes are taken"
+                )
+    if account.send_routes is False and account.export_prefixes:
+        yield FieldProblem(
+            "export_prefixes", "it has no use: send_routes says that no routes are told"
         )
 
 

@@ -14,6 +14,7 @@ from difflib import get_close_matches
 from typing import Final
 
 from core.account import Account
+from core.control.shares import share_text
 from core.control.views import AccountDetails
 from core.errors import SettingError, SettingErrors
 from core.packet import AMOUNT_MAX
@@ -33,10 +34,26 @@ INTEGER_FIELDS: Final = (
     "round_trip_time",
     "packets_per_minute_limit",
     "amount_per_minute_limit",
+    "packet_burst_limit",
+    "amount_burst_limit",
+    "packets_in_flight_limit",
+    "amount_in_flight_limit",
+    "outgoing_amount_per_minute_limit",
+    "routes_max",
+    "route_weight",
 )
+BOOLEAN_FIELDS: Final = ("send_routes", "receive_routes", "enabled")
+LIST_FIELDS: Final = ("import_prefixes", "export_prefixes")
 ALL_FIELDS: Final = tuple(field.name for field in fields(AccountDetails))
 _REQUIRED: Final = ("username", "asset_code", "asset_scale")
-_NEVER_NONE: Final[Mapping[str, object]] = {"enabled": True, "label": "", "notes": ""}
+_NEVER_NONE: Final[Mapping[str, object]] = {
+    "enabled": True,
+    "label": "",
+    "notes": "",
+    "import_prefixes": (),
+    "export_prefixes": (),
+    "route_weight": 0,
+}
 _DIGITS_MAX: Final = 40
 _NAME_MAX: Final = 64
 """So much of an unknown name is compared with those that are known."""
@@ -90,10 +107,14 @@ def read_field(name: str, value: object) -> object:
         return _NEVER_NONE.get(name)
     if name in INTEGER_FIELDS:
         return read_integer(name, value)
-    if name == "enabled":
+    if name in BOOLEAN_FIELDS:
         if not isinstance(value, bool):
             raise SettingError(name, f"it is true or false, not {_shown(value)}")
         return value
+    if name in LIST_FIELDS:
+        return _read_list(name, value)
+    if name == "spread":
+        return _read_number_as_text(name, value)
     if not isinstance(value, str):
         found = type(value).__name__ if name in TOKEN_FIELDS else _shown(value)
         raise SettingError(name, f"it is text, not {found}")
@@ -121,6 +142,29 @@ def read_integer(name: str, value: object) -> int:
     )  # fmt: skip
 
 
+def _read_list(name: str, value: object) -> tuple[str, ...]:
+    """Return a list of texts; one text, too, with commas or blanks between them, as a command line has it."""
+    if isinstance(value, str):
+        return tuple(value.replace(",", " ").split())
+    if not isinstance(value, list | tuple):
+        raise SettingError(name, f"it is a list of texts, not {_shown(value)}")
+    for each in value:
+        if not isinstance(each, str):
+            raise SettingError(name, f"it is a list of texts, and {_shown(each)} is none")
+    return tuple(value)
+
+
+def _read_number_as_text(name: str, value: object) -> str:
+    """Return a number as it was written; JSON's own come as an int or a Decimal."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int | Decimal) and not isinstance(value, bool):
+        if isinstance(value, Decimal) and abs(value.adjusted()) > _DIGITS_MAX:
+            raise SettingError(name, f"it has more than {_DIGITS_MAX} digits")
+        return format(value, "f") if isinstance(value, Decimal) else str(value)
+    raise SettingError(name, f"it is a number, not {_shown(value)}")
+
+
 def details_of(account: Account, *, derived_address: str) -> AccountDetails:
     """Return the details that would make this account; tokens stay None, which keeps them.
 
@@ -145,6 +189,18 @@ def details_of(account: Account, *, derived_address: str) -> AccountDetails:
         round_trip_time=account.round_trip_time_ms,
         packets_per_minute_limit=account.packets_per_minute_limit,
         amount_per_minute_limit=account.amount_per_minute_limit,
+        packet_burst_limit=account.packet_burst_limit,
+        amount_burst_limit=account.amount_burst_limit,
+        packets_in_flight_limit=account.packets_in_flight_limit,
+        amount_in_flight_limit=account.amount_in_flight_limit,
+        outgoing_amount_per_minute_limit=account.outgoing_amount_per_minute_limit,
+        spread=None if account.spread is None else share_text(account.spread),
+        send_routes=account.send_routes,
+        receive_routes=account.receive_routes,
+        import_prefixes=account.import_prefixes,
+        export_prefixes=account.export_prefixes,
+        routes_max=account.routes_max,
+        route_weight=account.route_weight,
         enabled=account.enabled,
         label=account.label,
         notes=account.notes,

@@ -107,6 +107,19 @@ class AccountDetails:
     round_trip_time: int | None = None
     packets_per_minute_limit: int | None = None
     amount_per_minute_limit: int | None = None
+    packet_burst_limit: int | None = None
+    amount_burst_limit: int | None = None
+    packets_in_flight_limit: int | None = None
+    amount_in_flight_limit: int | None = None
+    outgoing_amount_per_minute_limit: int | None = None
+    spread: str | None = None
+    """As people write a share: `0.005`, `1/200` or `0.5%`."""
+    send_routes: bool | None = None
+    receive_routes: bool | None = None
+    import_prefixes: Sequence[str] = ()
+    export_prefixes: Sequence[str] = ()
+    routes_max: int | None = None
+    route_weight: int = 0
     enabled: bool = True
     label: str = ""
     notes: str = ""

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Final
 
 from core.account import Account, format_number
+from core.control.shares import share_text
 from core.control.views import AccountCheck, AccountView, FieldProblem
 from core.ledger.books import Balance
 from core.links.control_http.as_json import Json, asset_json
@@ -43,6 +44,18 @@ def account_json(account: Account) -> Json:
         "packets_per_minute_limit": account.packets_per_minute_limit,
         "settlement_engine_url": account.settlement_engine_url,
         "settlement_address": account.settlement_address,
+        "packet_burst_limit": account.packet_burst_limit,
+        "amount_burst_limit": account.amount_burst_limit,
+        "packets_in_flight_limit": account.packets_in_flight_limit,
+        "amount_in_flight_limit": account.amount_in_flight_limit,
+        "outgoing_amount_per_minute_limit": account.outgoing_amount_per_minute_limit,
+        "spread": None if account.spread is None else share_text(account.spread),
+        "send_routes": account.send_routes,
+        "receive_routes": account.receive_routes,
+        "import_prefixes": list(account.import_prefixes),
+        "export_prefixes": list(account.export_prefixes),
+        "routes_max": account.routes_max,
+        "route_weight": account.route_weight,
         "enabled": account.enabled,
         "label": account.label,
         "notes": account.notes,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,6 +84,12 @@ async def create(shell: Shell, username: str, *options: str) -> str:
     )
 
 
+def fact(shown: str, name: str) -> str:
+    """Return what a listing of facts says of one."""
+    (value,) = re.findall(rf"^{name} +(.*)$", shown, re.MULTILINE)
+    return str(value)
+
+
 async def test_the_node_s_status_is_shown(shell: Shell, bench: Bench) -> None:
     assert "ilp_address         test.node\n" in await shell.ok("status")
 
@@ -96,20 +103,53 @@ async def test_an_account_is_created_shown_changed_and_deleted(shell: Shell) -> 
     made = await create(
         shell, "Bob", "--min-balance", "-10000", "--ilp-over-http-incoming-token", "t" * 20
     )
-    assert "min_balance                   -100.00 USD\n" in made
-    assert "ilp_over_http_incoming_token  SECRET\n" in made
+    assert fact(made, "min_balance") == "-100.00 USD"
+    assert fact(made, "ilp_over_http_incoming_token") == "SECRET"
 
     await shell.ok("accounts", "update", "bob", "--label", "Bob's Bank", "--min-balance", "-5")
     await shell.ok("accounts", "update-settings", "bob", "--settle-threshold", "100")
     shown = await shell.ok("accounts", "info", "bob")
-    assert "label                         Bob's Bank\n" in shown
-    assert "settle_threshold              1.00 USD\n" in shown
+    assert fact(shown, "label") == "Bob's Bank"
+    assert fact(shown, "settle_threshold") == "1.00 USD"
 
     await shell.ok("accounts", "update", "bob", "--min-balance", "")
     assert "none: it may owe you without limit" in await shell.ok("accounts", "info", "bob")
     await shell.ok("accounts", "update", "bob", "--new-username", "robert")
     assert await shell.ok("accounts", "delete", "robert") == "robert was deleted\n"
     assert await shell.ok("accounts", "list") == "none\n"
+
+
+async def test_limits_spread_and_routes_are_set_and_cleared(shell: Shell) -> None:
+    made = await create(
+        shell, "bob", "--amount-burst-limit", "500", "--spread", "0.5%", "--send-routes", "yes",
+        "--receive-routes", "no", "--import-prefixes", "test.far, g", "--route-weight", "-2",
+    )  # fmt: skip
+    found = {
+        name: fact(made, name)
+        for name in (
+            "amount_burst_limit", "spread", "send_routes", "receive_routes", "import_prefixes",
+            "route_weight", "routes_max",
+        )
+    }  # fmt: skip
+    assert found == {
+        "amount_burst_limit": "5.00 USD",
+        "spread": "0.005",
+        "send_routes": "yes",
+        "receive_routes": "no",
+        "import_prefixes": "g, test.far",
+        "route_weight": "-2",
+        "routes_max": "-",
+    }
+
+    cleared = await shell.ok(
+        "accounts", "update", "bob", "--spread", "", "--send-routes", "", "--import-prefixes", "",
+    )  # fmt: skip
+    assert [fact(cleared, name) for name in ("spread", "send_routes", "import_prefixes")] == [
+        "-",
+        "-",
+        "-",
+    ]
+    assert fact(cleared, "receive_routes") == "no"
 
 
 async def test_accounts_are_listed_with_what_is_owed(shell: Shell, bench: Bench) -> None:
@@ -139,8 +179,8 @@ async def test_an_account_is_checked_paused_resumed_and_corrected(shell: Shell) 
     assert check.startswith("problem: max_packet_amount: 0 was found")
     await create(shell, "bob")
 
-    assert "enabled                       no\n" in await shell.ok("accounts", "pause", "bob")
-    assert "enabled                       yes\n" in await shell.ok("accounts", "resume", "bob")
+    assert fact(await shell.ok("accounts", "pause", "bob"), "enabled") == "no"
+    assert fact(await shell.ok("accounts", "resume", "bob"), "enabled") == "yes"
     corrected = await shell.ok("accounts", "correct", "bob", "500", "--reason", "in cash")
     assert corrected == "you owe bob 5.00 USD\n"
     negative = await shell.ok("accounts", "correct", "--reason", "back", "bob", "--", "-500")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncIterator
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -130,6 +131,47 @@ async def test_numbers_come_as_numbers_or_as_text(api: ApiClient) -> None:
     assert made["max_packet_amount"] == 2**64 - 1
     assert (made["min_balance"], made["settle_threshold"]) == (-1_000_000, 1_000)
     assert (made["settle_to"], made["packets_per_minute_limit"]) == (-10, 600)
+
+
+async def test_what_is_settled_about_limits_and_routes_goes_in_and_comes_out(
+    api: ApiClient,
+) -> None:
+    ours = {
+        "packet_burst_limit": 20,
+        "amount_burst_limit": 2**64 - 1,
+        "packets_in_flight_limit": 9,
+        "amount_in_flight_limit": 2**53 + 1,
+        "outgoing_amount_per_minute_limit": 7,
+        "spread": "0.005",
+        "send_routes": True,
+        "receive_routes": False,
+        "import_prefixes": ["g", "test.far"],
+        "export_prefixes": ["test"],
+        "routes_max": 100,
+        "route_weight": -5,
+    }
+
+    made = (await api.post("/accounts", {**ACCOUNT, **ours})).json
+    assert {name: made[name] for name in ours} == ours
+
+    kept = (await api.put("/accounts/alice", {"label": "Alice"})).json
+    assert {name: kept[name] for name in ours} == ours
+
+    cleared = (await api.put("/accounts/alice", dict.fromkeys(ours))).json
+    empty = {"import_prefixes": [], "export_prefixes": [], "route_weight": 0}
+    assert {name: cleared[name] for name in ours} == dict.fromkeys(ours) | empty
+
+
+@pytest.mark.parametrize("spread", ["0.1", "1/10", "10%", 0.1])
+async def test_a_spread_is_taken_as_people_write_it_and_is_exact(
+    api: ApiClient, bench: Bench, spread: object
+) -> None:
+    await api.post("/accounts", ACCOUNT)
+
+    answer = await api.put("/accounts/alice", {"spread": spread})
+
+    assert answer.json["spread"] == "0.1"
+    assert (await bench.control.account("alice")).account.spread == Fraction(1, 10)
 
 
 async def test_a_put_keeps_what_it_does_not_name_and_clears_what_is_null(
