@@ -34,6 +34,7 @@ from desktop.presenters.watch import NodeWatch
 from desktop.settings import SettingsFile, default_settings_file
 from desktop.tasks import TaskScope, sentence
 from desktop.theme import Theme, ThemeChoice
+from desktop.views.graphs import discard_prepared, prepare
 from desktop.views.logs import LogsPage
 from desktop.views.main_window import MainWindow
 from desktop.views.overview import OverviewPage
@@ -180,6 +181,8 @@ class Desktop(QObject):
                 throw_away = ThrowAway()
                 undo.callback(throw_away.close)
                 config = throw_away.config(config, given=options.given)
+            prepare()
+            undo.callback(discard_prepared)
             node = await EmbeddedNode.start(config)
             undo.push_async_callback(node.stop)
             supervisor = EngineSupervisor(node.store_url)

@@ -37,7 +37,7 @@ class EmbeddedNode:
         if config.admin_token is None and sqlite_path(config.store) is None:
             # There is no folder for a token's file; the window needs none.
             config = dataclasses.replace(config, admin_token=Secret(secrets.token_urlsafe(32)))
-        return cls(await NodeHost.start(config, clock), clock)
+        return cls(await NodeHost.start(config, clock, shares_loop=True), clock)
 
     @property
     def operator(self) -> Operator:

@@ -8,16 +8,22 @@ from __future__ import annotations
 
 import enum
 import math
-from dataclasses import dataclass, fields
+import time
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
 from string import Template
 from typing import Final, final
 
-from PySide6.QtCore import QObject, Qt, Signal
+import shiboken6
+from PySide6.QtCore import QEvent, QObject, Qt, QTimer, Signal
 from PySide6.QtGui import QColor, QFont, QPalette
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QWidget
 
 CONTRAST_MIN: Final = 4.5
 """WCAG 2.2, level AA, for text."""
+STEP_SECONDS: Final = 0.005
+"""A change of theme goes through the widgets in steps, so that packets and frames pass in between."""
 
 
 class ThemeChoice(enum.Enum):
@@ -87,6 +93,23 @@ DARK: Final = Colours(
 )  # fmt: skip
 
 
+STYLESHEET_ROLES: Final[Mapping[str, str]] = {
+    "window": "window",
+    "base": "base",
+    "raised": "alternate-base",
+    "border": "mid",
+    "grid": "midlight",
+    "text": "window-text",
+    "muted": "placeholder-text",
+    "accent": "accent",
+    "accent_text": "light",
+    "selection": "highlight",
+    "bad": "bright-text",
+    "bad_soft": "link-visited",
+}
+"""The palette's role of each colour that the stylesheet uses; the last of the list has no use of its own here."""
+
+
 def colours(palette: QPalette) -> Colours:
     """Return the colours that belong to what is painted with this palette."""
     return DARK if palette.color(QPalette.ColorRole.Window).lightness() < 128 else LIGHT
@@ -112,11 +135,11 @@ def palette_of(look: Colours) -> QPalette:
         (role.Window, look.window), (role.WindowText, look.text), (role.Base, look.base),
         (role.AlternateBase, look.raised), (role.Text, look.text), (role.Button, look.raised),
         (role.ButtonText, look.text), (role.BrightText, look.bad), (role.Link, look.accent),
-        (role.LinkVisited, look.in_flight), (role.Highlight, look.selection),
+        (role.LinkVisited, look.bad_soft), (role.Highlight, look.selection),
         (role.HighlightedText, look.text), (role.ToolTipBase, look.raised),
         (role.ToolTipText, look.text), (role.PlaceholderText, look.muted),
         (role.Accent, look.accent), (role.Mid, look.border), (role.Midlight, look.grid),
-        (role.Dark, look.border), (role.Light, look.base), (role.Shadow, look.border),
+        (role.Dark, look.border), (role.Light, look.accent_text), (role.Shadow, look.border),
     ):  # fmt: skip
         palette.setColor(where, QColor(colour))
     disabled = QPalette.ColorGroup.Disabled
@@ -142,20 +165,36 @@ def figures(font: QFont) -> QFont:
 
 @final
 class Theme(QObject):
-    """Puts the choice in force, and follows the system where it is left to that."""
+    """Puts the choice in force, and follows the system where it is left to that.
+
+    The stylesheet names colours by the palette's roles and is set once: to parse it anew, and match it
+    with every widget, costs a second. A change of theme changes the palette and has each widget take
+    it, those that are seen first, in steps that are shorter than a frame.
+    """
 
     changed = Signal()
-    """Light became dark, or dark light; everything is repainted already."""
+    """Light became dark, or dark light; what can be seen has its colours already."""
 
     def __init__(self, application: QApplication, stylesheet: str, choice: ThemeChoice) -> None:
         super().__init__(application)
         self._application = application
-        self._stylesheet = Template(stylesheet)
         self._choice = choice
         self._applied: Colours | None = None
+        self._seen: deque[QWidget] = deque()
+        self._unseen: deque[QWidget] = deque()
+        self._held: list[QWidget] = []
+        self._telling = False
+        self._steps = QTimer(self)
+        self._steps.timeout.connect(self._step)
         application.setStyle("Fusion")
+        application.setPalette(palette_of(self.colours))
+        application.setStyleSheet(
+            Template(stylesheet).substitute(
+                {name: f"palette({role})" for name, role in STYLESHEET_ROLES.items()}
+            )
+        )
         application.styleHints().colorSchemeChanged.connect(self._apply)
-        self.choose(choice)
+        self._applied = self.colours
 
     @property
     def choice(self) -> ThemeChoice:
@@ -172,24 +211,61 @@ class Theme(QObject):
         return DARK if scheme == Qt.ColorScheme.Dark else LIGHT
 
     def choose(self, choice: ThemeChoice) -> None:
-        """Put this choice in force."""
+        """Put this choice in force, as soon as the event loop comes to it."""
         self._choice = choice
         self._apply()
+
+    def finish(self) -> None:
+        """Do at once what is left of a change."""
+        while self._steps.isActive():
+            self._step()
 
     def _apply(self) -> None:
         look = self.colours
         if look is self._applied:
             return
         self._applied = look
+        widgets = self._application.allWidgets()
+        self._seen = deque(widget for widget in widgets if widget.isVisible())
+        self._unseen = deque(widget for widget in widgets if not widget.isVisible())
+        for window in self._application.topLevelWidgets():
+            if window.isVisible() and window.updatesEnabled():
+                # Nobody is to see a window half in the one theme and half in the other.
+                window.setUpdatesEnabled(False)
+                self._held.append(window)
         self._application.setPalette(palette_of(look))
-        self._application.setStyleSheet(self._stylesheet.substitute(_substitutes(look)))
+        self._telling = True
+        self._steps.start(0)
+
+    def _step(self) -> None:
+        until = time.perf_counter() + STEP_SECONDS
+        while (self._seen or self._unseen) and time.perf_counter() < until:
+            _take_palette((self._seen or self._unseen).popleft())
+            if not self._seen and self._telling:
+                self._tell()
+                return
+        if not self._seen and self._telling:
+            self._tell()
+        elif not self._unseen:
+            self._steps.stop()
+
+    def _tell(self) -> None:
+        self._telling = False
+        held, self._held = self._held, []
+        for window in held:
+            if shiboken6.isValid(window):
+                window.setUpdatesEnabled(True)
         self.changed.emit()
 
 
-def _substitutes(look: Colours) -> dict[str, str]:
-    names = (field.name for field in fields(look))
-    values = {name: getattr(look, name) for name in names}
-    return {name: value for name, value in values.items() if isinstance(value, str)}
+def _take_palette(widget: QWidget) -> None:
+    """Have a widget work out its colours anew: Qt itself does that only for a new stylesheet."""
+    if not shiboken6.isValid(widget):
+        return
+    style = widget.style()
+    style.unpolish(widget)
+    style.polish(widget)
+    QApplication.sendEvent(widget, QEvent(QEvent.Type.PaletteChange))
 
 
 def _luminance(colour: str) -> float:

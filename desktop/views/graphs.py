@@ -1,4 +1,7 @@
-"""Live graphs that pages share: drawn by pyqtgraph, which is imported when the first one is shown.
+"""Live graphs that pages share, drawn by pyqtgraph.
+
+To load it takes half a second and each plot costs a frame or two: `prepare` does both while no packet
+waits for it, before the node is started. A graph that finds nothing prepared makes its own.
 
 A graph is handed a `GraphData` and draws it: no graph has a timer, or asks anybody for anything.
 While it cannot be seen it only remembers the newest data, and draws them when it is shown.
@@ -13,7 +16,7 @@ from typing import Any, Final, final
 
 from PySide6.QtCore import QEvent, QPointF, Qt, Signal
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QShowEvent
-from PySide6.QtWidgets import QButtonGroup, QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QApplication, QButtonGroup, QHBoxLayout, QVBoxLayout, QWidget
 
 from desktop.models.graph import RANGES, Curve, GraphData
 from desktop.theme import Colours, colours, figures
@@ -24,6 +27,29 @@ HEADROOM: Final = 1.12
 SHRINK_BELOW: Final = 0.5
 """It comes down only when what is shown would fill less than half of it."""
 LEFT_AXIS_WIDTH: Final = 52
+
+PREPARED: Final = 6
+"""As many as all pages have together: to be made before the first packet comes."""
+
+_stock: list[_Canvas] = []
+
+
+def prepare(count: int = PREPARED) -> None:
+    """Make plots in advance, for whichever graphs are shown first."""
+    look = colours(QApplication.palette())
+    sample = Curve(name="", colour="series:0", x=(0, 1), y=(0, 1))
+    for _ in range(count):
+        canvas = _Canvas()
+        canvas.widget.resize(480, 160)
+        canvas.draw(GraphData(from_s=0, until_s=1, curves=(sample,)), look, look.base)
+        canvas.widget.grab()
+        _stock.append(canvas)
+
+
+def discard_prepared() -> None:
+    """Delete the plots that no graph took."""
+    while _stock:
+        _stock.pop().widget.deleteLater()
 
 
 def colour_of(name: str, look: Colours) -> str:
@@ -151,7 +177,8 @@ class Graph(QWidget):
         if self._data is None:
             return
         if self._canvas is None:
-            self._canvas = _Canvas(self._empty)
+            self._canvas = _stock.pop() if _stock else _Canvas()
+            self._canvas.say_empty(self._empty)
             self._canvas.pointed.connect(self._say)
             self._layout.addWidget(self._canvas.widget, 1)
         self._stale = False
@@ -198,7 +225,7 @@ class Graph(QWidget):
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
-        if event.type() in (QEvent.Type.PaletteChange, QEvent.Type.ApplicationPaletteChange):
+        if event.type() == QEvent.Type.PaletteChange:
             self._stale = True
             if self.isVisible():
                 self._draw()
@@ -241,9 +268,9 @@ class _Canvas(QWidget):
     pointed = Signal(object)
     """The moment under the pointer, in seconds, or None."""
 
-    def __init__(self, empty: str) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        import pyqtgraph as pg  # noqa: PLC0415 # half a second, when the window stands already
+        import pyqtgraph as pg  # noqa: PLC0415 # half a second: see the module
 
         self._pg = pg
         pg.setConfigOptions(antialias=False, useOpenGL=False)
@@ -275,18 +302,23 @@ class _Canvas(QWidget):
         self._crosshair = pg.InfiniteLine(angle=90, movable=False)
         self._crosshair.hide()
         plot.addItem(self._crosshair, ignoreBounds=True)
-        self._nothing = pg.TextItem(empty, anchor=(0.5, 0.5))
+        self._nothing = pg.TextItem("", anchor=(0.5, 0.5))
         plot.addItem(self._nothing, ignoreBounds=True)
         self._y: tuple[float, float] | None = None
         self._span: float | None = None
         self._look: Colours | None = None
+        self._ground = ""
         self.is_pointed_at = False
         self.widget.scene().sigMouseMoved.connect(self._moved)
         self.widget.leaveEvent = self._left
 
+    def say_empty(self, text: str) -> None:
+        """Write this where there is nothing to draw."""
+        self._nothing.setText(text)
+
     def draw(self, data: GraphData, look: Colours, ground: str) -> None:
         """Draw it all, on the colour of what it stands on."""
-        if look is not self._look:
+        if (look, ground) != (self._look, self._ground):
             self._take_colours(look, ground)
         # One pixel of the eye's: a wider pen costs five times as much where there are many points.
         width = max(1, round(self.widget.devicePixelRatioF()))
@@ -343,7 +375,7 @@ class _Canvas(QWidget):
         )
 
     def _take_colours(self, look: Colours, ground: str) -> None:
-        self._look = look
+        self._look, self._ground = look, ground
         self.widget.setBackground(ground)
         for name in ("left", "bottom"):
             axis = self._plot.getAxis(name)

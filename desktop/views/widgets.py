@@ -19,6 +19,7 @@ from PySide6.QtGui import (
     QPalette,
     QPen,
     QPixmap,
+    QPixmapCache,
     QPolygonF,
 )
 from PySide6.QtSvg import QSvgRenderer
@@ -47,8 +48,6 @@ SPACE: Final = 8
 MARGIN: Final = 16
 ROW_HEIGHT: Final = 28
 ICON_SIZE: Final = 20
-THEME_EVENTS: Final = (QEvent.Type.ApplicationPaletteChange, QEvent.Type.StyleChange)
-"""What tells of a new theme: under a stylesheet, Qt sends only windows the first of these."""
 
 
 class Tone(enum.Enum):
@@ -124,7 +123,11 @@ def icon(name: str, palette: QPalette, *, size: int = ICON_SIZE) -> QIcon:
 
 
 def pixmap(name: str, colour: str, *, size: int = ICON_SIZE, ratio: float = 2.0) -> QPixmap:
-    """Return an icon of resources/icons, drawn in one colour."""
+    """Return an icon of resources/icons, drawn in one colour; Qt keeps what was drawn once."""
+    key = f"{name} {colour} {size} {ratio}"
+    image = QPixmap()
+    if QPixmapCache.find(key, image):
+        return image
     source = files("resources").joinpath("icons", f"{name}.svg").read_bytes()
     renderer = QSvgRenderer(QByteArray(source.replace(b"currentColor", colour.encode())))
     image = QPixmap(QSize(round(size * ratio), round(size * ratio)))
@@ -133,6 +136,7 @@ def pixmap(name: str, colour: str, *, size: int = ICON_SIZE, ratio: float = 2.0)
     renderer.render(painter)
     painter.end()
     image.setDevicePixelRatio(ratio)
+    QPixmapCache.insert(key, image)
     return image
 
 
@@ -199,7 +203,7 @@ class TextLabel(QLabel):
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
-        if event.type() in THEME_EVENTS:
+        if event.type() == QEvent.Type.PaletteChange:
             self._paint_role()
 
 
@@ -369,7 +373,7 @@ class EmptyState(QWidget):
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
-        if event.type() in THEME_EVENTS:
+        if event.type() == QEvent.Type.PaletteChange:
             self._draw()
 
 
@@ -404,7 +408,7 @@ class _IconButton(QToolButton):
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
-        if event.type() in THEME_EVENTS:
+        if event.type() == QEvent.Type.PaletteChange:
             self._draw()
 
 

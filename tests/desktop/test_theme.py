@@ -1,7 +1,12 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from importlib.resources import files
+
 import pytest
-from PySide6.QtWidgets import QApplication
+import shiboken6
+from PySide6.QtGui import QImage
+from PySide6.QtWidgets import QApplication, QLabel, QLineEdit, QPushButton, QWidget
 
 from desktop.theme import (
     CONTRAST_MIN,
@@ -66,12 +71,73 @@ def test_the_theme_changes_at_run_time_and_says_so(qapp: QApplication) -> None:
 
     theme.choose(ThemeChoice.DARK)
     theme.choose(ThemeChoice.DARK)
+    theme.finish()
 
     assert told == [True]
     assert colours(qapp.palette()) is DARK
-    assert DARK.text in qapp.styleSheet()
     theme.choose(ThemeChoice.LIGHT)
+    theme.finish()
     assert told == [True, False]
+    theme.deleteLater()
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: QPushButton("Save"), lambda: QLineEdit("12"), lambda: QLabel("words")]
+)
+def test_a_widget_that_changed_its_theme_looks_as_one_that_began_with_it(
+    qapp: QApplication, make: Callable[[], QWidget]
+) -> None:
+    stylesheet = files("resources").joinpath("styles", "app.qss").read_text()
+    theme = Theme(qapp, stylesheet, ThemeChoice.LIGHT)
+    changed = make()
+    light = _picture(changed)
+
+    theme.choose(ThemeChoice.DARK)
+    theme.finish()
+    fresh = make()
+
+    assert _picture(changed) == _picture(fresh)
+    assert _picture(changed) != light
+    theme.choose(ThemeChoice.LIGHT)
+    theme.finish()
+    assert _picture(changed) == light
+    theme.deleteLater()
+
+
+def _picture(widget: QWidget) -> QImage:
+    widget.resize(120, 40)
+    return widget.grab().toImage()
+
+
+def test_a_window_is_not_painted_before_all_that_is_seen_has_its_colours(
+    qapp: QApplication,
+) -> None:
+    theme = Theme(qapp, "QLabel { color: $text; }", ThemeChoice.LIGHT)
+    window = QWidget()
+    label = QLabel("words", window)
+    window.show()
+
+    theme.choose(ThemeChoice.DARK)
+
+    assert not window.updatesEnabled()
+    theme.finish()
+    assert window.updatesEnabled()
+    assert label.palette().color(label.foregroundRole()).name() == DARK.text
+    window.close()
+    theme.deleteLater()
+
+
+def test_a_widget_that_is_deleted_while_the_theme_changes_is_left_out(
+    qapp: QApplication,
+) -> None:
+    theme = Theme(qapp, "", ThemeChoice.LIGHT)
+    gone = QLabel("words")
+
+    theme.choose(ThemeChoice.DARK)
+    shiboken6.delete(gone)
+    theme.finish()
+
+    assert colours(qapp.palette()) is DARK
     theme.deleteLater()
 
 

@@ -5,8 +5,17 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from desktop.models.graph import RANGES, Curve, GraphData, Line, Mark
-from desktop.theme import DARK, LIGHT, palette_of
-from desktop.views.graphs import Graph, RangeBar, colour_of, value_at, y_range
+from desktop.theme import DARK, LIGHT, colours, palette_of
+from desktop.views import graphs
+from desktop.views.graphs import (
+    Graph,
+    RangeBar,
+    colour_of,
+    discard_prepared,
+    prepare,
+    value_at,
+    y_range,
+)
 from desktop.views.widgets import Card
 
 
@@ -171,3 +180,22 @@ def test_pyqtgraph_is_not_loaded_before_a_graph_is_seen(qapp: QApplication) -> N
     )
 
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_graph_takes_a_plot_that_was_prepared_and_the_colour_of_its_own_ground(
+    qtbot: QtBot, qapp: QApplication
+) -> None:
+    prepare(2)
+    graph = Graph(empty="Nothing is owed")
+    qtbot.addWidget(graph)
+    ready = graphs._stock[-1]
+
+    graph.show_data(GraphData(from_s=0, until_s=60))
+    graph.show()
+
+    assert graph._canvas is ready
+    assert ready.widget.backgroundBrush().color().name() == colours(qapp.palette()).window
+    assert ready._nothing.isVisible()
+    assert ready._nothing.toPlainText() == "Nothing is owed"
+    discard_prepared()
+    assert not graphs._stock
