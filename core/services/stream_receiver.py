@@ -1,0 +1,147 @@
+"""Outgoing: STREAM. What is addressed to credentials that we issued ends here, and is its account's money.
+
+The balance service stands before: what is fulfilled here is owed to the account once it is booked,
+and only then does the Fulfill leave, with receipts made of what the books then say. So no receipt
+counts what a crash or a full disk has kept out of the books.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar, final
+
+from core.account import AccountId, Asset, format_amount
+from core.errors import PacketError
+from core.node_address import NodeAddress
+from core.packet import Address, ErrorCode, Fulfill, Reject, Reply
+from core.service import (
+    Explanation,
+    OutgoingRequest,
+    OutgoingService,
+    Received,
+    Step,
+    Verdict,
+)
+from core.stream.credentials import Connection, StreamCredentials
+from core.stream.receiver import Heard, Refusal, RunningTotals
+
+EXPIRED = "The payment address has expired: ask for a new one."
+
+
+class ReceivingAccount(Protocol):
+    """An account that may be paid here."""
+
+    @property
+    def id(self) -> AccountId: ...
+    @property
+    def username(self) -> str: ...
+    @property
+    def ilp_address(self) -> Address: ...
+    @property
+    def asset(self) -> Asset: ...
+
+
+class ReceiveGate(Protocol):
+    """How much may come in for a request for money."""
+
+    async def receivable(self, account: AccountId, invoice: str) -> int:
+        """Return how much more it takes; 0 where it is paid, over, cancelled or not there."""
+
+
+A = TypeVar("A", bound=ReceivingAccount)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class StreamReceiverService(Generic[A]):
+    """Fulfill what comes in over connections that we issued the credentials of; everything else passes."""
+
+    next: OutgoingService[A]
+    credentials: StreamCredentials
+    gate: ReceiveGate
+    totals: RunningTotals
+    address: NodeAddress
+
+    async def send(self, request: OutgoingRequest[A]) -> Reply:
+        account = request.to_account
+        connection = self._connection(request)
+        if connection is None:
+            return await self.next.send(request)
+        heard = self._read(request, connection)
+        if isinstance(heard, Reject):
+            return heard
+        receivable = await self._receivable(account.id, connection)
+        refusal = heard.refusal(receivable)
+        if refusal is None or heard.closes:
+            request.received = _received(heard)
+        if refusal is not None:
+            return self._reject(account.id, heard, refusal, receivable)
+
+        left = None if receivable is None else receivable - heard.amount
+        if heard.amount == 0:
+            return heard.fulfill(self.totals.of(account.id, connection), left)
+
+        def seal(totals: Mapping[int, int]) -> Fulfill:
+            self.totals.note(account.id, connection, totals)
+            return heard.fulfill(totals, left)
+
+        request.seal = seal
+        assert heard.fulfillment is not None
+        return Fulfill.build(heard.fulfillment)
+
+    async def explain(self, request: OutgoingRequest[A]) -> Explanation:
+        account = request.to_account
+        connection = self._connection(request)
+        if connection is None:
+            return await self.next.explain(request)
+        heard = self._read(request, connection)
+        if isinstance(heard, Reject):
+            return (Step("stream receiver", Verdict.REJECTS, heard.message, heard),)
+        receivable = await self._receivable(account.id, connection)
+        refusal = heard.refusal(receivable)
+        if refusal is not None:
+            reject = self._reject(account.id, heard, refusal, receivable)
+            return (Step("stream receiver", Verdict.REJECTS, refusal.sentence, reject),)
+        sentence = f"This node receives {format_amount(heard.amount, account.asset)} for {account.username}."
+        facts = {"connection": connection.id, "invoice": connection.terms.tag}
+        return (Step("stream receiver", Verdict.ANSWERS, sentence, facts=facts),)
+
+    def _connection(self, request: OutgoingRequest[A]) -> Connection | None:
+        account = request.to_account
+        return self.credentials.find(
+            account.id, account.ilp_address, request.prepare.destination
+        )
+
+    def _read(self, request: OutgoingRequest[A], connection: Connection) -> Heard | Reject:
+        if self.credentials.is_over(connection):
+            return self.address.reject(ErrorCode.UNREACHABLE, EXPIRED)
+        try:
+            return Heard.read(connection, request.to_account.asset, request.prepare)
+        except PacketError as error:
+            return self.address.reject(
+                ErrorCode.UNEXPECTED_PAYMENT,
+                f"The packet's data cannot be read with its connection's keys: {error.problem}.",
+            )
+
+    async def _receivable(self, account: AccountId, connection: Connection) -> int | None:
+        """Return how much more may come in, or None for any amount."""
+        invoice = connection.terms.tag
+        return None if invoice is None else await self.gate.receivable(account, invoice)
+
+    def _reject(
+        self, account: AccountId, heard: Heard, refusal: Refusal, receivable: int | None
+    ) -> Reject:
+        totals = self.totals.of(account, heard.connection)
+        data = heard.reject_data(refusal, totals, receivable)
+        return self.address.reject(refusal.code, refusal.sentence, data)
+
+
+def _received(heard: Heard) -> Received:
+    return Received(
+        connection=heard.connection.id,
+        sequence=heard.packet.sequence,
+        invoice=heard.connection.terms.tag,
+        closes=heard.closes,
+        streams=heard.split(),
+    )
