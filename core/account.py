@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final, NewType, Protocol, final, runtime_checkable
@@ -187,6 +187,9 @@ class AccountStore(Protocol):
     async def load_token_hashes(self) -> Mapping[bytes, AccountId]:
         """Return the keyed hash of each incoming ILP-over-HTTP token, and whose it is."""
 
+    async def load_btp_token_hashes(self) -> Mapping[bytes, AccountId]:
+        """Return the same of each incoming BTP token."""
+
     def hash_token(self, token: str) -> bytes:
         """Return the keyed hash (HMAC-SHA256 with the store's key) of a token, as `load_token_hashes` has it."""
 
@@ -195,20 +198,32 @@ class AccountStore(Protocol):
 class AccountDirectory:
     """All accounts, in memory, for the packet's path; replaced as a whole when the store changes."""
 
-    __slots__ = ("_by_id", "_by_token_hash", "_by_username")
+    __slots__ = ("_by_btp_token_hash", "_by_id", "_by_token_hash", "_by_username", "_watchers")
 
     def __init__(self) -> None:
         self._by_id: dict[AccountId, Account] = {}
         self._by_username: dict[str, Account] = {}
         self._by_token_hash: Mapping[bytes, AccountId] = {}
+        self._by_btp_token_hash: Mapping[bytes, AccountId] = {}
+        self._watchers: list[Callable[[], None]] = []
 
     def replace(
-        self, accounts: Sequence[Account], token_hashes: Mapping[bytes, AccountId]
+        self,
+        accounts: Sequence[Account],
+        token_hashes: Mapping[bytes, AccountId],
+        btp_token_hashes: Mapping[bytes, AccountId] | None = None,
     ) -> None:
-        """Serve these from now on."""
+        """Serve these from now on, and tell those who watch."""
         self._by_id = {account.id: account for account in accounts}
         self._by_username = {account.username: account for account in accounts}
         self._by_token_hash = token_hashes
+        self._by_btp_token_hash = btp_token_hashes or {}
+        for tell in self._watchers:
+            tell()
+
+    def watch(self, tell: Callable[[], None]) -> None:
+        """Call this after each change, for as long as the process lives: links keep to what it says."""
+        self._watchers.append(tell)
 
     def all(self) -> Sequence[Account]:
         return tuple(self._by_id.values())
@@ -224,4 +239,8 @@ class AccountDirectory:
 
     def by_token_hash(self, digest: bytes) -> Account | None:
         account_id = self._by_token_hash.get(digest)
+        return None if account_id is None else self._by_id.get(account_id)
+
+    def by_btp_token_hash(self, digest: bytes) -> Account | None:
+        account_id = self._by_btp_token_hash.get(digest)
         return None if account_id is None else self._by_id.get(account_id)

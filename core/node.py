@@ -281,7 +281,10 @@ class Node:
         if "accounts" in changed:
             accounts = await stores.accounts.load_accounts()
             token_hashes = await stores.accounts.load_token_hashes()
-            self.directory.replace([self._known(one) for one in accounts], token_hashes)
+            btp_hashes = await stores.accounts.load_btp_token_hashes()
+            self.directory.replace(
+                [self._known(one) for one in accounts], token_hashes, btp_hashes
+            )
             self.limits.keep_only({account.id for account in accounts})
         if "routes" in changed:
             self._static_routes = await stores.routes.load_routes()

@@ -30,12 +30,56 @@ class LinkHistory:
 
 
 @final
+@dataclass(slots=True)
+class BtpState:
+    """How an account is connected over BTP; times on the clock's monotonic hand."""
+
+    connections: int = 0
+    connected_since: float | None = None
+    """When the first of the connections that it has now was opened."""
+    lost_at: float | None = None
+    """When it last went from one connection to none."""
+    problem: str = ""
+    """Why there is no connection, a sentence; empty where nothing went wrong yet."""
+    trying: str = ""
+    """What is done about it now, a sentence; empty where it is for the other side to connect."""
+
+
+@final
 class LinkStates:
     """Written by the links for each packet, read for the screen."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._histories: dict[AccountId, LinkHistory] = {}
+        self._btp: dict[AccountId, BtpState] = {}
+
+    def btp(self, account: AccountId) -> BtpState:
+        """Return how an account is connected over BTP; the same object as long as the account lives."""
+        state = self._btp.get(account)
+        if state is None:
+            state = self._btp[account] = BtpState()
+        return state
+
+    def btp_opened(self, account: AccountId) -> bool:
+        """Note a connection more; return whether it is the only one."""
+        state = self.btp(account)
+        state.connections += 1
+        state.problem = state.trying = ""
+        if state.connections == 1:
+            state.connected_since = self._clock.monotonic()
+        return state.connections == 1
+
+    def btp_closed(self, account: AccountId, problem: str) -> bool:
+        """Note a connection less, and why; return whether none is left."""
+        state = self.btp(account)
+        state.connections -= 1
+        if state.connections:
+            return False
+        state.connected_since = None
+        state.lost_at = self._clock.monotonic()
+        state.problem = problem
+        return True
 
     def history(self, account: AccountId) -> LinkHistory:
         """Return what is known of a link; the same object as long as the account lives."""
@@ -65,13 +109,57 @@ class LinkStates:
         """Drop what is known of an account that was deleted, or whose address changed."""
         self._histories.pop(account, None)
 
+    def forget_btp(self, account: AccountId) -> None:
+        """Drop how an account was connected over BTP: it was deleted, or has no such link any more."""
+        self._btp.pop(account, None)
+
     def state(self, account: Account) -> tuple[LinkState, str]:
         """Return whether the account can be reached, and the reason in a sentence."""
         if not account.enabled:
             return LinkState.PAUSED, "Paused by the operator: it sends and receives nothing."
-        if account.ilp_over_http_url is None and account.ilp_over_btp_url is None:
-            return LinkState.NEVER, "It has no address to send to: it can only send to us."
         history = self._histories.get(account.id)
+        btp = self._btp.get(account.id)
+        if btp is not None and btp.connections:
+            return self._connected(btp, history)
+        if account.ilp_over_http_url is None:
+            return self._not_connected(account, btp)
+        return self._by_packets(history)
+
+    def _connected(self, btp: BtpState, history: LinkHistory | None) -> tuple[LinkState, str]:
+        """Return how a link is whose other side is connected: what packets met counts where they met any."""
+        now = self._clock.monotonic()
+        since = now if btp.connected_since is None else btp.connected_since
+        count = "" if btp.connections == 1 else f" by {btp.connections} connections"
+        words = f"Connected over BTP{count} for {_words(now - since)}."
+        if history is not None and (
+            history.failing_since is not None
+            or (
+                history.last_failure is not None
+                and now - history.last_failure < HYSTERESIS_SECONDS
+            )
+        ):
+            state, sentence = self._by_packets(history)
+            return state, f"{sentence} {words}"
+        return LinkState.UP, words
+
+    def _not_connected(self, account: Account, btp: BtpState | None) -> tuple[LinkState, str]:
+        """Return how a link is that has BTP alone, and no connection now."""
+        if account.ilp_over_btp_url is None and not account.has_ilp_over_btp_incoming_token:
+            return LinkState.NEVER, "It has no address to send to: it can only send to us."
+        if btp is None or not btp.problem:
+            if account.ilp_over_btp_url is None:
+                return LinkState.NEVER, "It has not connected over BTP yet."
+            trying = "" if btp is None else btp.trying
+            return LinkState.NEVER, trying or "It has not been dialled over BTP yet."
+        waits = "" if account.ilp_over_btp_url is not None else "It has to connect again."
+        sentence = " ".join(part for part in (btp.problem, btp.trying or waits) if part)
+        lost_at = btp.lost_at
+        if lost_at is not None and self._clock.monotonic() - lost_at < HYSTERESIS_SECONDS:
+            return LinkState.DEGRADED, sentence
+        return LinkState.DOWN, sentence
+
+    def _by_packets(self, history: LinkHistory | None) -> tuple[LinkState, str]:
+        """Return how a link is by what became of the packets that were sent over it."""
         if history is None or (history.last_success is None and history.last_failure is None):
             return LinkState.NEVER, "No packet has been sent to it yet."
         now = self._clock.monotonic()

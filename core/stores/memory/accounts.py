@@ -79,6 +79,9 @@ class MemoryAccounts(AccountStore):
     async def load_token_hashes(self) -> Mapping[bytes, AccountId]:
         return {digest: account_id for account_id, digest in self._http_hashes.items()}
 
+    async def load_btp_token_hashes(self) -> Mapping[bytes, AccountId]:
+        return {digest: account_id for account_id, digest in self._btp_hashes.items()}
+
     def hash_token(self, token: str) -> bytes:
         return hmac.digest(self._key, token.encode(), "sha256")
 

@@ -75,13 +75,12 @@ class SqliteAccounts(AccountStore):
         )
 
     async def load_token_hashes(self) -> Mapping[bytes, AccountId]:
-        rows = await self._file.read(
-            lambda connection: connection.execute(
-                "SELECT ilp_over_http_incoming_hash, id FROM account "
-                "WHERE ilp_over_http_incoming_hash IS NOT NULL"
-            ).fetchall()
+        return await self._file.read(
+            partial(_load_hashes, column="ilp_over_http_incoming_hash")
         )
-        return {digest: AccountId(account_id) for digest, account_id in rows}
+
+    async def load_btp_token_hashes(self) -> Mapping[bytes, AccountId]:
+        return await self._file.read(partial(_load_hashes, column="ilp_over_btp_incoming_hash"))
 
     def hash_token(self, token: str) -> bytes:
         return self._vault.hash_token(token)
@@ -113,6 +112,11 @@ def _load(connection: sqlite3.Connection, *, vault: Vault) -> Sequence[Account]:
     cursor = connection.cursor()
     cursor.row_factory = sqlite3.Row
     return [_account(row, vault) for row in cursor.execute(_LOAD)]
+
+
+def _load_hashes(connection: sqlite3.Connection, *, column: str) -> Mapping[bytes, AccountId]:
+    rows = connection.execute(f"SELECT {column}, id FROM account WHERE {column} IS NOT NULL")  # noqa: S608
+    return {digest: AccountId(account_id) for digest, account_id in rows}
 
 
 def _account(row: sqlite3.Row, vault: Vault) -> Account:

@@ -186,6 +186,23 @@ async def test_an_incoming_token_is_known_by_its_hash_alone(stores: Stores) -> N
     assert digest != stores.accounts.hash_token("open sesamf")
 
 
+async def test_an_incoming_btp_token_has_hashes_of_its_own_and_may_be_the_same(
+    stores: Stores,
+) -> None:
+    both = NewTokens(ilp_over_http_incoming=Secret("one"), ilp_over_btp_incoming=Secret("one"))
+    await stores.accounts.insert_account(alice(), both)
+    await stores.accounts.insert_account(bob(), NewTokens(ilp_over_btp_incoming=Secret("two")))
+    one, two = (stores.accounts.hash_token(token) for token in ("one", "two"))
+
+    assert await stores.accounts.load_token_hashes() == {one: ALICE}
+    assert await stores.accounts.load_btp_token_hashes() == {one: ALICE, two: BOB}
+
+    await stores.accounts.update_account(alice(), NewTokens(ilp_over_btp_incoming=Secret("")))
+    await stores.accounts.delete_account(BOB, even_with_balance=False)
+    assert await stores.accounts.load_btp_token_hashes() == {}
+    assert await stores.accounts.load_token_hashes() == {one: ALICE}
+
+
 async def test_tokens_are_kept_replaced_and_cleared(stores: Stores) -> None:
     await stores.accounts.insert_account(
         alice(),
