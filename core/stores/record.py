@@ -32,8 +32,14 @@ class SettingStore(Protocol):
     async def save_secret(self, name: str, secret: bytes) -> None:
         """Keep a secret, encrypted at rest."""
 
+    async def agree_on_secret(self, name: str, fresh: bytes) -> bytes:
+        """Return the secret of this name, and make it `fresh` where there is none.
+
+        Of several processes that ask at once, all get the same.
+        """
+
     async def versions(self) -> Mapping[str, int]:
-        """Return a number for each of `accounts`, `routes`, `rates`, `settings` that grows with each change.
+        """Return a number for each of `accounts`, `routes`, `learned`, `rates`, `settings` that grows with each change.
 
         With it every node sees within a poll what another one, or an engine, has changed.
         """

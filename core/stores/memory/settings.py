@@ -32,5 +32,10 @@ class MemorySettings(SettingStore):
         self._secrets[name] = bytes(secret)
         self._state.changed("settings")
 
+    async def agree_on_secret(self, name: str, fresh: bytes) -> bytes:
+        if name not in self._secrets:
+            await self.save_secret(name, fresh)
+        return self._secrets[name]
+
     async def versions(self) -> Mapping[str, int]:
         return dict(self._state.versions)

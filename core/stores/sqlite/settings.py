@@ -52,6 +52,21 @@ class SqliteSettings(SettingStore):
 
         await self._file.write(work)
 
+    async def agree_on_secret(self, name: str, fresh: bytes) -> bytes:
+        sealed = self._vault.seal(fresh, where=_where(name))
+
+        def work(connection: sqlite3.Connection) -> bytes:
+            if connection.execute(
+                "INSERT OR IGNORE INTO secret (name, sealed) VALUES (?, ?)", (name, sealed)
+            ).rowcount:
+                count_change(connection, "settings")
+            (kept,) = connection.execute(
+                "SELECT sealed FROM secret WHERE name = ?", (name,)
+            ).fetchone()
+            return bytes(kept)
+
+        return self._vault.unseal(await self._file.write(work), where=_where(name))
+
     async def versions(self) -> Mapping[str, int]:
         rows = await self._file.read(
             lambda connection: connection.execute("SELECT kind, version FROM change").fetchall()

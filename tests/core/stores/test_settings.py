@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from fractions import Fraction
@@ -37,6 +38,17 @@ async def test_a_secret_is_any_octets(stores: Stores) -> None:
     assert await stores.settings.load_secret("wallet") == b"\x00\xffkey"
     assert await stores.settings.load_secret("empty") == b""
     assert await stores.settings.load_setting("wallet") is None
+
+
+async def test_all_who_ask_for_a_secret_agree_on_the_first(stores: Stores) -> None:
+    agree = stores.settings.agree_on_secret
+
+    found = await asyncio.gather(*(agree("stream", bytes((n,)) * 32) for n in range(8)))
+
+    assert len(set(found)) == 1
+    assert await agree("stream", b"late" * 8) == found[0]
+    assert await stores.settings.load_secret("stream") == found[0]
+    assert await agree("other", b"o" * 32) == b"o" * 32
 
 
 Change = Callable[[Stores], Awaitable[None]]
