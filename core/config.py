@@ -28,6 +28,7 @@ ENVIRONMENT_PREFIX: Final = "SIGNALBOX_"
 HTTP_BIND_DEFAULT: Final = "127.0.0.1:7770"
 ILP_ADDRESS_DEFAULT: Final = "test.signalbox"
 ADMIN_TOKEN_CHARACTERS_ADVISED: Final = 16
+_SQLITE: Final = "sqlite:///"
 _HOST_CHARACTERS_MAX: Final = 253
 _HOST: Final = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 _FORWARDED_NOWHERE: Final = ("peer", "self")
@@ -57,8 +58,10 @@ class Bind:
 
 def default_store() -> str:
     """Return the URL of the database in the user's own data folder."""
-    data = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
-    return f"sqlite:///{Path(data) / 'signalbox' / 'signalbox.db'}"
+    data = Path(os.environ.get("XDG_DATA_HOME", ""))
+    if not data.is_absolute():  # as the XDG specification says of a relative one
+        data = Path.home() / ".local" / "share"
+    return f"{_SQLITE}{data / 'signalbox' / 'signalbox.db'}"
 
 
 @final
@@ -128,6 +131,12 @@ def _text(name: str, text: str) -> str:
     if not text.strip():
         raise SettingError(name, "it is empty")
     return text.strip()
+
+
+def _store(name: str, text: str) -> str:
+    store = _text(name, text)
+    sqlite_path(store)
+    return store
 
 
 def _address(name: str, text: str) -> Address:
@@ -206,7 +215,7 @@ SETTINGS: Final = (
     Setting(
         "store", "URL",
         "where everything is kept: sqlite:////absolute/path, or memory: to forget it all, "
-        "which needs an admin token (default: signalbox.db in your data folder)", _text,
+        "which needs an admin token (default: signalbox.db in your data folder)", _store,
     ),
     Setting(
         "ilp_address", "ADDRESS",
@@ -353,7 +362,23 @@ def admin_token(config: NodeConfig, store_path: Path | None) -> tuple[Secret, Pa
 
 
 def sqlite_path(store: str) -> Path | None:
-    """Return the file that a store's URL names, or None where it is no file."""
-    if not store.startswith("sqlite:///"):
+    """Return the file that a store's URL names, absolute, or None where it is no file.
+
+    Three slashes and a bare path are refused: with another folder under its feet a program would
+    quietly open, and make, another database. `~` is the home folder, and `./` is meant as it says.
+
+    Raises:
+        SettingError: it names a file relative to the folder that this was started in.
+    """
+    if not store.startswith(_SQLITE):
         return None
-    return Path(store.removeprefix("sqlite:///"))
+    text = store.removeprefix(_SQLITE)
+    if not text or text.startswith(":memory:"):
+        return None
+    if not text.startswith(("/", "~", "./", "../")):
+        raise SettingError(
+            "store",
+            f"{store!r} names a file relative to {Path.cwd()}, from where this was started: write "
+            f"{_SQLITE}/{text} (four slashes) for /{text}, or {_SQLITE}./{text} if that folder is meant",
+        )
+    return Path(text).expanduser().absolute()

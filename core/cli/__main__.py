@@ -16,6 +16,7 @@ from core.cli.client import BadSetting, HttpNode, Refused, Unreachable
 from core.cli.output import Output
 from core.cli.parser import TOKEN_VARIABLE, URL_DEFAULT, URL_VARIABLE, build_parser
 from core.config import default_store, sqlite_path
+from core.errors import SettingError
 
 EXIT_DONE: Final = 0
 EXIT_REFUSED: Final = 1
@@ -74,7 +75,10 @@ def _token(
     if token := environment.get(TOKEN_VARIABLE):
         return _checked(token)
     # The file's token is this machine's: it is not sent to another one.
-    path = sqlite_path(environment.get(STORE_VARIABLE) or default_store())
+    try:
+        path = sqlite_path(environment.get(STORE_VARIABLE) or default_store())
+    except SettingError as error:
+        raise BadSetting(f"{STORE_VARIABLE}: {error.problem}") from None
     if path is None or not _is_this_machine(url):
         return None
     try:

@@ -42,6 +42,30 @@ def test_the_command_line_wins_over_the_environment_and_that_over_the_file(
     assert config.spread == Fraction(1, 10)
 
 
+@pytest.mark.parametrize("store", ["sqlite:///node.db", "sqlite:///var/lib/node.db"])
+def test_a_store_that_depends_on_where_the_program_was_started_is_refused_with_both_ways_out(
+    store: str,
+) -> None:
+    with pytest.raises(SettingError) as caught:
+        load_config({"store": store}, {})
+
+    path = store.removeprefix("sqlite:///")
+    assert f"sqlite:////{path} (four slashes)" in str(caught.value)
+    assert f"sqlite:///./{path}" in str(caught.value)
+
+
+def test_a_store_is_at_home_or_in_this_folder_where_its_url_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/alice")
+
+    assert sqlite_path("sqlite:///./node.db") == tmp_path / "node.db"
+    assert sqlite_path("sqlite:///~/node.db") == Path("/home/alice/node.db")
+    assert sqlite_path("sqlite:////srv/node.db") == Path("/srv/node.db")
+    assert sqlite_path("memory:") is None
+
+
 def test_without_any_setting_all_have_defaults_on_loopback() -> None:
     config = load_config({}, {})
 

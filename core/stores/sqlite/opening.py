@@ -12,28 +12,28 @@ from typing import Final
 
 from sqlite_utils.migrations import Migrations
 
+from core.config import sqlite_path
 from core.errors import SettingError, StoreUnavailable
 from core.stores.sqlite.connection import BUSY_SECONDS, unavailable
 
 log = logging.getLogger(__name__)
 
-_SCHEME: Final = "sqlite:///"
 _COMPANIONS: Final = ("-wal", "-shm", "-journal")
 
 
 def path_of(url: str) -> Path:
-    """Return the file that a URL names: three slashes and a path; `~` is the home folder.
+    """Return the file that a URL names: three slashes and an absolute path; `~` is the home folder.
 
     Raises:
-        SettingError: it names none.
+        SettingError: it names none, or one that is not absolute.
     """
-    text = url.removeprefix(_SCHEME)
-    if text == url or text in ("", ":memory:") or "\x00" in text:
+    path = sqlite_path(url)
+    if path is None or "\x00" in url:
         raise SettingError(
             "store",
             f"{url!r} names no file; use sqlite:///PATH (an absolute path has four slashes)",
         )
-    return Path(text).expanduser().absolute()
+    return path
 
 
 def prepare_file(path: Path) -> None:

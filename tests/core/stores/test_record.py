@@ -14,7 +14,7 @@ from core.errors import SettingError
 from core.ledger.books import Books
 from core.settlement.store import SettlementStore
 from core.stores import Stores, open_stores
-from core.stores.record import check_stores
+from core.stores.record import audit_books, check_stores
 from core.testing.clock import FakeClock
 
 ROOT = Path(__file__).parents[3]
@@ -61,11 +61,21 @@ def test_a_missing_store_is_named_method_by_method(stores: Stores) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["redis://localhost", "sqlite://node.db", "", "sqlite:///", "sqlite:///:memory:"]
+    "url",
+    ["redis://localhost", "sqlite://node.db", "", "sqlite:///", "sqlite:///:memory:"],
 )
 async def test_a_url_that_names_no_store_is_refused_with_those_that_do(url: str) -> None:
     with pytest.raises(SettingError, match="sqlite:///PATH"):
         await open_stores(url, FakeClock())
+
+
+async def test_a_store_relative_to_the_working_folder_is_refused_by_whoever_opens_one() -> None:
+    words = r"sqlite:////node\.db \(four slashes\)"
+
+    with pytest.raises(SettingError, match=words):
+        await open_stores("sqlite:///node.db", FakeClock())
+    with pytest.raises(SettingError, match=words):
+        await audit_books("sqlite:///node.db", FakeClock())
 
 
 _TWO_RECORDS = """
@@ -82,7 +92,8 @@ def whole(stores: Stores) -> Stores:
     return Stores(
         url="whole:", accounts=stores.accounts, books=stores.books, leases=stores.leases,
         routes=stores.routes, rates=stores.rates, settings=stores.settings,
-        settlements=stores.settlements, history=stores.history, close=stores.close,
+        settlements=stores.settlements, history=stores.history, payments=stores.payments,
+        close=stores.close,
     )
 
 
@@ -90,7 +101,8 @@ def lacking(stores: Stores) -> Stores:
     return Stores(
         url="half:", accounts=Half(), books=stores.books, leases=stores.leases,
         routes=stores.routes, rates=stores.rates, settings=stores.settings,
-        settlements=stores.settlements, history=stores.history, close=stores.close,
+        settlements=stores.settlements, history=stores.history, payments=stores.payments,
+        close=stores.close,
     )
 """
 
