@@ -13,6 +13,7 @@ from core.errors import SettingError
 from core.ledger.books import AuditReport, Books
 from core.ledger.lease import LeaseStore
 from core.rates.rate import RateStore
+from core.routing.store import LearnedRouteStore
 from core.routing.table import RouteStore
 from core.settlement.store import SettlementStore
 from core.telemetry.history import HistoryStore
@@ -55,6 +56,7 @@ class Stores:
     books: Books
     leases: LeaseStore
     routes: RouteStore
+    learned: LearnedRouteStore
     rates: RateStore
     settings: SettingStore
     settlements: SettlementStore

@@ -6,6 +6,7 @@ from core.clock import Clock
 from core.stores.memory.accounts import MemoryAccounts
 from core.stores.memory.books import MemoryBooks
 from core.stores.memory.history import MemoryHistory
+from core.stores.memory.learned import MemoryLearnedRoutes
 from core.stores.memory.leases import MemoryLeases
 from core.stores.memory.rates import MemoryRates
 from core.stores.memory.routes import MemoryRoutes
@@ -30,6 +31,7 @@ def open_memory(clock: Clock) -> Stores:
         books=books,
         leases=MemoryLeases(state, clock),
         routes=MemoryRoutes(state),
+        learned=MemoryLearnedRoutes(state),
         rates=MemoryRates(state),
         settings=MemorySettings(state),
         settlements=settlements,

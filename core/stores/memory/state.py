@@ -21,7 +21,13 @@ class MemoryState:
     routes: dict[str, AccountId] = field(default_factory=dict)
     """Prefix to next hop; the default route is under `""`."""
     versions: dict[str, int] = field(
-        default_factory=lambda: {"accounts": 0, "routes": 0, "rates": 0, "settings": 0}
+        default_factory=lambda: {
+            "accounts": 0,
+            "routes": 0,
+            "learned": 0,
+            "rates": 0,
+            "settings": 0,
+        }
     )
     nodes: dict[int, NodeLease] = field(default_factory=dict)
     """Every process that ever signed on; alive is whose `ended_at_ms` is None."""

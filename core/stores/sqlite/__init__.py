@@ -20,6 +20,7 @@ from core.stores.sqlite.auditing import audit
 from core.stores.sqlite.books import SqliteBooks
 from core.stores.sqlite.connection import BUSY_SECONDS, SqliteFile, connect, unavailable
 from core.stores.sqlite.history import SqliteHistory
+from core.stores.sqlite.learned import SqliteLearnedRoutes
 from core.stores.sqlite.leases import SqliteLeases
 from core.stores.sqlite.migrations import migrate, pending_steps
 from core.stores.sqlite.opening import (
@@ -77,6 +78,7 @@ async def open_sqlite(
         books=SqliteBooks(file, clock, node),
         leases=leases,
         routes=SqliteRoutes(file),
+        learned=SqliteLearnedRoutes(file),
         rates=SqliteRates(file),
         settings=SqliteSettings(file, vault),
         settlements=settlements,

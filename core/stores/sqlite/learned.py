@@ -1,0 +1,176 @@
+"""Learned routes in SQLite; thousands are saved in one short transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Final, final
+
+from core.account import AccountId
+from core.routing.store import (
+    WITHDRAWN_KEPT,
+    LearnedRouteStore,
+    StoredPeer,
+    StoredRoute,
+)
+from core.stores.sqlite.connection import SqliteFile
+from core.stores.sqlite.tables import account_number, count_change
+
+_LOAD_PEERS: Final = """
+SELECT account.id, table_id, epoch, hold_down_ms, heard_at_ms, expires_at_ms,
+       wants_routes, wanted_table_id, wanted_epoch, generation, version, floor
+FROM learned_peer JOIN account ON account.number = learned_peer.account
+WHERE account.deleted_at_ms IS NULL ORDER BY account.id
+"""
+_LOAD_ROUTES: Final = """
+SELECT prefix, path, auth FROM learned_route
+WHERE account = (SELECT number FROM account WHERE id = :account)
+  AND prefix > :after_prefix AND generation = :generation AND version > :after_version
+  AND (:after_version > 0 OR path IS NOT NULL)
+ORDER BY prefix LIMIT :limit
+"""
+_SAVE_PEER: Final = """
+INSERT INTO learned_peer VALUES (
+    :number, :table_id, :epoch, :hold_down_ms, :heard_at_ms, :expires_at_ms,
+    :wants_routes, :wanted_table_id, :wanted_epoch, :generation, :version + 1, :floor
+) ON CONFLICT (account) DO UPDATE SET
+    table_id = excluded.table_id, epoch = excluded.epoch, hold_down_ms = excluded.hold_down_ms,
+    heard_at_ms = excluded.heard_at_ms, expires_at_ms = excluded.expires_at_ms,
+    wants_routes = excluded.wants_routes, wanted_table_id = excluded.wanted_table_id,
+    wanted_epoch = excluded.wanted_epoch, generation = excluded.generation,
+    version = excluded.version
+"""
+_SAVE_ROUTE: Final = """
+INSERT INTO learned_route (account, prefix, path, auth, generation, version) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (account, prefix) DO UPDATE SET
+    path = excluded.path, auth = excluded.auth,
+    generation = excluded.generation, version = excluded.version
+"""
+_UNREAD: Final = """
+SELECT learned_route.account, prefix FROM learned_route
+LEFT JOIN account ON account.number = learned_route.account
+LEFT JOIN learned_peer ON learned_peer.account = learned_route.account
+WHERE account.deleted_at_ms IS NOT NULL OR learned_peer.account IS NULL
+   OR learned_route.generation <> learned_peer.generation
+   OR (path IS NULL AND learned_route.version <= learned_peer.floor)
+LIMIT ?
+"""
+
+
+@final
+class SqliteLearnedRoutes(LearnedRouteStore):
+    """The tables `learned_peer` and `learned_route`."""
+
+    def __init__(self, file: SqliteFile) -> None:
+        self._file = file
+
+    async def load_peers(self) -> Sequence[StoredPeer]:
+        return await self._file.read(_load_peers)
+
+    async def load_learned(
+        self, peer: StoredPeer, *, after_version: int, after_prefix: str, limit: int
+    ) -> Sequence[StoredRoute]:
+        asked = {
+            "account": peer.account,
+            "generation": peer.generation,
+            "after_version": after_version,
+            "after_prefix": after_prefix,
+            "limit": limit,
+        }
+
+        def work(connection: sqlite3.Connection) -> Sequence[StoredRoute]:
+            return [
+                StoredRoute(prefix, None if path is None else tuple(path.split()), auth)
+                for prefix, path, auth in connection.execute(_LOAD_ROUTES, asked)
+            ]
+
+        return await self._file.read(work)
+
+    async def save_learned(
+        self, peer: StoredPeer, routes: Sequence[StoredRoute]
+    ) -> StoredPeer | None:
+        return await self._file.write(partial(_save, peer=peer, routes=routes))
+
+    async def sweep_learned(self, *, rows_max: int) -> int:
+        return await self._file.write(partial(_sweep, rows_max=rows_max))
+
+
+def _load_peers(connection: sqlite3.Connection) -> Sequence[StoredPeer]:
+    return [
+        StoredPeer(
+            account=AccountId(row[0]),
+            table_id=row[1],
+            epoch=row[2],
+            hold_down_ms=row[3],
+            heard_at_ms=row[4],
+            expires_at_ms=row[5],
+            wants_routes=bool(row[6]),
+            wanted_table_id=row[7],
+            wanted_epoch=row[8],
+            generation=row[9],
+            version=row[10],
+            floor=row[11],
+        )
+        for row in connection.execute(_LOAD_PEERS)
+    ]
+
+
+def _save(
+    connection: sqlite3.Connection, *, peer: StoredPeer, routes: Sequence[StoredRoute]
+) -> StoredPeer | None:
+    number = account_number(connection, peer.account)
+    version, floor = connection.execute(
+        "SELECT version, floor FROM learned_peer WHERE account = ?", (number,)
+    ).fetchone() or (0, 0)
+    if version != peer.version:
+        return None
+    connection.execute(
+        _SAVE_PEER,
+        {
+            "number": number,
+            "table_id": peer.table_id,
+            "epoch": peer.epoch,
+            "hold_down_ms": peer.hold_down_ms,
+            "heard_at_ms": peer.heard_at_ms,
+            "expires_at_ms": peer.expires_at_ms,
+            "wants_routes": int(peer.wants_routes),
+            "wanted_table_id": peer.wanted_table_id,
+            "wanted_epoch": peer.wanted_epoch,
+            "generation": peer.generation,
+            "version": peer.version,
+            "floor": floor,
+        },
+    )
+    saved = replace(peer, version=version + 1, floor=floor)
+    connection.executemany(
+        _SAVE_ROUTE,
+        (
+            (
+                number,
+                route.prefix,
+                None if route.path is None else " ".join(route.path),
+                route.auth,
+                saved.generation,
+                saved.version,
+            )
+            for route in routes
+        ),
+    )
+    count_change(connection, "learned")
+    return saved
+
+
+def _sweep(connection: sqlite3.Connection, *, rows_max: int) -> int:
+    connection.execute(
+        "UPDATE learned_peer SET floor = version - :kept WHERE version - :kept > floor",
+        {"kept": WITHDRAWN_KEPT},
+    )
+    connection.execute(
+        "DELETE FROM learned_peer WHERE account IN "
+        "(SELECT number FROM account WHERE deleted_at_ms IS NOT NULL)"
+    )
+    unread = connection.execute(_UNREAD, (rows_max,)).fetchall()
+    connection.executemany("DELETE FROM learned_route WHERE account = ? AND prefix = ?", unread)
+    return len(unread)
