@@ -58,8 +58,12 @@ class NodeHost:
     _log_memory: LogMemory
 
     @classmethod
-    async def start(cls, config: NodeConfig, clock: Clock | None = None) -> Self:
+    async def start(
+        cls, config: NodeConfig, clock: Clock | None = None, *, shares_loop: bool = False
+    ) -> Self:
         """Open the store, start the node, and then its port; what fails is undone again.
+
+        `shares_loop` says that a window draws on the same loop, which nothing may hold up then.
 
         Raises:
             SettingError: a setting cannot be, the port being in use included; says which.
@@ -73,7 +77,7 @@ class NodeHost:
             undo.callback(logging.getLogger().removeHandler, memory)
             memory.set_level(config.log_level)
 
-            stores = await open_stores(config.store, clock)
+            stores = await open_stores(config.store, clock, commit_on_loop=not shares_loop)
             undo.push_async_callback(stores.close)
             token, token_file = admin_token(config, sqlite_path(config.store))
 

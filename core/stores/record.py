@@ -65,11 +65,14 @@ class Stores:
     """Finish what is queued, close files and threads; idempotent."""
 
 
-async def open_stores(url: str, clock: Clock) -> Stores:
+async def open_stores(url: str, clock: Clock, *, commit_on_loop: bool = False) -> Stores:
     """Open, and where needed create or migrate, the store that `url` names.
 
     Raises:
         SettingError: no such kind of store; says which there are.
+    A process whose loop has nothing but packets says `commit_on_loop`: a single packet is then
+    written down there, where that is sooner than waking another thread.
+
         SchemaTooNew: a newer version wrote it.
         StoreUnavailable: locked, read-only, full, or not a database.
     """
@@ -81,7 +84,7 @@ async def open_stores(url: str, clock: Clock) -> Stores:
     if url.startswith("sqlite:///"):
         from core.stores.sqlite import open_sqlite  # noqa: PLC0415
 
-        return await open_sqlite(url, clock)
+        return await open_sqlite(url, clock, commit_on_loop=commit_on_loop)
     raise SettingError(
         "store",
         f"{url!r} names no store; use sqlite:///PATH (an absolute path has four slashes) or memory:",

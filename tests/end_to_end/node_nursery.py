@@ -70,7 +70,9 @@ class PrepareBehind(Behind):
         made: TransferId = await self._books.prepare(transfer)
         return made
 
-    async def fulfill(self, number: TransferId, fulfillment: bytes) -> None:
+    async def fulfill(
+        self, number: TransferId, fulfillment: bytes, _received: object = None
+    ) -> None:
         await self._books.fulfill(await self._made[number], fulfillment)
 
     async def reject(self, number: TransferId, code: bytes) -> None:
@@ -80,7 +82,9 @@ class PrepareBehind(Behind):
 class FulfillBehind(Behind):
     """Lets the fulfillment go back, and books it soon afterwards."""
 
-    async def fulfill(self, number: TransferId, fulfillment: bytes) -> None:
+    async def fulfill(
+        self, number: TransferId, fulfillment: bytes, _received: object = None
+    ) -> None:
         self._tasks.add(self.start(self._later(number, fulfillment)))
 
     async def _later(self, number: TransferId, fulfillment: bytes) -> None:
@@ -91,7 +95,9 @@ class FulfillBehind(Behind):
 class FulfillInTwo(Behind):
     """Moves the balances in one transaction, and the transfer's state in the next."""
 
-    async def fulfill(self, number: TransferId, fulfillment: bytes) -> None:
+    async def fulfill(
+        self, number: TransferId, fulfillment: bytes, _received: object = None
+    ) -> None:
         await self._file.write(partial(_move_balances, number=number))
         await self._file.write(
             lambda connection: (
@@ -129,8 +135,10 @@ def child(arguments: list[str], mutant: str) -> None:
     try:
         if mutant != "none":
 
-            async def open_mutated(url: str, clock: Clock) -> Stores:
-                stores = await open_stores(url, clock)
+            async def open_mutated(
+                url: str, clock: Clock, *, commit_on_loop: bool = False
+            ) -> Stores:
+                stores = await open_stores(url, clock, commit_on_loop=commit_on_loop)
                 return replace(stores, books=MUTANTS[mutant](stores.books))
 
             core.host.open_stores = open_mutated  # type: ignore[attr-defined]

@@ -43,9 +43,11 @@ async def open_sqlite(
     environment: Mapping[str, str] = os.environ,
     connect: Callable[[Path], sqlite3.Connection] = connect,
 ) -> Stores:
+    commit_on_loop: bool = False,
     """Open the file that `url` names; make it, its folder and its key where they are missing.
 
-    `connect` opens each of its connections: with other limits, in tests.
+    `connect` opens each of its connections: with other limits, in tests. `commit_on_loop` is for a
+    loop that does nothing but packets: see `SqliteFile.open`.
 
     Raises:
         SettingError: the URL names no file, or the passphrase in the environment is not its.
@@ -54,7 +56,7 @@ async def open_sqlite(
     """
     path = path_of(url)
     await asyncio.to_thread(prepare_file, path)
-    file = await SqliteFile.open(path, connect=connect)
+    file = await SqliteFile.open(path, connect=connect, commit_on_loop=commit_on_loop)
     try:
         await migrate(file)
         passphrase = environment.get(PASSPHRASE_VARIABLE)

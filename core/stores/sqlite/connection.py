@@ -4,11 +4,16 @@ SQLite has one writer at a time and a commit waits for the disk. So callers queu
 takes all that has queued while the disk was busy, applies it in one transaction, waits for the disk
 once and answers all. Whoever waits on the event loop is answered after COMMIT, and all of a
 transaction's callers by one wake-up of the loop.
+
+Where nothing but packets is on the loop, one that comes alone is committed there and then: a quick
+disk answers sooner than another thread wakes up. As soon as the disk is slow, the file locked or more
+than a few wait, the thread does it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import sqlite3
 import threading
@@ -37,6 +42,13 @@ QUEUE_MAX: Final = 20_000
 BATCH_MAX: Final = 512
 """How many writes share one transaction at most."""
 CHECKPOINT_PAGES: Final = 2_000
+ON_LOOP_MAX: Final = 2
+"""More writes than this are worth the thread, which commits while the loop goes on."""
+ON_LOOP_COMMITS: Final = 500
+"""Then the thread's turn: it folds the log into the file, which takes longer than a commit may."""
+SLOW_SECONDS: Final = 0.008
+"""A commit that took longer on the loop was one too many there."""
+SLOW_FOR_SECONDS: Final = 2.0
 WAL_OCTETS_KEPT: Final = 64 * 2**20
 MIN_VERSION: Final = (3, 38, 0)
 """The first with STRICT tables (3.37) and format()."""
@@ -48,14 +60,14 @@ class Batch(Protocol[O_contra, R_co]):
     def apply(
         self, connection: sqlite3.Connection, operations: Sequence[O_contra], /
     ) -> Sequence[R_co | StoreError]:
-        """Return one outcome an operation, in the writer thread; a StoreError is raised to its caller.
+        """Return one outcome an operation, by the one writer there is; a StoreError is raised to its caller.
 
         It writes nothing for an operation that it refuses. If it raises, everything is undone, and
         every caller gets that.
         """
 
     def forget(self) -> None:
-        """Hear, in the writer thread, that what was applied was undone: trust no memory of it."""
+        """Hear, from the one writer, that what was applied was undone: trust no memory of it."""
 
     def unclaimed(self, operation: O_contra, outcome: object, /) -> None:
         """Hear, on the event loop, that it was applied, but its caller was cancelled meanwhile."""
@@ -77,9 +89,17 @@ class _Job:
 def connect(
     path: Path, *, factory: type[sqlite3.Connection] = sqlite3.Connection
 ) -> sqlite3.Connection:
-    """Open a connection in autocommit mode; transactions are begun and ended by whoever uses it."""
+    """Open a connection in autocommit mode; transactions are begun and ended by whoever uses it.
+
+    It is no thread's own: whoever uses one in turns with others holds a lock meanwhile.
+    """
     connection = sqlite3.connect(
-        path, timeout=BUSY_SECONDS, isolation_level=None, cached_statements=512, factory=factory
+        path,
+        timeout=BUSY_SECONDS,
+        isolation_level=None,
+        cached_statements=512,
+        check_same_thread=False,
+        factory=factory,
     )
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
@@ -98,7 +118,13 @@ class SqliteFile:
         "_closed",
         "_closing",
         "_connect",
+        "_connection",
+        "_gathered",
+        "_is_patient",
         "_loop",
+        "_on_loop_from",
+        "_on_loop_left",
+        "_one_writer",
         "_reader",
         "_reads",
         "_writer",
@@ -111,11 +137,23 @@ class SqliteFile:
         path: Path,
         loop: asyncio.AbstractEventLoop,
         connect: Callable[[Path], sqlite3.Connection],
+        *,
+        commit_on_loop: bool,
     ) -> None:
         """Use `open`, which also starts the threads."""
         self.path = path
         self._loop = loop
         self._connect = connect
+        self._connection: sqlite3.Connection | None = None
+        """Of the thread and of the loop in turns; used by whoever holds `_one_writer`."""
+        self._one_writer = threading.Lock()
+        self._is_patient = True
+        """Whether the connection waits for other programs, and folds the log: as the thread may."""
+        self._gathered: list[_Job] = []
+        """What was submitted in this round of the loop."""
+        self._on_loop_from = 0.0 if commit_on_loop else math.inf
+        """Before this time of the loop the thread commits everything."""
+        self._on_loop_left = ON_LOOP_COMMITS
         self._closing = False
         self._closed: asyncio.Future[None] | None = None
         self._writes: SimpleQueue[_Job | None] = SimpleQueue()
@@ -129,16 +167,23 @@ class SqliteFile:
 
     @classmethod
     async def open(
-        cls, path: Path, *, connect: Callable[[Path], sqlite3.Connection] = connect
+        cls,
+        path: Path,
+        *,
+        connect: Callable[[Path], sqlite3.Connection] = connect,
+        commit_on_loop: bool = False,
     ) -> Self:
         """Open the file for this event loop; create it (0600, its folder 0700) if there is none.
+
+        With `commit_on_loop` an operation that comes alone is committed on the loop, as long as that
+        takes no longer than `SLOW_SECONDS`: not for a loop that also draws.
 
         Raises:
             StoreUnavailable: it cannot be opened, is not a database, or cannot be written.
         """
         loop = asyncio.get_running_loop()
         await asyncio.to_thread(_prepare, path, connect)
-        file = cls(path, loop, connect)
+        file = cls(path, loop, connect, commit_on_loop=commit_on_loop)
         file._writer.start()
         file._reader.start()
         return file
@@ -158,7 +203,11 @@ class SqliteFile:
     def submit(self, batch: Batch[O, R], operation: O) -> asyncio.Future[R]:
         """Queue an operation; what waits for the same `batch` is handed to it together."""
         future: asyncio.Future[R] = self._loop.create_future()
-        self._queue(_Job(future, None, batch, operation))
+        job = _Job(future, None, batch, operation)
+        if self._on_loop_from == math.inf:
+            self._queue(job)
+        else:
+            self._gather(job)
         return future
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -182,6 +231,8 @@ class SqliteFile:
         if self._closed is None:
             self._closed = self._loop.create_future()
             self._closing = True
+            jobs, self._gathered = self._gathered, []
+            self._hand_over(jobs)
             self._writes.put(None)
             self._reads.put(None)
         await asyncio.shield(self._closed)
@@ -190,20 +241,76 @@ class SqliteFile:
 
     def _queue(self, job: _Job) -> None:
         self._refuse_if_closed()
-        if self._writes.qsize() >= QUEUE_MAX:
+        self._refuse_if_full()
+        self._writes.put(job)
+
+    def _refuse_if_full(self) -> None:
+        if self._writes.qsize() + len(self._gathered) >= QUEUE_MAX:
             raise StoreUnavailable(
                 f"the store {self.path} does not keep up: {QUEUE_MAX} writes wait for the disk"
             )
-        self._writes.put(job)
 
     def _refuse_if_closed(self) -> None:
         if self._closing:
             raise StoreUnavailable(f"the store {self.path} is closed")
 
+    # --- On the loop ----------------------------------------------------------------------------
+
+    def _gather(self, job: _Job) -> None:
+        self._refuse_if_closed()
+        self._refuse_if_full()
+        if not self._gathered:
+            self._loop.call_soon(self._commit_gathered)
+        self._gathered.append(job)
+
+    def _commit_gathered(self) -> None:
+        jobs, self._gathered = self._gathered, []
+        if self._may_commit(jobs) and self._one_writer.acquire(blocking=False):
+            try:
+                is_done = self._commit_on_loop(jobs)
+            finally:
+                self._one_writer.release()
+            if is_done:
+                _deliver(jobs)
+                return
+        self._hand_over(jobs)
+
+    def _may_commit(self, jobs: list[_Job]) -> bool:
+        """Tell whether the loop may do what the thread does otherwise."""
+        if self._on_loop_left == 0:
+            self._on_loop_left = ON_LOOP_COMMITS
+            return False
+        return (
+            0 < len(jobs) <= ON_LOOP_MAX
+            and self._writes.empty()
+            and self._loop.time() >= self._on_loop_from
+        )
+
+    def _commit_on_loop(self, jobs: list[_Job]) -> bool:
+        """Run the jobs in one transaction, without waiting for another program; False if one writes."""
+        if self._connection is None:
+            return False
+        started = self._loop.time()
+        try:
+            self._set_patience(self._connection, patient=False)
+            self._connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error:
+            return False  # the thread finds out why, and tells the callers
+        self._finish_commit(self._connection, _groups(jobs))
+        self._on_loop_left -= 1
+        ended = self._loop.time()
+        if ended - started > SLOW_SECONDS:
+            self._on_loop_from = ended + SLOW_FOR_SECONDS
+        return True
+
+    def _hand_over(self, jobs: list[_Job]) -> None:
+        """Let the thread do it."""
+        for job in jobs:
+            self._writes.put(job)
+
     # --- In the writer thread -------------------------------------------------------------------
 
     def _run_writer(self) -> None:
-        connection: sqlite3.Connection | None = None
         going_on = True
         while going_on:
             jobs: list[_Job] = []
@@ -216,21 +323,37 @@ class SqliteFile:
             else:
                 going_on = False
             if jobs:
-                connection = self._commit(connection, jobs)
+                with self._one_writer:
+                    self._commit(jobs)
                 self._answer(jobs)
-        if connection is not None:
-            _end(connection)
+        if self._connection is not None:
+            _end(self._connection)
         self._call_soon(self._writer_ended)
 
-    def _commit(
-        self, connection: sqlite3.Connection | None, jobs: list[_Job]
-    ) -> sqlite3.Connection | None:
+    def _commit(self, jobs: list[_Job]) -> None:
         """Run the jobs in one transaction, and leave each its result or error."""
         groups = _groups(jobs)
         try:
-            if connection is None:
-                connection = self._connect(self.path)
-            connection.execute("BEGIN IMMEDIATE")
+            if self._connection is None:
+                self._connection = self._connect(self.path)
+                self._is_patient = True
+            self._set_patience(self._connection, patient=True)
+            self._connection.execute("BEGIN IMMEDIATE")
+        except Exception as error:  # noqa: BLE001 the callers get it
+            self._give_up(groups, error)
+        else:
+            self._finish_commit(self._connection, groups)
+
+    def _set_patience(self, connection: sqlite3.Connection, *, patient: bool) -> None:
+        if patient is not self._is_patient:
+            self._is_patient = patient
+            wait_ms, pages = (int(BUSY_SECONDS * 1000), CHECKPOINT_PAGES) if patient else (0, 0)
+            connection.execute(f"PRAGMA busy_timeout = {wait_ms}")
+            connection.execute(f"PRAGMA wal_autocheckpoint = {pages}")
+
+    def _finish_commit(self, connection: sqlite3.Connection, groups: list[list[_Job]]) -> None:
+        """Run what the transaction was begun for, and wait for the disk."""
+        try:
             if len(groups) == 1:
                 _run(connection, groups[0])  # if it raises, there is nobody else's work to keep
             else:
@@ -238,12 +361,15 @@ class SqliteFile:
                     self._run_saved(connection, group)
             connection.execute("COMMIT")
         except Exception as error:  # noqa: BLE001 the callers get it
-            problem = unavailable(self.path, error)
-            for group in groups:
-                _fail(group, problem)
-            if connection is not None and not _roll_back(connection):
-                return None
-        return connection
+            self._give_up(groups, error)
+
+    def _give_up(self, groups: list[list[_Job]], error: Exception) -> None:
+        """Undo everything, and leave each job the reason."""
+        problem = unavailable(self.path, error)
+        for group in groups:
+            _fail(group, problem)
+        if self._connection is not None and not _roll_back(self._connection):
+            self._connection = None
 
     def _run_saved(self, connection: sqlite3.Connection, group: list[_Job]) -> None:
         """Run one job, or one batch of them, so that it alone is undone if it raises."""

@@ -15,6 +15,8 @@ from core.stores.sqlite.connection import connect
 from core.testing.clock import FakeClock
 
 BACKENDS: Final = ("memory", "sqlite")
+COMMITS_ON_LOOP: Final = "sqlite, on the loop"
+"""The same file, where single packets are committed without the thread."""
 
 
 class OpenStores(Protocol):
@@ -36,15 +38,20 @@ def database(tmp_path: Path) -> Path:
     return tmp_path / "data" / "node.db"
 
 
-@pytest.fixture(params=BACKENDS)
-def url(request: pytest.FixtureRequest, database: Path) -> str:
-    return {"memory": "memory:", "sqlite": f"sqlite:///{database}"}[request.param]
+@pytest.fixture(params=(*BACKENDS, COMMITS_ON_LOOP))
+def backend(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 @pytest.fixture
-async def stores(url: str, clock: FakeClock) -> AsyncIterator[Stores]:
+def url(backend: str, database: Path) -> str:
+    return "memory:" if backend == "memory" else f"sqlite:///{database}"
+
+
+@pytest.fixture
+async def stores(backend: str, url: str, clock: FakeClock) -> AsyncIterator[Stores]:
     """Empty stores, of each backend in turn: a backend is right when the tests pass unchanged."""
-    opened = await open_stores(url, clock)
+    opened = await open_stores(url, clock, commit_on_loop=backend == COMMITS_ON_LOOP)
     yield opened
     await opened.close()
 

@@ -221,3 +221,126 @@ async def test_closing_folds_the_log_into_the_file(file: SqliteFile) -> None:
     await file.close()
 
     assert not await asyncio.to_thread(log.exists)
+
+
+# --- Commits on the loop
+
+
+@pytest.fixture
+async def quick(database: Path) -> AsyncIterator[SqliteFile]:
+    """A file whose single operations are committed on the loop."""
+    file = await SqliteFile.open(database, commit_on_loop=True)
+    await file.write(lambda c: execute(c, "CREATE TABLE note (text TEXT PRIMARY KEY)"))
+    yield file
+    await file.close()
+
+
+class Where(Noting):
+    """Also notes on which thread it was applied."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.threads: list[str] = []
+
+    def apply(
+        self, connection: sqlite3.Connection, operations: Sequence[str]
+    ) -> Sequence[int | StoreError]:
+        self.threads.append(threading.current_thread().name)
+        return super().apply(connection, operations)
+
+
+async def test_one_that_comes_alone_is_committed_on_the_loop(
+    quick: SqliteFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "SLOW_SECONDS", 10)
+    batch = Where()
+
+    await quick.submit(batch, "a")
+
+    assert batch.threads == ["MainThread"]
+    assert await quick.read(notes) == ["a"]
+
+
+async def test_more_than_a_few_are_left_to_the_thread(quick: SqliteFile) -> None:
+    batch = Where()
+
+    await asyncio.gather(*(quick.submit(batch, text) for text in "abcd"))
+
+    assert set(batch.threads) == {"sqlite-writer"}
+    assert await quick.read(notes) == ["a", "b", "c", "d"]
+
+
+async def test_after_a_slow_commit_the_thread_does_it_for_a_while(
+    quick: SqliteFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "SLOW_SECONDS", 0)
+    batch = Where()
+
+    await quick.submit(batch, "a")
+    await quick.submit(batch, "b")
+
+    assert batch.threads == ["MainThread", "sqlite-writer"]
+
+
+async def test_every_so_often_it_is_the_threads_turn_which_folds_the_log(
+    quick: SqliteFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "SLOW_SECONDS", 10)
+    monkeypatch.setattr(quick, "_on_loop_left", 2)
+    batch = Where()
+
+    for text in "abcd":
+        await quick.submit(batch, text)
+
+    assert batch.threads == ["MainThread", "MainThread", "sqlite-writer", "MainThread"]
+
+
+async def test_the_loop_does_not_wait_for_another_program_that_writes(
+    quick: SqliteFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "SLOW_SECONDS", 10)
+    batch = Where()
+    await quick.submit(batch, "a")
+    other = sqlite3.connect(quick.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+
+    waiting = quick.submit(batch, "b")
+    await asyncio.sleep(0.05)
+    assert not waiting.done()  # and here we are: the loop goes on
+    other.execute("ROLLBACK")
+    other.close()
+    await waiting
+
+    assert batch.threads == ["MainThread", "sqlite-writer"]
+    assert await quick.read(notes) == ["a", "b"]
+
+
+async def test_what_fails_on_the_loop_is_undone_and_said(
+    quick: SqliteFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "SLOW_SECONDS", 10)
+    batch = Where()
+
+    with pytest.raises(ValueError, match="bang"):
+        await quick.submit(batch, "bang")
+    with pytest.raises(UnknownAccount):
+        await quick.submit(batch, "a?")
+    await quick.submit(batch, "b")
+
+    assert batch.threads == ["MainThread"] * 3
+    assert batch.forgotten == 1
+    assert await quick.read(notes) == ["b"]
+
+
+async def test_what_was_submitted_before_the_file_closes_is_committed(
+    database: Path, quick: SqliteFile
+) -> None:
+    batch = Where()
+
+    waiting = quick.submit(batch, "a")
+    await quick.close()
+
+    assert await waiting == 1
+    again = await SqliteFile.open(database)
+    assert await again.read(notes) == ["a"]
+    await again.close()
