@@ -24,6 +24,7 @@
     · Conflict
     · PaymentImpossible     the receiver or the way to it does not answer, or not usefully
     · SlowReader            it was told more than it took
+  - SpspError               a payment's receiver cannot be found, or does not answer as one
   - SettlementError         what a settlement engine cannot do for us
     · LedgerUnreachable
     · LedgerRefused
@@ -205,6 +206,10 @@ class PaymentImpossible(ControlError):
 
 class SlowReader(ControlError):
     """Whoever listens took less than there was to tell, and is told nothing more."""
+
+
+class SpspError(InterledgerError):
+    """A payment's receiver cannot be found, or does not answer as one; says who and why."""
 
 
 class SettlementError(InterledgerError):
