@@ -15,6 +15,7 @@ from core.errors import NodeFenced, StoreError, StoreUnavailable
 from core.ledger.books import Balance, Transfer, TransferId
 from core.node_address import NodeAddress
 from core.packet import ErrorCode, Reject, Reply
+from core.service import Received
 from core.tasks import TaskOwner
 
 log = logging.getLogger(__name__)
@@ -33,10 +34,14 @@ class PacketBooks(Protocol):
     """What a packet asks of the books; `core.ledger.books` says what each call promises."""
 
     async def prepare(self, transfer: Transfer) -> TransferId: ...
-    async def fulfill(self, transfer_id: TransferId, fulfillment: bytes) -> None: ...
+    async def fulfill(
+        self, transfer_id: TransferId, fulfillment: bytes, received: Received | None = None
+    ) -> None: ...
     async def reject(self, transfer_id: TransferId, code: bytes) -> None: ...
     async def expire(self, transfer_id: TransferId) -> None: ...
-    async def fulfill_late(self, transfer_id: TransferId, fulfillment: bytes) -> None: ...
+    async def fulfill_late(
+        self, transfer_id: TransferId, fulfillment: bytes, received: Received | None = None
+    ) -> None: ...
     async def abandon(self, transfer_id: TransferId) -> None: ...
     async def strand(self, transfer_id: TransferId) -> None: ...
     async def resolve_unknown(self, transfer_id: TransferId, *, fulfilled: bool) -> None: ...
@@ -101,14 +106,20 @@ class Afterwards:
             partial(self._books.resolve_unknown, transfer_id, fulfilled=False),
         )
 
-    def fulfilled_late(self, transfer_id: TransferId, fulfillment: bytes, words: str) -> None:
+    def fulfilled_late(
+        self,
+        transfer_id: TransferId,
+        fulfillment: bytes,
+        words: str,
+        received: Received | None = None,
+    ) -> None:
         """Post the downstream leg as owed: the next hop has shown the fulfillment, upstream has not waited."""
         self._open_legs.pop(transfer_id, None)
         log.warning("%s fulfilled too late: it is owed, and nobody pays us", words)
         self.book(
             "fulfill late",
             transfer_id,
-            partial(self._books.fulfill_late, transfer_id, fulfillment),
+            partial(self._books.fulfill_late, transfer_id, fulfillment, received),
             partial(self._books.resolve_unknown, transfer_id, fulfilled=True),
         )
 

@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from typing import NewType, Protocol, final, runtime_checkable
 
 from core.account import AccountId
-from core.service import Conversion
+from core.service import Conversion, PaymentNumber, Received
 
 TransferId = NewType("TransferId", int)
 """Names the node process in its upper bits (`id >> 42`) and counts in the lower; unique in the store for ever."""
@@ -62,6 +62,8 @@ class Transfer:
     condition: bytes
     expires_at_ms: int
     """When upstream stops waiting for us."""
+    payment: PaymentNumber | None = None
+    """The payment of ours that it is a part of: its sums change with this transfer's state."""
 
 
 @final
@@ -128,10 +130,17 @@ class Books(Protocol):
             UnknownAccount: one of the accounts is gone.
             InsufficientBalance: `net − pending_in − incoming_amount` would fall below min_balance.
             AmountTooLarge: an amount, or the sum that it would make, does not fit 64 bits.
+            PaymentOver: the payment that it is a part of may not send it.
         """
 
-    async def fulfill(self, transfer_id: TransferId, fulfillment: bytes) -> None:
-        """Post both legs, and keep the fulfillment; it may be relayed once this returns."""
+    async def fulfill(
+        self, transfer_id: TransferId, fulfillment: bytes, received: Received | None = None
+    ) -> None:
+        """Post both legs, and keep the fulfillment; it may be relayed once this returns.
+
+        Where the packet ended here, `received` says for which connection and invoice: each is
+        credited in the same transaction, once, however often the call is made.
+        """
 
     async def reject(self, transfer_id: TransferId, code: bytes) -> None:
         """Void both legs."""
@@ -139,7 +148,9 @@ class Books(Protocol):
     async def expire(self, transfer_id: TransferId) -> None:
         """Void the upstream leg; the downstream one stays held until the two calls below."""
 
-    async def fulfill_late(self, transfer_id: TransferId, fulfillment: bytes) -> None:
+    async def fulfill_late(
+        self, transfer_id: TransferId, fulfillment: bytes, received: Received | None = None
+    ) -> None:
         """Post the downstream leg as owed and as a loss; upstream is void. Ends PENDING and EXPIRED alike."""
 
     async def abandon(self, transfer_id: TransferId) -> None:

@@ -14,6 +14,7 @@ from core.errors import (
     AmountTooLarge,
     InsufficientBalance,
     NodeFenced,
+    PaymentOver,
     StoreError,
     StoreUnavailable,
     UnknownAccount,
@@ -145,7 +146,7 @@ class BalanceService(Generic[A]):
         delay = RETRY_FIRST_SECONDS
         while round(self.clock.monotonic() * 1000) < deadline_ms:
             try:
-                await self.books.fulfill(flight.transfer_id, fulfillment)
+                await self.books.fulfill(flight.transfer_id, fulfillment, request.received)
             except StoreUnavailable as error:
                 if delay == RETRY_FIRST_SECONDS:
                     log.warning("a fulfillment is kept back until it can be booked: %s", error)
@@ -157,7 +158,9 @@ class BalanceService(Generic[A]):
             else:
                 return fulfill
         # Upstream sees no fulfillment, so its leg is void; the next hop has proof that we owe it.
-        self.afterwards.fulfilled_late(flight.transfer_id, fulfillment, flight.words)
+        self.afterwards.fulfilled_late(
+            flight.transfer_id, fulfillment, flight.words, request.received
+        )
         return self.address.reject(
             ErrorCode.TRANSFER_TIMED_OUT,
             f"{request.to_account.username} fulfilled the packet, and it could not be booked in time.",
@@ -220,6 +223,8 @@ class BalanceService(Generic[A]):
                     ErrorCode.UNREACHABLE,
                     f"{account.username} or {request.to_account.username} has been removed from this node.",
                 )
+            case PaymentOver():
+                return self.address.reject(ErrorCode.BAD_REQUEST, f"{error}.")
             case NodeFenced():
                 self.fenced()
                 sentence = "This node was declared dead by another one and is signing on anew."
@@ -251,4 +256,5 @@ def _transfer(request: OutgoingRequest[A]) -> Transfer:
         destination=prepare.destination,
         condition=bytes(prepare.condition),
         expires_at_ms=request.incoming_expires_at_ms,
+        payment=request.payment,
     )

@@ -12,6 +12,7 @@ from core.clock import Clock
 from core.errors import SettingError
 from core.ledger.books import AuditReport, Books
 from core.ledger.lease import LeaseStore
+from core.payments.store import PaymentStore
 from core.rates.rate import RateStore
 from core.routing.store import LearnedRouteStore
 from core.routing.table import RouteStore
@@ -61,6 +62,7 @@ class Stores:
     settings: SettingStore
     settlements: SettlementStore
     history: HistoryStore
+    payments: PaymentStore
     close: Callable[[], Awaitable[None]]
     """Finish what is queued, close files and threads; idempotent."""
 
@@ -68,11 +70,11 @@ class Stores:
 async def open_stores(url: str, clock: Clock, *, commit_on_loop: bool = False) -> Stores:
     """Open, and where needed create or migrate, the store that `url` names.
 
-    Raises:
-        SettingError: no such kind of store; says which there are.
     A process whose loop has nothing but packets says `commit_on_loop`: a single packet is then
     written down there, where that is sooner than waking another thread.
 
+    Raises:
+        SettingError: no such kind of store; says which there are.
         SchemaTooNew: a newer version wrote it.
         StoreUnavailable: locked, read-only, full, or not a database.
     """

@@ -8,6 +8,7 @@ from typing import Final, final
 from core.account import AccountId
 from core.errors import InsufficientBalance
 from core.ledger.books import Balance, Transfer, TransferId
+from core.service import Received
 
 FIRST_TRANSFER: Final = TransferId((1 << 42) + 1)
 
@@ -22,6 +23,8 @@ class FakeBooks:
         self.calls: list[tuple[object, ...]] = []
         self.transfers: dict[TransferId, Transfer] = {}
         self.errors: dict[str, Iterator[Exception | None]] = {}
+        self.received: list[Received] = []
+        """What came in with fulfillments, late ones included."""
         self.before: dict[str, Callable[[], None]] = {}
         """What happens while a call is under way: a test moves the clock here."""
 
@@ -44,8 +47,12 @@ class FakeBooks:
         self.transfers[transfer_id] = transfer
         return transfer_id
 
-    async def fulfill(self, transfer_id: TransferId, fulfillment: bytes) -> None:
+    async def fulfill(
+        self, transfer_id: TransferId, fulfillment: bytes, received: Received | None = None
+    ) -> None:
         self._called("fulfill", transfer_id, fulfillment)
+        if received is not None:
+            self.received.append(received)
 
     async def reject(self, transfer_id: TransferId, code: bytes) -> None:
         self._called("reject", transfer_id, code)
@@ -53,8 +60,12 @@ class FakeBooks:
     async def expire(self, transfer_id: TransferId) -> None:
         self._called("expire", transfer_id)
 
-    async def fulfill_late(self, transfer_id: TransferId, fulfillment: bytes) -> None:
+    async def fulfill_late(
+        self, transfer_id: TransferId, fulfillment: bytes, received: Received | None = None
+    ) -> None:
         self._called("fulfill_late", transfer_id, fulfillment)
+        if received is not None:
+            self.received.append(received)
 
     async def abandon(self, transfer_id: TransferId) -> None:
         self._called("abandon", transfer_id)

@@ -8,6 +8,7 @@ from core.stores.memory.books import MemoryBooks
 from core.stores.memory.history import MemoryHistory
 from core.stores.memory.learned import MemoryLearnedRoutes
 from core.stores.memory.leases import MemoryLeases
+from core.stores.memory.payments import MemoryPayments
 from core.stores.memory.rates import MemoryRates
 from core.stores.memory.routes import MemoryRoutes
 from core.stores.memory.settings import MemorySettings
@@ -36,5 +37,6 @@ def open_memory(clock: Clock) -> Stores:
         settings=MemorySettings(state),
         settlements=settlements,
         history=MemoryHistory(state),
+        payments=MemoryPayments(state, clock),
         close=close,
     )

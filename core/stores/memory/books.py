@@ -9,7 +9,7 @@ from typing import TypeAlias, final
 
 from core.account import Account, AccountId
 from core.clock import Clock
-from core.errors import NodeFenced, TransferDecided, UnknownAccount
+from core.errors import NodeFenced, PaymentOver, TransferDecided, UnknownAccount
 from core.ledger.audit import Audit, AuditedAccount, TransferRow
 from core.ledger.books import (
     TRANSFERS_PER_NODE_BITS,
@@ -35,6 +35,9 @@ from core.ledger.postings import (
     hold,
     refuse_unbookable,
 )
+from core.payments.sums import PaymentSums, sums_of
+from core.service import PaymentNumber, Received
+from core.stores.memory.payment_sums import credit, save_sums
 from core.stores.memory.state import MemoryState
 
 
@@ -94,6 +97,9 @@ class MemoryBooks(Books):
         payee = self._living(transfer.to_account)
         source = self._lines.get(payer.id) or Line(payer.id)
         target = source if payee is payer else self._lines.get(payee.id) or Line(payee.id)
+        sums = None if transfer.payment is None else self._sums(transfer.payment)
+        if sums is not None:
+            sums.check(transfer.incoming_amount, own)
         hold(
             source,
             target,
@@ -101,14 +107,19 @@ class MemoryBooks(Books):
             transfer.outgoing_amount,
             payer.min_balance,
         )
+        if sums is not None:
+            sums.add(TransferState.PENDING, transfer.incoming_amount)
+            save_sums(self._state, sums, self._clock.now_ms())
         self._lines[payer.id], self._lines[payee.id] = source, target
         transfer_id = TransferId((own << TRANSFERS_PER_NODE_BITS) + self._transfers_made)
         self._transfers_made += 1
         self._journal.rows[transfer_id] = _Row(transfer, self._clock.now_ms())
         return transfer_id
 
-    async def fulfill(self, transfer_id: TransferId, fulfillment: bytes) -> None:
-        self._decide_own(Decision.FULFILL, transfer_id, fulfillment)
+    async def fulfill(
+        self, transfer_id: TransferId, fulfillment: bytes, received: Received | None = None
+    ) -> None:
+        self._decide_own(Decision.FULFILL, transfer_id, fulfillment, received)
 
     async def reject(self, transfer_id: TransferId, code: bytes) -> None:
         self._decide_own(Decision.REJECT, transfer_id, code)
@@ -116,8 +127,10 @@ class MemoryBooks(Books):
     async def expire(self, transfer_id: TransferId) -> None:
         self._decide_own(Decision.EXPIRE, transfer_id, None)
 
-    async def fulfill_late(self, transfer_id: TransferId, fulfillment: bytes) -> None:
-        self._decide_own(Decision.FULFILL_LATE, transfer_id, fulfillment)
+    async def fulfill_late(
+        self, transfer_id: TransferId, fulfillment: bytes, received: Received | None = None
+    ) -> None:
+        self._decide_own(Decision.FULFILL_LATE, transfer_id, fulfillment, received)
 
     async def abandon(self, transfer_id: TransferId) -> None:
         self._decide_own(Decision.ABANDON, transfer_id, None)
@@ -293,17 +306,31 @@ class MemoryBooks(Books):
             raise UnknownAccount(account)
         return found
 
+    def _sums(self, number: PaymentNumber) -> PaymentSums:
+        payment = self._state.payments.get(number)
+        if payment is None:
+            raise PaymentOver(number, "it is not in the store")
+        return sums_of(payment)
+
     def _decide_own(
-        self, decision: Decision, transfer_id: TransferId, result: bytes | None
+        self,
+        decision: Decision,
+        transfer_id: TransferId,
+        result: bytes | None,
+        received: Received | None = None,
     ) -> None:
         own, node = self._own(), transfer_id >> TRANSFERS_PER_NODE_BITS
         row = self._journal.rows.get(transfer_id)
         if node != own and row is not None and row.state not in FINAL_STATES:
             raise NodeFenced(f"transfer {transfer_id} is of node {node}, and this is {own}")
-        self._decide(decision, transfer_id, result)
+        self._decide(decision, transfer_id, result, received)
 
     def _decide(
-        self, decision: Decision, transfer_id: TransferId, result: bytes | None
+        self,
+        decision: Decision,
+        transfer_id: TransferId,
+        result: bytes | None,
+        received: Received | None = None,
     ) -> None:
         row = self._journal.rows.get(transfer_id)
         if row is None:
@@ -320,6 +347,13 @@ class MemoryBooks(Books):
         incoming_amount, outgoing_amount = transfer.incoming_amount, transfer.outgoing_amount
         add(row.state, source, target, -incoming_amount, -outgoing_amount)
         add(following, source, target, incoming_amount, outgoing_amount)
+        if transfer.payment is not None:
+            sums = self._sums(transfer.payment)
+            sums.add(row.state, -incoming_amount)
+            sums.add(following, incoming_amount)
+            save_sums(self._state, sums, self._clock.now_ms())
+        if received is not None:
+            credit(self._state, transfer, received, self._clock.now_ms())
         row.state, row.result = following, result
         if following in FINAL_STATES:
             row.final_at_ms = self._clock.now_ms()

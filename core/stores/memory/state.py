@@ -7,6 +7,8 @@ from typing import final
 
 from core.account import Account, AccountId
 from core.ledger.lease import NodeLease
+from core.payments.records import Invoice, Payment, ReceivedPayment
+from core.service import PaymentNumber
 from core.stores.node_number import NodeNumber
 
 
@@ -32,6 +34,10 @@ class MemoryState:
     nodes: dict[int, NodeLease] = field(default_factory=dict)
     """Every process that ever signed on; alive is whose `ended_at_ms` is None."""
     node: NodeNumber = field(default_factory=NodeNumber)
+    payments: dict[PaymentNumber, Payment] = field(default_factory=dict)
+    received: dict[tuple[AccountId, str], ReceivedPayment] = field(default_factory=dict)
+    """By account and connection."""
+    invoices: dict[str, Invoice] = field(default_factory=dict)
 
     def changed(self, kind: str) -> None:
         """Let every process that shares the store see that something of this kind changed."""

@@ -29,6 +29,7 @@ from core.stores.sqlite.opening import (
     refuse_foreign,
     refuse_other_tables,
 )
+from core.stores.sqlite.payments import SqlitePayments
 from core.stores.sqlite.rates import SqliteRates
 from core.stores.sqlite.routes import SqliteRoutes
 from core.stores.sqlite.secrets import PASSPHRASE_VARIABLE, open_vault
@@ -42,8 +43,8 @@ async def open_sqlite(
     *,
     environment: Mapping[str, str] = os.environ,
     connect: Callable[[Path], sqlite3.Connection] = connect,
-) -> Stores:
     commit_on_loop: bool = False,
+) -> Stores:
     """Open the file that `url` names; make it, its folder and its key where they are missing.
 
     `connect` opens each of its connections: with other limits, in tests. `commit_on_loop` is for a
@@ -85,6 +86,7 @@ async def open_sqlite(
         settings=SqliteSettings(file, vault),
         settlements=settlements,
         history=SqliteHistory(file),
+        payments=SqlitePayments(file, clock, node),
         close=close,
     )
 

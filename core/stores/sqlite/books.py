@@ -24,6 +24,8 @@ from core.ledger.books import (
     UnknownTransfer,
 )
 from core.ledger.postings import NEXT, OUTCOME, Decision, Line, add, refuse_unbookable
+from core.payments.sums import PaymentSums
+from core.service import Received
 from core.stores.node_number import NodeNumber
 from core.stores.sqlite.auditing import audit
 from core.stores.sqlite.connection import SqliteFile
@@ -37,6 +39,7 @@ from core.stores.sqlite.journal import (
 )
 from core.stores.sqlite.leases import declare_dead, find_dead_nodes, remove_lock_files
 from core.stores.sqlite.packets import Deciding, Packets, find, find_open
+from core.stores.sqlite.payment_sums import load_sums, save_sums
 
 _ENDED: Final = """
     SELECT node FROM open_from JOIN node ON number = node WHERE ended_at_ms IS NOT NULL
@@ -71,8 +74,10 @@ class SqliteBooks(Books):
         refuse_unbookable(transfer)
         return TransferId(await self._file.submit(self._packets, transfer))
 
-    async def fulfill(self, transfer_id: TransferId, fulfillment: bytes) -> None:
-        await self._decide(Decision.FULFILL, transfer_id, fulfillment)
+    async def fulfill(
+        self, transfer_id: TransferId, fulfillment: bytes, received: Received | None = None
+    ) -> None:
+        await self._decide(Decision.FULFILL, transfer_id, fulfillment, received)
 
     async def reject(self, transfer_id: TransferId, code: bytes) -> None:
         await self._decide(Decision.REJECT, transfer_id, code)
@@ -80,8 +85,10 @@ class SqliteBooks(Books):
     async def expire(self, transfer_id: TransferId) -> None:
         await self._decide(Decision.EXPIRE, transfer_id, None)
 
-    async def fulfill_late(self, transfer_id: TransferId, fulfillment: bytes) -> None:
-        await self._decide(Decision.FULFILL_LATE, transfer_id, fulfillment)
+    async def fulfill_late(
+        self, transfer_id: TransferId, fulfillment: bytes, received: Received | None = None
+    ) -> None:
+        await self._decide(Decision.FULFILL_LATE, transfer_id, fulfillment, received)
 
     async def abandon(self, transfer_id: TransferId) -> None:
         await self._decide(Decision.ABANDON, transfer_id, None)
@@ -90,9 +97,14 @@ class SqliteBooks(Books):
         await self._decide(Decision.STRAND, transfer_id, None)
 
     def _decide(
-        self, decision: Decision, transfer_id: int, result: bytes | None
+        self,
+        decision: Decision,
+        transfer_id: int,
+        result: bytes | None,
+        received: Received | None = None,
     ) -> asyncio.Future[int]:
-        return self._file.submit(self._packets, Deciding(decision, transfer_id, result))
+        deciding = Deciding(decision, transfer_id, result, received)
+        return self._file.submit(self._packets, deciding)
 
     async def balance(self, account: AccountId) -> Balance:
         return await self._file.read(partial(balance_of, account=account))
@@ -174,6 +186,11 @@ def _resolve(
     lines = load_lines(connection, {held.source, held.target})
     _move(lines, held.source, held.target, held.amounts, held.state, following)
     save_lines(connection, lines)
+    if held.payment is not None:
+        sums = load_sums(connection, held.payment)
+        sums.add(held.state, -held.incoming_amount)
+        sums.add(following, held.incoming_amount)
+        save_sums(connection, [sums], now_ms)
     connection.execute(_DECIDE, (int(following), now_ms, transfer_id))
     connection.execute("DELETE FROM unknown WHERE transfer = ?", (transfer_id,))
 
@@ -191,12 +208,19 @@ def _strand(
         return dead, 0
     lines = load_lines(connection, {number for row in rows for number in row[1:3]})
     decided = []
-    for transfer_id, source, target, incoming_amount, outgoing_amount, number in rows:
+    payments: dict[int, PaymentSums] = {}
+    for transfer_id, source, target, incoming_amount, outgoing_amount, number, payment in rows:
         state = TransferState(number)
         following = NEXT[state, Decision.STRAND]
         _move(lines, source, target, (incoming_amount, outgoing_amount), state, following)
         decided.append((int(following), None, transfer_id))
+        if payment is not None:
+            if payment not in payments:
+                payments[payment] = load_sums(connection, payment)
+            payments[payment].add(state, -incoming_amount)
+            payments[payment].add(following, incoming_amount)
     save_lines(connection, lines)
+    save_sums(connection, payments.values(), now_ms)
     connection.executemany(_DECIDE, decided)
     connection.executemany("INSERT INTO unknown VALUES (?)", [row[:1] for row in rows])
     return dead, len(rows)

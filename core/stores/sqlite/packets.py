@@ -37,10 +37,12 @@ from core.ledger.postings import (
     add,
     hold,
 )
-from core.service import Conversion
+from core.payments.sums import PaymentSums
+from core.service import Conversion, Received
 from core.stores.node_number import NodeNumber
 from core.stores.sqlite.connection import Batch, SqliteFile
 from core.stores.sqlite.journal import load_lines, save_lines
+from core.stores.sqlite.payment_sums import Credit, load_sums, save_credits, save_sums
 
 _COMMITS_OF_OTHERS: Final = "PRAGMA data_version"
 _STANDING: Final = """
@@ -49,20 +51,22 @@ _STANDING: Final = """
 """
 _ACCOUNTS: Final = "SELECT id, number, min_balance FROM account WHERE deleted_at_ms IS NULL"
 _OPEN: Final = """
-    SELECT id, from_account, to_account, incoming_amount, outgoing_amount, state FROM transfer
+    SELECT id, from_account, to_account, incoming_amount, outgoing_amount, state, payment
+    FROM transfer
     WHERE id BETWEEN ? AND ? AND state IN (0, 3) ORDER BY id
 """
 _OPEN_FROM: Final = "SELECT transfer FROM open_from WHERE node = ?"
 _MARK: Final = "INSERT OR REPLACE INTO open_from VALUES (?, ?)"
 _NEWEST: Final = "SELECT max(id) FROM transfer WHERE id BETWEEN ? AND ?"
 _FIND: Final = """
-    SELECT from_account, to_account, incoming_amount, outgoing_amount, state, result
+    SELECT from_account, to_account, incoming_amount, outgoing_amount, state, payment, result
     FROM transfer WHERE id = ?
 """
 _INSERT: Final = """
     INSERT INTO transfer (id, state, from_account, to_account, incoming_amount, outgoing_amount,
-        conversion, spread_amount, remainder, created_at_ms, expires_at_ms, destination, condition)
-    VALUES (?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        conversion, spread_amount, remainder, created_at_ms, expires_at_ms, destination, condition,
+        payment)
+    VALUES (?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _DECIDE: Final = "UPDATE transfer SET state = ?, final_at_ms = ?, result = ? WHERE id = ?"
 _STRANDED: Final = "INSERT INTO unknown VALUES (?)"
@@ -79,6 +83,7 @@ class Deciding:
     decision: Decision
     transfer_id: int
     result: bytes | None
+    received: Received | None = None
 
 
 @final
@@ -91,6 +96,7 @@ class Held:
     incoming_amount: int
     outgoing_amount: int
     state: TransferState
+    payment: int | None = None
 
     @property
     def amounts(self) -> tuple[int, int]:
@@ -106,8 +112,11 @@ had counted, and the node's number.
 
 def find_open(
     connection: sqlite3.Connection, node: int
-) -> Sequence[tuple[int, int, int, int, int, int]]:
-    """Return a node's transfers that are PENDING or EXPIRED: id, accounts, amounts and state, oldest first."""
+) -> Sequence[tuple[int, int, int, int, int, int, int | None]]:
+    """Return a node's transfers that are PENDING or EXPIRED, oldest first.
+
+    Of each its id, accounts, amounts, state and payment.
+    """
     mark = connection.execute(_OPEN_FROM, (node,)).fetchone()
     if mark is None:
         return ()
@@ -129,8 +138,8 @@ def find(connection: sqlite3.Connection, transfer_id: int) -> tuple[Held, bytes 
     row = connection.execute(_FIND, (transfer_id,)).fetchone()
     if row is None:
         return None
-    source, target, incoming_amount, outgoing_amount, state, result = row
-    held = Held(source, target, incoming_amount, outgoing_amount, TransferState(state))
+    source, target, incoming_amount, outgoing_amount, state, payment, result = row
+    held = Held(source, target, incoming_amount, outgoing_amount, TransferState(state), payment)
     return held, result
 
 
@@ -166,9 +175,9 @@ class Packets(Batch[Operation, int]):
         for operation in operations:
             try:
                 if isinstance(operation, Deciding):
-                    outcomes.append(self._decide(operation, own, work))
+                    outcomes.append(self._decide(connection, operation, own, work))
                 else:
-                    outcomes.append(self._prepare(connection, operation, work))
+                    outcomes.append(self._prepare(connection, operation, own, work))
             except StoreError as error:
                 outcomes.append(error)
         if work.admitted:
@@ -182,6 +191,10 @@ class Packets(Batch[Operation, int]):
             connection.executemany(_STRANDED, work.stranded)
         if work.changed:
             save_lines(connection, work.changed)
+        if work.payments:
+            save_sums(connection, work.payments.values(), work.now_ms)
+        if work.credited:
+            save_credits(connection, work.credited, work.now_ms)
         self._left = (connection, commits_of_others, connection.total_changes, own)
         return outcomes
 
@@ -234,8 +247,8 @@ class Packets(Batch[Operation, int]):
 
     def _remember_open(self, connection: sqlite3.Connection, own: int) -> None:
         self._open = {
-            transfer_id: Held(source, target, incoming, outgoing, TransferState(state))
-            for transfer_id, source, target, incoming, outgoing, state in find_open(
+            transfer_id: Held(source, target, incoming, outgoing, TransferState(state), payment)
+            for transfer_id, source, target, incoming, outgoing, state, payment in find_open(
                 connection, own
             )
         }
@@ -267,13 +280,22 @@ class Packets(Batch[Operation, int]):
 
     # --- One operation --------------------------------------------------------------------------
 
-    def _prepare(self, connection: sqlite3.Connection, transfer: Transfer, work: _Work) -> int:
+    def _prepare(
+        self, connection: sqlite3.Connection, transfer: Transfer, own: int, work: _Work
+    ) -> int:
         source, min_balance = self._account(transfer.from_account)
         target, _ = self._account(transfer.to_account)
         incoming_amount, outgoing_amount = transfer.incoming_amount, transfer.outgoing_amount
         payer, payee = self._lines[source], self._lines[target]
         payer.account = transfer.from_account
-        hold(payer, payee, incoming_amount, outgoing_amount, min_balance)
+        payment = transfer.payment
+        if payment is None:
+            hold(payer, payee, incoming_amount, outgoing_amount, min_balance)
+        else:
+            sums = work.payment(connection, payment)
+            sums.check(incoming_amount, own)
+            hold(payer, payee, incoming_amount, outgoing_amount, min_balance)
+            sums.add(TransferState.PENDING, incoming_amount)
         work.changed[source], work.changed[target] = payer, payee
 
         transfer_id = self._next_id
@@ -293,14 +315,17 @@ class Packets(Batch[Operation, int]):
                 transfer.expires_at_ms,
                 transfer.destination,
                 transfer.condition,
+                payment,
             )
         )
         self._open[transfer_id] = Held(
-            source, target, incoming_amount, outgoing_amount, TransferState.PENDING
+            source, target, incoming_amount, outgoing_amount, TransferState.PENDING, payment
         )
         return transfer_id
 
-    def _decide(self, deciding: Deciding, own: int, work: _Work) -> int:
+    def _decide(
+        self, connection: sqlite3.Connection, deciding: Deciding, own: int, work: _Work
+    ) -> int:
         transfer_id, decision = deciding.transfer_id, deciding.decision
         held = self._open.get(transfer_id)
         if held is None:
@@ -311,6 +336,16 @@ class Packets(Batch[Operation, int]):
             return self._decide_again(deciding, own, work)
         source, target = self._lines[held.source], self._lines[held.target]
         incoming_amount, outgoing_amount = held.incoming_amount, held.outgoing_amount
+        if held.payment is not None:
+            sums = work.payment(connection, held.payment)
+            sums.add(state, -incoming_amount)
+            sums.add(following, incoming_amount)
+        if deciding.received is not None:
+            work.credited.append(
+                Credit(
+                    transfer_id, held.source, held.target, outgoing_amount, deciding.received
+                )
+            )
         add(state, source, target, -incoming_amount, -outgoing_amount)
         add(following, source, target, incoming_amount, outgoing_amount)
         work.changed[held.source], work.changed[held.target] = source, target
@@ -380,7 +415,16 @@ class Packets(Batch[Operation, int]):
 class _Work:
     """One batch while it is decided."""
 
-    __slots__ = ("admitted", "changed", "decided", "ended", "now_ms", "stranded")
+    __slots__ = (
+        "admitted",
+        "changed",
+        "credited",
+        "decided",
+        "ended",
+        "now_ms",
+        "payments",
+        "stranded",
+    )
 
     def __init__(self, now_ms: int) -> None:
         self.now_ms = now_ms
@@ -391,6 +435,15 @@ class _Work:
         self.admitted: list[tuple[object, ...]] = []
         self.decided: list[tuple[object, ...]] = []
         self.stranded: list[tuple[int]] = []
+        self.payments: dict[int, PaymentSums] = {}
+        """Sums of the payments of ours that packets of this batch are a part of."""
+        self.credited: list[Credit] = []
+
+    def payment(self, connection: sqlite3.Connection, number: int) -> PaymentSums:
+        sums = self.payments.get(number)
+        if sums is None:
+            sums = self.payments[number] = load_sums(connection, number)
+        return sums
 
 
 def fraction_text(fraction: Fraction) -> str:

@@ -1,0 +1,59 @@
+"""What the memory books add to payments and invoices, in the step that books the packet."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from core.ledger.books import Transfer
+from core.payments.records import ReceivedPayment
+from core.payments.sums import PaymentSums
+from core.service import Received
+from core.stores.memory.state import MemoryState
+
+
+def save_sums(state: MemoryState, sums: PaymentSums, now_ms: int) -> None:
+    """Write what has changed."""
+    payment = state.payments[sums.number]
+    state.payments[sums.number] = replace(
+        payment,
+        sent=sums.sent,
+        in_flight=sums.in_flight,
+        undecided=sums.undecided,
+        version=payment.version + 1,
+        updated_at_ms=now_ms,
+    )
+
+
+def credit(state: MemoryState, transfer: Transfer, received: Received, now_ms: int) -> None:
+    """Add what came in to its connection, and to its invoice where it pays one of the account's."""
+    account, amount = transfer.to_account, transfer.outgoing_amount
+    key = (account, received.connection)
+    earlier = state.received.get(key)
+    if earlier is None:
+        state.received[key] = ReceivedPayment(
+            number=1 + max((row.number for row in state.received.values()), default=0),
+            account=account,
+            from_account=transfer.from_account,
+            connection=received.connection,
+            destination=transfer.destination,
+            invoice=received.invoice,
+            received=amount,
+            packets=1,
+            first_at_ms=now_ms,
+            last_at_ms=now_ms,
+            closed_at_ms=None,
+        )
+    else:
+        state.received[key] = replace(
+            earlier,
+            received=earlier.received + amount,
+            packets=earlier.packets + 1,
+            last_at_ms=now_ms,
+        )
+    invoice = None if received.invoice is None else state.invoices.get(received.invoice)
+    if invoice is not None and invoice.account == account:
+        together = invoice.received + amount
+        paid_at_ms = invoice.paid_at_ms
+        if paid_at_ms is None and together >= invoice.amount:
+            paid_at_ms = now_ms
+        state.invoices[invoice.id] = replace(invoice, received=together, paid_at_ms=paid_at_ms)
