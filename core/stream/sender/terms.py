@@ -158,6 +158,8 @@ class Outcome:
     source_sent: int
     delivered: int
     """What the receiver said, in replies that only it can have written, that it got."""
+    unanswered: int = 0
+    """Sent, and not answered long after it had to be: whether it arrived is not known, and it is in neither sum."""
     reject_code: str = ""
     """The code that ended it, or, where it ended otherwise, of the last reject."""
     triggered_by: str = ""

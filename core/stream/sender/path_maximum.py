@@ -1,0 +1,55 @@
+"""How large a packet may be on its way: learnt from F08, exactly where it says so, by halving where not."""
+
+from __future__ import annotations
+
+from typing import Final, final
+
+from core.packet import AMOUNT_MAX, read_max_packet_amount_data
+
+EXACT_MAX: Final = 32
+"""After so many F08 in a row what they say is not believed any more, and the amount is halved."""
+
+
+@final
+class PathMaximum:
+    """The largest amount worth trying."""
+
+    __slots__ = ("_refusals", "_refused", "limit")
+
+    def __init__(self, known: int | None = None) -> None:
+        self.limit = AMOUNT_MAX if known is None else known
+        self._refused: int | None = None
+        """The smallest amount known to be too large, where nobody said by how much."""
+        self._refusals = 0
+
+    @property
+    def is_met(self) -> bool:
+        """Whether the path has said no to an amount, or is known."""
+        return self.limit < AMOUNT_MAX
+
+    def refused(self, amount: int, data: bytes | memoryview) -> None:
+        """Take in an F08 for a packet of `amount`; the limit falls below it, to 0 where 1 was too much."""
+        self._refusals += 1
+        told = read_max_packet_amount_data(data) if self._refusals <= EXACT_MAX else None
+        if told is not None:
+            received, maximum = told
+            # What a hop received is our amount in its own unit; its maximum is in that unit too.
+            if received and (largest := amount * maximum // received) < amount:
+                self.limit = min(self.limit, largest)
+                self._refused = None
+                return
+        if amount > self.limit:
+            return  # it was sent before we knew better
+        self.limit = amount // 2
+        self._refused = amount if self._refused is None else min(self._refused, amount)
+
+    def passed(self, amount: int) -> None:
+        """Take in that a packet of `amount` went through: halving may have gone too far."""
+        self._refusals = 0
+        if self._refused is None or amount < self.limit:
+            return
+        gap = self._refused - self.limit
+        if gap <= max(1, self.limit // 8):
+            self._refused = None  # close enough: what more would pass is not worth more rejects
+        else:
+            self.limit += gap // 2

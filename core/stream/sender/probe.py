@@ -1,0 +1,287 @@
+"""Finds a path's rate and its largest packet before money moves: small packets first, none that can be fulfilled."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from random import Random
+from typing import Final, final
+
+from core.account import Asset
+from core.errors import QuoteFailed
+from core.packet import AMOUNT_MAX, Reply
+from core.stream.frames import (
+    ConnectionAssetDetails,
+    ConnectionMaxData,
+    ConnectionMaxStreamId,
+    ConnectionNewAddress,
+    Frame,
+)
+from core.stream.sender.connection import Answer, Connection, Sent
+from core.stream.sender.data import BUFFER_OCTETS
+from core.stream.sender.exchange import SenderLimits
+from core.stream.sender.path_maximum import PathMaximum
+from core.stream.sender.pauses import Pauses
+from core.stream.sender.rate import (
+    RATE_DIGITS,
+    RateEstimate,
+    amount_to_deliver,
+    amount_to_send,
+    largest_carried,
+    per_ceil,
+    per_floor,
+    times_ceil,
+    times_floor,
+)
+from core.stream.sender.terms import PaymentTerms, Quote
+
+FIRST_AMOUNT: Final = 1_000
+STEP: Final = 1_000
+"""Each probe is so many times the one before it, until the rate is known to three digits."""
+
+SEND_ONLY: Final = "private.SEND_ONLY_CLIENT"
+"""Our address for receivers that read no empty one: nothing can be sent to it."""
+
+
+@final
+class Probe:
+    """One packet at a time, each of an amount that follows from the reply before."""
+
+    def __init__(
+        self, terms: PaymentTerms, limits: SenderLimits, random: Random, *, now: float
+    ) -> None:
+        self._terms = terms
+        self._limits = limits
+        self._connection = Connection(
+            terms.destination, terms.shared_secret, first_sequence=terms.first_sequence
+        )
+        self._estimate = RateEstimate()
+        self._path = PathMaximum()
+        self._pauses = Pauses(random)
+        self._ends_at = now + limits.probe_seconds
+        self._asset = terms.destination_asset
+        self._asset_probes: list[tuple[tuple[Frame, ...], str]] = (
+            [] if self._asset is not None else _asset_probes(terms.destination)
+        )
+        self._amount: int | None = min(
+            FIRST_AMOUNT, terms.source_amount or terms.source_amount_max or FIRST_AMOUNT
+        )
+        """What is probed next; None once enough is known."""
+        self._passed = 0
+        """The largest amount that has come through to the receiver."""
+        self._in_flight: Sent | None = None
+        self._round_trip = math.inf
+        self._last: Answer | None = None
+        self._failure: QuoteFailed | None = None
+
+    @property
+    def is_finished(self) -> bool:
+        if self._in_flight is not None:
+            return False
+        if self._failure is not None:
+            return True
+        return self._amount is None and (self._asset is not None or not self._asset_probes)
+
+    def next_packet(self, now: float, now_ms: int) -> Sent | None:
+        if self._in_flight is not None or self.is_finished or now < self._pauses.until:
+            return None
+        if now >= self._ends_at:
+            self._give_up()
+            return None
+        amount = self._amount or 0
+        frames: tuple[Frame, ...] = ()
+        destination = ""
+        if self._amount is None:
+            frames, destination = self._asset_probes.pop(0)
+        seconds = min(self._ends_at - now, self._limits.packet_seconds)
+        self._in_flight = self._connection.build(
+            amount=amount,
+            minimum=0,
+            frames=frames,
+            expires_at_ms=now_ms + math.ceil(seconds * 1000),
+            now=now,
+            fulfillable=False,
+            destination=destination,
+        )
+        return self._in_flight
+
+    def wake_at(self) -> float:
+        return min(self._ends_at, self._pauses.until) if self._in_flight is None else math.inf
+
+    def replied(self, sent: Sent, reply: Reply, now: float) -> None:
+        self._in_flight = None
+        answer = self._connection.read(sent, reply)
+        if answer.authentic is not None:
+            self._round_trip = min(self._round_trip, now - sent.sent_at)
+            self._hear_asset(answer)
+        if sent.amount == 0:
+            return  # about the asset: it is good to know, and no payment needs it
+        self._last = answer
+        if answer.authentic is not None:
+            self._came_through(sent.amount, answer.authentic.amount)
+        elif answer.code == "F08":
+            self._path.refused(sent.amount, answer.data)
+            self._too_large()
+        elif answer.code == "T04" and self._passed:
+            self._amount = None  # not now and not at once; the payment finds out how much
+        elif answer.code == "R01":
+            self._came_through(sent.amount, 0)
+        elif answer.code.startswith(("T", "R")):
+            self._pauses.refused(now)
+        else:
+            self._fail(answer.violation or f"the probe of {sent.amount} was rejected for good")
+
+    def quote(self, now_ms: int) -> Quote:
+        """Return what was found.
+
+        Raises:
+            QuoteFailed: no payment on these terms can be made over this path now.
+        """
+        if self._failure is not None:
+            raise self._failure
+        terms, estimate = self._terms, self._estimate
+        high = estimate.high
+        assert high is not None
+        if not estimate.low:
+            raise self._failed(f"{self._passed} units, the most that passes, buy nothing")
+        min_rate = terms.min_rate
+        if min_rate is None:
+            min_rate = estimate.low * (1 - terms.slippage)
+        elif high <= min_rate:
+            raise self._failed(
+                f"{self._passed} units buy {times_floor(self._passed, estimate.low)}, "
+                f"and at the least rate they must buy {times_ceil(self._passed, min_rate)}"
+            )
+        limit = min(self._path.limit, largest_carried(min_rate))
+        if terms.source_amount is not None:
+            source = source_estimate = terms.source_amount
+            first = amount_to_send(source, limit=limit, rate=estimate.low, min_rate=min_rate)
+            delivered_min = times_ceil(source, min_rate)
+            delivered = times_floor(source, estimate.low)
+        else:
+            assert terms.delivered_amount is not None
+            delivered_min = delivered = terms.delivered_amount
+            source_estimate = per_ceil(delivered, max(estimate.low, min_rate))
+            source = self._source_max(min_rate, at_best=per_floor(delivered, high))
+            first = amount_to_deliver(
+                delivered, limit=min(limit, source), rate=estimate.low, min_rate=min_rate
+            )
+        if first == 0:
+            raise self._failed(
+                f"a packet of {min(limit, source)}, the most that passes, "
+                "buys not one whole unit at the least rate"
+            )
+        return Quote(
+            min_rate=min_rate,
+            rate_low=estimate.low,
+            rate_high=high,
+            source_amount=source,
+            delivered_min=delivered_min,
+            delivered_estimate=max(delivered, delivered_min),
+            source_estimate=min(source_estimate, source),
+            path_maximum=self._path.limit if self._path.is_met else None,
+            destination_asset=self._asset,
+            round_trip_seconds=self._round_trip,
+            quoted_at_ms=now_ms,
+            next_sequence=self._connection.next_sequence,
+        )
+
+    def _came_through(self, amount: int, received: int) -> None:
+        """Go up until the rate is known, then ask once for all that a packet would carry."""
+        if received > AMOUNT_MAX:
+            self._fail(
+                f"the receiver says that of {amount} it got {received}, more than there is"
+            )
+            return
+        self._estimate.learn(amount, received)
+        self._passed = max(self._passed, amount)
+        self._path.passed(amount)
+        most = min(self._most_worth_trying(), self._path.limit)
+        if self._passed >= most:
+            self._amount = None
+        elif received >= RATE_DIGITS or self._path.is_met:
+            self._amount = most
+        else:
+            self._amount = min(most, self._passed * STEP)
+
+    def _too_large(self) -> None:
+        if self._path.limit == 0:
+            self._fail("no packet is small enough for the path")
+        elif self._path.limit <= self._passed:
+            self._amount = None
+        else:
+            self._amount = self._path.limit
+
+    def _most_worth_trying(self) -> int:
+        """Return what the whole payment would send, in one packet."""
+        if self._terms.source_amount is not None:
+            return self._terms.source_amount
+        assert self._terms.delivered_amount is not None
+        most = self._terms.source_amount_max or AMOUNT_MAX
+        if not self._estimate.low:
+            return most
+        return min(most, per_ceil(self._terms.delivered_amount, self._estimate.low))
+
+    def _source_max(self, min_rate: Fraction, *, at_best: int) -> int:
+        terms = self._terms
+        assert terms.delivered_amount is not None
+        if terms.source_amount_max is not None:
+            if at_best > terms.source_amount_max:
+                raise self._failed(
+                    f"{terms.delivered_amount} to be delivered cost at least {at_best}, "
+                    f"and {terms.source_amount_max} may be sent"
+                )
+            return terms.source_amount_max
+        if not min_rate:
+            raise self._failed("without a least rate, the most that may be sent has to be said")
+        return min(AMOUNT_MAX, per_ceil(terms.delivered_amount, min_rate))
+
+    def _hear_asset(self, answer: Answer) -> None:
+        assert answer.authentic is not None
+        for frame in answer.authentic.of(ConnectionAssetDetails):
+            told = Asset(frame.asset_code, frame.asset_scale)
+            if self._asset is not None and told != self._asset:
+                self._fail(f"the receiver counts in {told}, and {self._asset} was said before")
+                return
+            self._asset = told
+
+    def _give_up(self) -> None:
+        """Use what is known, or say that nothing is."""
+        self._asset_probes = []
+        if self._estimate.low:
+            self._amount = None
+        elif self._passed:
+            self._fail(f"{self._passed} units, the most that passed, buy nothing")
+        else:
+            self._fail(
+                f"no probe reached the receiver in {self._limits.probe_seconds:g} seconds"
+            )
+
+    def _fail(self, reason: str) -> None:
+        self._failure = self._failed(reason)
+
+    def _failed(self, reason: str) -> QuoteFailed:
+        last = self._last
+        if last is None:
+            return QuoteFailed(f"{reason}.")
+        said = f": {last.message}" if last.message else ""
+        by = f" by {last.triggered_by}" if last.triggered_by else ""
+        return QuoteFailed(
+            f"{reason}; the last answer was {last.code}{by}{said}",
+            reject_code=last.code,
+            triggered_by=last.triggered_by,
+        )
+
+
+def _asset_probes(destination: str) -> list[tuple[tuple[Frame, ...], str]]:
+    """Return the two ways of asking what the receiver counts in, and where each is sent.
+
+    An empty address says best that we cannot be sent to. Interledger.rs reads none: it is asked in
+    a second way, by a destination that others do not take for theirs, whose last segment it takes.
+    """
+    first: tuple[Frame, ...] = (ConnectionMaxStreamId(1), ConnectionMaxData(BUFFER_OCTETS))
+    base, _, token = destination.rpartition(".")
+    return [
+        ((*first, ConnectionNewAddress("")), destination),
+        ((*first, ConnectionNewAddress(SEND_ONLY)), f"{base}._.{token}"),
+    ]

@@ -1,0 +1,134 @@
+"""Exact arithmetic of rates: what a packet must deliver at least, and which amounts can do so.
+
+A rate is delivered units for one unit sent. What is delivered is floored and what must be delivered
+is raised to whole units, so a small packet can fail at a rate that a large one passes at: amounts
+are chosen so that what they lose by rounding stays within what the least rate allows.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Final, final
+
+from core.packet import AMOUNT_MAX
+
+RATE_DIGITS: Final = 1000
+"""A rate is known well enough when it was measured on so many delivered units."""
+
+MORE_UNITS_MAX: Final = 256
+"""How many units more than needed are tried, one by one, for a packet that passes; with a slippage
+of half a percent one of the first 200 does."""
+
+
+def times_floor(amount: int, rate: Fraction) -> int:
+    """Return what `amount` is delivered as at a rate: whole units, what is over is lost."""
+    return amount * rate.numerator // rate.denominator
+
+
+def times_ceil(amount: int, rate: Fraction) -> int:
+    """Return the least that `amount` must be delivered as at a least rate."""
+    return -(-amount * rate.numerator // rate.denominator)
+
+
+def per_floor(units: int, rate: Fraction) -> int:
+    """Return the most that may be sent for `units` at a least rate above zero."""
+    return units * rate.denominator // rate.numerator
+
+
+def per_ceil(units: int, rate: Fraction) -> int:
+    """Return what must be sent for `units` to be delivered at a rate above zero."""
+    return -(-units * rate.denominator // rate.numerator)
+
+
+@final
+class RateEstimate:
+    """Between which bounds the path's rate lies, learnt from what was sent and what came of it."""
+
+    __slots__ = ("high", "low")
+
+    def __init__(self, low: Fraction = Fraction(0), high: Fraction | None = None) -> None:
+        self.low = low
+        self.high = high
+        """The rate is below this; None while nothing is known."""
+
+    def learn(self, sent: int, received: int) -> None:
+        """Take in that `sent` came out as `received`; what contradicts the bounds replaces them."""
+        if self.high is not None and (
+            times_floor(sent, self.low) == received
+            and times_ceil(sent, self.high) <= received + 1
+        ):
+            return  # as expected, and no sharper: the common case, without a fraction made
+        low, high = Fraction(received, sent), Fraction(received + 1, sent)
+        if self.high is not None and low < self.high and self.low < high:
+            low, high = max(low, self.low), min(high, self.high)
+        self.low, self.high = low, high
+
+    def likely_most(self, amount: int) -> int:
+        """Return the most that `amount` is likely delivered as."""
+        if self.high is None:
+            return AMOUNT_MAX
+        return max(times_ceil(amount, self.high) - 1, times_floor(amount, self.low))
+
+
+def passes(amount: int, rate: Fraction, min_rate: Fraction) -> bool:
+    """Tell whether `amount`, floored at `rate`, is what it must be at least."""
+    return times_floor(amount, rate) >= times_ceil(amount, min_rate)
+
+
+def largest_carried(min_rate: Fraction) -> int:
+    """Return the largest amount whose minimum fits a packet."""
+    return min(AMOUNT_MAX, per_floor(AMOUNT_MAX, min_rate)) if min_rate else AMOUNT_MAX
+
+
+def amount_to_send(remaining: int, *, limit: int, rate: Fraction, min_rate: Fraction) -> int:
+    """Return the next packet's amount on the way to sending `remaining`, or 0 where none can pass.
+
+    The rest is divided evenly, so that the last packet is no crumb that rounding makes worthless.
+    """
+    limit = min(limit, remaining)
+    if limit <= 0:
+        return 0
+    packets = -(-remaining // limit)
+    amount = -(-remaining // packets)
+    if not min_rate:
+        return amount
+    rate = max(rate, min_rate)
+    if passes(amount, rate, min_rate) and passes(remaining // packets, rate, min_rate):
+        return amount
+    # So few units that it matters where they are cut: as many packets as there are whole units for.
+    most = times_floor(limit, rate)
+    if most == 0:
+        return 0
+    units = times_floor(remaining, rate)
+    packets = -(-units // most)
+    units_each = -(-units // packets)
+    least, highest = per_ceil(units_each, rate), min(limit, per_floor(units_each, min_rate))
+    if least <= highest:
+        return min(max(-(-remaining // packets), least), highest)
+    return _safest(limit, min_rate)
+
+
+def amount_to_deliver(units: int, *, limit: int, rate: Fraction, min_rate: Fraction) -> int:
+    """Return the next packet's amount on the way to delivering `units`, or 0 where none can pass."""
+    rate = max(rate, min_rate)
+    if limit <= 0 or not rate:
+        return max(limit, 0)
+    most = times_floor(limit, rate)
+    if most == 0:
+        return 0
+    packets = -(-units // most)
+    units_each = -(-units // packets)
+    # So few units can be less than what rounding takes: then the next more that pass.
+    for more in range(units_each, min(units_each + MORE_UNITS_MAX, most) + 1):
+        amount = per_ceil(more, rate)
+        if passes(amount, rate, min_rate):
+            return amount
+    return _safest(limit, min_rate)
+
+
+def _safest(limit: int, min_rate: Fraction) -> int:
+    """Return the largest amount that passes at every rate that is not below the least, but for a hair."""
+    if not min_rate:
+        return limit
+    units = times_floor(limit, min_rate)
+    return min(limit, per_floor(units, min_rate)) if units else 0
