@@ -17,6 +17,7 @@ from typing import Final, Protocol, TypeAlias, final
 from core.account import Account, AccountDirectory, AccountId
 from core.clock import Clock
 from core.config import ILP_ADDRESS_DEFAULT, NodeConfig
+from core.control.words import counted
 from core.errors import NodeFenced, StoreError
 from core.ledger.afterwards import Afterwards
 from core.ledger.books import Balance
@@ -205,11 +206,11 @@ class Node:
         self._tasks.start(every(PRUNE_SECONDS, self._prune), name="prune")
         self.gate.open()
         log.info(
-            "node %d is %s, with %d accounts and %d routes",
+            "node %d is %s, with %s and %s",
             self.lease.number,
             self.address.current,
-            len(self.directory),
-            len(self.routing_table),
+            counted(len(self.directory), "account"),
+            counted(len(self.routing_table), "route"),
         )
 
     async def stop(self, drain_seconds: float) -> None:
@@ -349,9 +350,9 @@ class Node:
         found = await self.stores.books.recover()
         if found.nodes:
             log.warning(
-                "%d node processes ended without signing off: %d of their packets are undecided",
-                found.nodes,
-                found.transfers,
+                "%s ended without signing off: %s left undecided",
+                counted(found.nodes, "node"),
+                counted(found.transfers, "packet"),
             )
 
     # --- What is written down as time goes by

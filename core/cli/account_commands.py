@@ -27,9 +27,11 @@ DETAIL_FIELDS: Final = tuple(name for name in ALL_FIELDS if name not in {"userna
 
 
 def create(node: Node, arguments: argparse.Namespace, output: Output) -> None:
-    """Add an account."""
+    """Add an account, and say what is allowed and probably not meant."""
     body = {"username": arguments.username, **_given(arguments, DETAIL_FIELDS)}
-    _show_account(node.call("POST", "accounts", body=body), output)
+    found = as_row(node.call("POST", "accounts", "check", body=body))
+    made = node.call("POST", "accounts", body=body)
+    _show_account(made, output, _findings(found, "warnings"))
 
 
 def update(node: Node, arguments: argparse.Namespace, output: Output) -> None:
@@ -53,10 +55,16 @@ def check(node: Node, arguments: argparse.Namespace, output: Output) -> None:
     answer = node.call("POST", "accounts", "check", body=body)
     row = as_row(answer)
     text = "".join(f"{line}\n" for line in lines(row, "summary"))
-    for kind in ("problems", "warnings"):
-        for found in as_rows(row.get(kind)):
-            text += f"{kind.removesuffix('s')}: {found.get('name')}: {found.get('reason')}\n"
+    text += _findings(row, "problems") + _findings(row, "warnings")
     output.show(answer, text)
+
+
+def _findings(row: Row, kind: str) -> str:
+    """Return a line for each problem or warning of a check."""
+    return "".join(
+        f"{kind.removesuffix('s')}: {found.get('name')}: {found.get('reason')}\n"
+        for found in as_rows(row.get(kind))
+    )
 
 
 def info(node: Node, arguments: argparse.Namespace, output: Output) -> None:
@@ -149,7 +157,7 @@ def _given(arguments: argparse.Namespace, names: tuple[str, ...]) -> dict[str, o
     return found
 
 
-def _show_account(answer: object, output: Output) -> None:
+def _show_account(answer: object, output: Output, findings: str = "") -> None:
     row = as_row(answer)
     shown: dict[str, object] = {}
     for name, value in row.items():
@@ -161,7 +169,7 @@ def _show_account(answer: object, output: Output) -> None:
             shown[name] = ", ".join(str(each) for each in value)
         else:
             shown[name] = value
-    output.show(answer, facts(shown))
+    output.show(answer, facts(shown) + findings)
 
 
 def _is_amount(name: str) -> bool:

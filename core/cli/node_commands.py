@@ -9,6 +9,7 @@ from core.cli.answers import Row, as_row, as_rows, lines, moment, money, part, p
 from core.cli.client import BadSetting, Node
 from core.cli.output import Output
 from core.cli.tables import facts, shown, table
+from core.control.engines import engine_doubt
 
 
 def status(node: Node, _arguments: argparse.Namespace, output: Output) -> int:
@@ -133,14 +134,18 @@ def engine_urls(node: Node, _arguments: argparse.Namespace, output: Output) -> N
 
 
 def set_engine_urls(node: Node, arguments: argparse.Namespace, output: Output) -> None:
-    """Add or replace default engines."""
-    node.call("PUT", "settlement", "engines", body=_pairs(arguments))
-    _show_engine_urls(node.call("GET", "settlement", "engines"), output)
+    """Add or replace default engines, and say which of them has never been heard of."""
+    pairs = _pairs(arguments)
+    node.call("PUT", "settlement", "engines", body=pairs)
+    known = {str(row.get("name")) for row in as_rows(node.call("GET", "engines"))}
+    doubts = [(code, engine_doubt(str(url), known)) for code, url in pairs.items()]
+    warnings = "".join(f"warning: {code}: {doubt}\n" for code, doubt in doubts if doubt)
+    _show_engine_urls(node.call("GET", "settlement", "engines"), output, warnings)
 
 
-def _show_engine_urls(answer: object, output: Output) -> None:
+def _show_engine_urls(answer: object, output: Output, warnings: str = "") -> None:
     rows = [[code, url] for code, url in as_row(answer).items()]
-    output.show(answer, table(("asset", "engine"), rows))
+    output.show(answer, table(("asset", "engine"), rows) + warnings)
 
 
 def engines(node: Node, _arguments: argparse.Namespace, output: Output) -> None:

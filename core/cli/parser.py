@@ -134,7 +134,11 @@ def _routes(commands: _Group, common: argparse.ArgumentParser) -> None:
     _add(group, "clear-default", "the rest goes nowhere", node.delete_default_route, common)
     explain = _add(commands, "explain", "where would a packet go?", node.explain, common)
     explain.add_argument("destination")
-    explain.add_argument("--amount", help="in the sender's smallest unit (default: 1)")
+    explain.add_argument(
+        "--amount",
+        help="in the sender's smallest unit, where the window takes whole ones: 150 is 1.50 of an asset of "
+        "scale 2 (default: 1)",
+    )
     explain.add_argument("--from", dest="sender", metavar="USERNAME", help="who sends it")
     explain.add_argument("--expires-in-ms", metavar="MS", help="(default: 30000)")
 

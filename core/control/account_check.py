@@ -7,7 +7,7 @@ is for what is allowed and probably not meant.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar, final
 
@@ -46,6 +46,8 @@ class Surroundings:
     """The default engine of each asset code."""
     token_owner: Callable[[str], str | None]
     """The username of whoever has this incoming token already."""
+    engines: Collection[str] = ()
+    """The names of the engines that have run on this store."""
     existing: Account | None = None
     balance: Balance | None = None
     """Of the existing account; None where it never moved anything."""
@@ -82,7 +84,11 @@ def draft_account(
         problems=(*reader.problems, *taken),
         warnings=()
         if whole is None
-        else tuple(warnings(whole, details, surroundings.node_address, engine_url)),
+        else tuple(
+            warnings(
+                whole, details, surroundings.node_address, engine_url, surroundings.engines
+            )
+        ),
         summary=() if whole is None else terms(whole, engine_url),
     )
     return Draft(whole, tokens, tuple(reader.problems), tuple(taken), check)

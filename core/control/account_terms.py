@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from core.account import AMOUNT_MAX_BOOKED, Account, format_amount
 from core.control.shares import share_text
+from core.control.words import counted
 
 
 def terms(account: Account, engine_url: str | None) -> tuple[str, ...]:
@@ -39,7 +40,7 @@ def _limits(account: Account) -> Iterator[str]:
     if account.packets_per_minute_limit is not None:
         burst = account.packet_burst_limit
         at_once = "" if burst is None else f", and {burst} at once"
-        yield f"{name} may send up to {account.packets_per_minute_limit} packets a minute{at_once}."
+        yield f"{name} may send up to {counted(account.packets_per_minute_limit, 'packet')} a minute{at_once}."
     if account.amount_per_minute_limit is not None:
         most = format_amount(account.amount_per_minute_limit, asset)
         burst = account.amount_burst_limit
@@ -64,7 +65,7 @@ def _routes(account: Account) -> Iterator[str]:
     if account.export_prefixes:
         yield f"{name} is told only routes under {', '.join(account.export_prefixes)}."
     if account.routes_max is not None:
-        yield f"At most {account.routes_max} routes are taken from {name}."
+        yield f"{name} may tell us up to {counted(account.routes_max, 'route')}."
 
 
 def _settlement(account: Account, engine_url: str | None) -> Iterator[str]:

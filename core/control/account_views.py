@@ -12,7 +12,7 @@ from core.clock import Clock
 from core.control.account_check import engine_of
 from core.control.sources import LinkSource, TrafficSource
 from core.control.views import AccountView
-from core.control.words import balance_words
+from core.control.words import balance_words, settling_words
 from core.ledger.books import Balance, Books
 from core.settlement.records import Direction, Settlement, SettlementState, SettlementView
 from core.telemetry.history import HistoryPoint, HistoryStore, Resolution
@@ -87,7 +87,7 @@ class AccountViews:
                     balances.get(account.id, Balance()),
                     engine_of(account, engine_urls),
                     recent.get(account.id, ()),
-                    open_settlement=account.id in settling,
+                    settling.get(account.id),
                 )
                 for account in accounts[start : start + VIEWS_AT_ONCE]
             )
@@ -103,8 +103,7 @@ class AccountViews:
         balance: Balance,
         engine_url: str | None,
         recent_net: Sequence[int],
-        *,
-        open_settlement: bool,
+        settling: Settlement | None,
     ) -> AccountView:
         counters = self.traffic.counters(account.id)
         state, reason = self.links.state(account)
@@ -113,7 +112,8 @@ class AccountViews:
             balance=balance,
             state=state,
             state_reason=reason,
-            summary=balance_words(account, balance),
+            summary=balance_words(account, balance)
+            + ("" if settling is None else settling_words(settling.amount, account)),
             prepares=counters.prepares,
             fulfills=counters.fulfills,
             rejects=counters.rejects,
@@ -121,7 +121,7 @@ class AccountViews:
             last_packet_at_ms=counters.last_packet_at_ms,
             last_reject=counters.last_reject,
             engine_url=engine_url,
-            open_settlement=open_settlement,
+            open_settlement=settling is not None,
             recent_net=(*recent_net, balance.net) if recent_net else (),
         )
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Final
 
 from core.account import Account, RoutingRelation, format_amount
 from core.control.account_fields import is_loopback
+from core.control.engines import engine_doubt
 from core.control.views import AccountDetails, FieldProblem
 from core.packet import AMOUNT_MAX, Address, covers, scheme
 from core.settlement.records import BUNDLED_ENGINE_SCHEME
@@ -18,14 +19,19 @@ ROUND_TRIP_TIME_MS_MANY: Final = 10_000
 
 
 def warnings(
-    account: Account, details: AccountDetails, node_address: Address, engine_url: str | None
+    account: Account,
+    details: AccountDetails,
+    node_address: Address,
+    engine_url: str | None,
+    engines: Collection[str] = (),
 ) -> Iterator[FieldProblem]:
-    """Yield every doubt, in the order of the fields."""
+    """Yield every doubt, in the order of the fields; `engines` are those that have run on this store."""
     yield from _address(account, node_address)
     yield from _limits(account)
     yield from _bursts(account)
     yield from _routes(account)
     yield from _link(account, details)
+    yield from _engine(account, engines)
     yield from _settlement(account, engine_url)
 
 
@@ -138,6 +144,12 @@ def _link(account: Account, details: AccountDetails) -> Iterator[FieldProblem]:
             f"it is {account.round_trip_time_ms} ms: so much of a packet's 30 s is taken from the"
             " nodes behind",
         )
+
+
+def _engine(account: Account, engines: Collection[str]) -> Iterator[FieldProblem]:
+    doubt = engine_doubt(account.settlement_engine_url, engines)
+    if doubt is not None:
+        yield FieldProblem("settlement_engine_url", doubt)
 
 
 def _settlement(account: Account, engine_url: str | None) -> Iterator[FieldProblem]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import final
 
 from core.clock import Clock
@@ -12,7 +13,12 @@ from core.control.account_fields import read_asset_code, read_engine_url
 from core.control.views import EngineView
 from core.control.words import ago_words
 from core.errors import SettingError
-from core.settlement.records import BUNDLED_ENGINE_SCHEME, EngineStatus, SettlementView
+from core.settlement.records import (
+    BUNDLED_ENGINE_SCHEME,
+    BUNDLED_ENGINES,
+    EngineStatus,
+    SettlementView,
+)
 
 log = logging.getLogger(__name__)
 
@@ -64,8 +70,23 @@ class EngineDesk:
                 )
             checked[code] = engine
         await self.settlements.save_engine_urls(checked)
+        known = {status.name for status in await self.settlements.engine_statuses()}
+        for code, engine in checked.items():
+            if (doubt := engine_doubt(engine, known)) is not None:
+                log.warning("the engine of %s: %s", code, doubt)
         log.info("default settlement engines were set for %s", ", ".join(sorted(checked)))
         return await self.settlements.load_engine_urls()
+
+
+def engine_doubt(url: str | None, known: Collection[str]) -> str | None:
+    """Return why a bundled engine's URL is probably not meant, or None; `known` have run on this store."""
+    name = None if url is None else engine_name(url)
+    names = {*known, *BUNDLED_ENGINES}
+    if name is None or name in names:
+        return None
+    near = get_close_matches(name, sorted(names), n=1)
+    hint = f"did you mean {BUNDLED_ENGINE_SCHEME}{near[0]}?" if near else "is its name right?"
+    return f"no engine called {name} has ever run here, so nothing will be paid: {hint}"
 
 
 def engine_name(url: str) -> str | None:

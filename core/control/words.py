@@ -28,6 +28,16 @@ def balance_words(account: Account, balance: Balance) -> str:
     return " and ".join(parts) or f"you and {name} are even"
 
 
+def settling_words(amount: int, account: Account) -> str:
+    """Return what is on its way to be paid, to follow a balance that is without it already."""
+    return f", {format_amount(amount, account.asset)} being settled"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return `1 route`, `2 routes`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def ago_words(milliseconds: int) -> str:
     """Return a length of time as a person says it: `12 s`, `5 min`, `3 h`, `2 days`."""
     seconds = max(milliseconds, 0) // 1000

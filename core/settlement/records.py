@@ -18,6 +18,8 @@ SettlementId = NewType("SettlementId", str)
 
 BUNDLED_ENGINE_SCHEME = "signalbox:"
 """`signalbox:ethereum` as an engine's URL names a bundled engine, which polls the store."""
+BUNDLED_ENGINES = ("ethereum",)
+"""What a bundled engine is called unless its operator gave it another name."""
 
 
 class Direction(enum.Enum):

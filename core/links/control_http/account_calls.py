@@ -11,7 +11,7 @@ from aiohttp import web
 
 from core.control.details import read_details, read_integer
 from core.control.operator import Operator
-from core.errors import SettingError
+from core.errors import SettingError, SettingErrors
 from core.links.control_http.account_json import (
     account_json,
     account_view_json,
@@ -83,11 +83,10 @@ async def change_settings(
 ) -> web.Response:
     """Change what its own user may change: PUT /accounts/{username}/settings."""
     changes = await read_object(request)
-    for name in changes:
-        if name not in SETTINGS_FIELDS:
-            raise SettingError(
-                name, f"it is none of the settings, which are {', '.join(SETTINGS_FIELDS)}"
-            )
+    unknown = [name for name in changes if name not in SETTINGS_FIELDS]
+    if unknown:
+        why = f"it is none of the settings, which are {', '.join(SETTINGS_FIELDS)}"
+        raise SettingErrors([(name, why) for name in unknown])
     if not access.admin:
         _refuse_what_users_may_not(changes)
     view = await operator.change_account(_name(request), changes)

@@ -119,6 +119,19 @@ async def test_an_account_is_created_shown_changed_and_deleted(shell: Shell) -> 
     assert await shell.ok("accounts", "list") == "none\n"
 
 
+async def test_what_an_account_probably_does_not_mean_is_said_when_it_is_created(
+    shell: Shell,
+) -> None:
+    made = await create(shell, "bob", "--settlement-engine-url", "signalbox:etherium")
+
+    assert "warning: settlement_engine_url: no engine called etherium" in made
+    assert "did you mean signalbox:ethereum?" in made
+    ran = await shell.run(
+        "accounts", "create", "eve", "--asset-code", "USD", "--asset-scale", "2", "--json"
+    )
+    assert ran.json["username"] == "eve"
+
+
 async def test_limits_spread_and_routes_are_set_and_cleared(shell: Shell) -> None:
     made = await create(
         shell, "bob", "--amount-burst-limit", "500", "--spread", "0.5%", "--send-routes", "yes",

@@ -261,6 +261,16 @@ def test_an_address_of_the_engine_s_ledger_is_checked() -> None:
         ({"settle_to": 5}, "settle_threshold", "without it settle_to does nothing"),
         ({"settle_threshold": 5}, "settlement_engine_url", "USD has no default engine"),
         (
+            {"settlement_engine_url": "signalbox:etherium"},
+            "settlement_engine_url",
+            "no engine called etherium has ever run here, so nothing will be paid: did you mean signalbox:ethereum?",
+        ),
+        (
+            {"settlement_engine_url": "signalbox:xyz"},
+            "settlement_engine_url",
+            "is its name right?",
+        ),
+        (
             {"settle_threshold": 5, "settlement_engine_url": "signalbox:ethereum"},
             "settlement_address",
             "does not know where to pay bob",
@@ -278,6 +288,14 @@ def test_what_is_allowed_and_probably_not_meant_is_a_warning(
         warning.field == field and sentence in warning.problem
         for warning in found.check.warnings
     )
+
+
+def test_an_engine_that_has_run_here_is_known_by_whatever_name() -> None:
+    check = draft_in(
+        surroundings(engines={"cold-wallet"}), settlement_engine_url="signalbox:cold-wallet"
+    ).check
+
+    assert "settlement_engine_url" not in {found.field for found in check.warnings}
 
 
 @pytest.mark.parametrize(
@@ -347,7 +365,9 @@ def test_sound_settings_have_no_warning() -> None:
             "Of bob's routes, only those under test.a, test.z are taken.",
         ),
         ({"export_prefixes": ("g",)}, "bob is told only routes under g."),
-        ({"routes_max": 7}, "At most 7 routes are taken from bob."),
+        ({"routes_max": 1}, "bob may tell us up to 1 route."),
+        ({"packets_per_minute_limit": 1}, "bob may send up to 1 packet a minute."),
+        ({"routes_max": 7}, "bob may tell us up to 7 routes."),
         ({}, "What you owe bob is settled only when you say so."),
         ({"enabled": False}, "bob is paused: nothing is taken from it and nothing sent to it."),
         ({}, "bob has no address to send packets to, and can only send."),

@@ -170,6 +170,7 @@ async def test_settling_now_pays_down_to_settle_to(bench: Bench) -> None:
     view = await bench.control.account("bob")
     assert view.open_settlement
     assert view.balance.payable == 500
+    assert view.summary == "you owe bob 5.00 USD, 10.00 USD being settled"
     assert "A settlement of 10.00 USD is under way, intent." in await reason(bench)
     with pytest.raises(Conflict, match=r"a settlement of 10\.00 USD is under way"):
         await bench.control.settle_now("bob")
@@ -273,6 +274,16 @@ async def test_default_engines_are_added_and_replaced(bench: Bench) -> None:
     assert merged == {"USD": "signalbox:ethereum", "EUR": "https://engine.example:3000"}
     assert await bench.control.engine_urls() == merged
     assert (await bench.control.account("bob")).engine_url == "signalbox:ethereum"
+
+
+@pytest.mark.logs_warning
+async def test_a_default_engine_that_has_never_run_is_a_warning_with_the_nearest_name(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    await bench.control.set_engine_urls({"USD": "signalbox:etherium"})
+
+    assert "the engine of USD: no engine called etherium has ever run here" in caplog.text
+    assert "did you mean signalbox:ethereum?" in caplog.text
 
 
 @pytest.mark.parametrize("url", ["", "ethereum", "signalbox:", "ftp://engine", "https://"])

@@ -284,6 +284,16 @@ async def test_a_user_may_not_reach_into_the_node_s_network_nor_prefund(
     assert (await api.get("/accounts/alice")).json == before
 
 
+async def test_every_field_that_is_no_setting_is_named_at_once(api: ApiClient) -> None:
+    await api.post("/accounts", ACCOUNT)
+
+    answer = await api.put("/accounts/alice/settings", {"min_balance": 1, "label": "x"})
+
+    assert answer.status == 400
+    assert "min_balance: it is none of the settings" in answer.detail
+    assert "label: it is none of the settings" in answer.detail
+
+
 async def test_rates_are_replaced_and_read_by_anybody(api: ApiClient) -> None:
     answer = await api.put("/rates", {"ABC": 1.0, "XYZ": "2.0000000000000000001"})
 
