@@ -22,14 +22,17 @@ from core.clock import Clock, WallClock
 from core.config import Bind, NodeConfig, admin_token, sqlite_path
 from core.control.node_control import NodeControl
 from core.control.sources import ControlSources, NodeFacts
+from core.links.btp.link import BtpLink
 from core.links.control_http import ApiOptions, build_app
 from core.links.control_http.connection import ApiConnection
+from core.links.dispatch import DispatchLink
 from core.links.http_client import HttpLink
 from core.links.http_front import HttpFront, serve
 from core.links.http_server import IlpEndpoint
 from core.links.http_shared import ilp_packets
 from core.links.link_states import LinkStates
-from core.node import STOPPING, Node
+from core.node import STOPPING, Link, Node
+from core.node_address import NodeAddress
 from core.stores.record import Stores, open_stores
 from core.telemetry.log import LogMemory
 
@@ -82,12 +85,16 @@ class NodeHost:
             token, token_file = admin_token(config, sqlite_path(config.store))
 
             states = LinkStates(clock)
-            node = Node(
-                stores,
-                clock,
-                config,
-                lambda address, clock: HttpLink(clock=clock, address=address, states=states),
-            )
+            links: list[DispatchLink] = []
+
+            def make_link(address: NodeAddress, clock: Clock) -> Link:
+                http = HttpLink(clock=clock, address=address, states=states)
+                btp = BtpLink(clock=clock, address=address, states=states, tls=http.tls)
+                links.append(DispatchLink(btp, http))
+                return links[0]
+
+            node = Node(stores, clock, config, make_link)
+            btp = links[0].btp
             undo.push_async_callback(node.stop, 0)
             await node.start()
 
@@ -119,7 +126,9 @@ class NodeHost:
                 clock=clock,
                 address=node.address,
                 delegate=lambda: ApiConnection.of(server),
+                upgrade=btp.accept,
             )
+            btp.start(node.incoming, node.directory, stores.accounts.hash_token)
             bound.append(str(Bind(config.http_bind.host, front.port)))
             undo.pop_all()
         for warning in config.warnings():

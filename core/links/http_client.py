@@ -390,7 +390,7 @@ class _Pool:
         except ssl.SSLError as error:
             why = f"no secure connection could be agreed on: {error.reason or error}"
         except OSError as error:
-            why = _connect_problem(error)
+            why = connect_problem(error)
         except asyncio.CancelledError:
             self._wake(None)
             raise
@@ -538,7 +538,8 @@ def _problem(head: ResponseHead) -> tuple[ErrorCode, str, str] | None:
     return ErrorCode.INTERNAL_ERROR, f"{said}, not with an ILP packet", ""
 
 
-def _connect_problem(error: OSError) -> str:
+def connect_problem(error: OSError) -> str:
+    """Return why no connection could be made, for people."""
     if isinstance(error, ConnectionRefusedError):
         return "nobody listens there"
     if isinstance(error, ConnectionResetError):

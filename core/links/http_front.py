@@ -29,6 +29,7 @@ from core.links.http_message import (
     BadMessage,
     BodyTooLarge,
     ChunkedBody,
+    RequestHead,
     parse_request_head,
     remember,
 )
@@ -116,12 +117,14 @@ class HttpFront:
         clock: Clock,
         address: NodeAddress,
         delegate: Callable[[], asyncio.Protocol] | None,
+        upgrade: Callable[[RequestHead], asyncio.Protocol | None] | None,
         limits: HttpLimits,
     ) -> None:
         self._incoming = incoming
         self._address = address
         self.endpoint: Final = IlpEndpoint(accounts, hash_token)
         self.delegate: Final = delegate
+        self.upgrade: Final = upgrade
         self.limits: Final = limits
         self._clock = clock
         self.loop: Final = asyncio.get_running_loop()
@@ -480,12 +483,13 @@ class _Connection(asyncio.Protocol):
                     self._refuse(HEAD_TOO_LARGE)
                     return
                 try:
-                    request = self._front.endpoint.examine(parse_request_head(head))
+                    parsed = parse_request_head(head)
+                    request = self._front.endpoint.examine(parsed)
                 except BadMessage as error:
                     self._refuse(bad_head(str(error)))
                     return
                 if request is None:
-                    self._hand_on(data[at:])
+                    self._hand_on(parsed, data[at:])
                     return
                 remember(self._known_heads, head, request)
             at = end
@@ -598,19 +602,23 @@ class _Connection(asyncio.Protocol):
                 return
         self.answer_problem(exchange, problem or UNAUTHORIZED)
 
-    def _hand_on(self, received: bytes) -> None:
-        """Give the connection to the web application, from this request on."""
+    def _hand_on(self, head: RequestHead, received: bytes) -> None:
+        """Give the connection to whom it is for, BTP or the web application, from this request on."""
         if self._exchanges:
             self._hold(received)  # The answers that are due come first.
             return
-        if self._front.delegate is None or self._transport is None:
+        upgrade, delegate = self._front.upgrade, self._front.delegate
+        taker = None if upgrade is None else upgrade(head)
+        if taker is None and delegate is not None:
+            taker = delegate()
+        if taker is None or self._transport is None:
             self._refuse(NOT_HERE)
             return
         self.deadline = math.inf
         self._known_heads.clear()
-        self._delegate = delegate = self._front.delegate()
-        delegate.connection_made(self._transport)
-        delegate.data_received(received)
+        self._delegate = taker
+        taker.connection_made(self._transport)
+        taker.data_received(received)
 
     def _hold(self, rest: bytes) -> None:
         """Keep what cannot be read now, and receive no more until it is."""
@@ -665,6 +673,7 @@ async def serve(
     clock: Clock,
     address: NodeAddress,
     delegate: Callable[[], asyncio.Protocol] | None = None,
+    upgrade: Callable[[RequestHead], asyncio.Protocol | None] | None = None,
     limits: HttpLimits | None = None,
 ) -> HttpFront:
     """Listen for packets and, where there is a `delegate`, for everything else.
@@ -680,6 +689,7 @@ async def serve(
         delegate: Makes the protocol for a connection that asks for anything but an ILP endpoint:
             `runner.server` of an `aiohttp.web.AppRunner` that is set up. Close this first, and
             clean up the runner then.
+        upgrade: Makes the protocol for a connection that asks for a WebSocket of BTP: `BtpLink.accept`.
         limits: What a stranger may take up.
 
     Raises:
@@ -692,6 +702,7 @@ async def serve(
         clock=clock,
         address=address,
         delegate=delegate,
+        upgrade=upgrade,
         limits=limits or HttpLimits(),
     )
     await front.listen(host, port)

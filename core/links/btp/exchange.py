@@ -11,6 +11,7 @@ So it is the ILP packet that says which of the two it is; and whoever sends them
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeAlias, TypeVar, final
 
@@ -241,8 +242,8 @@ class Exchange(Generic[W]):
 
     # --- Hearing
 
-    def receive(self, octets: bytes, now_ms: int = 0) -> Event[W]:
-        """Return what a packet means here and now; `now_ms` stamps an Error that answers it."""
+    def receive(self, octets: bytes, now_ms: Callable[[], int]) -> Event[W]:
+        """Return what a packet means here; `now_ms` is asked for where an Error answers it."""
         plain = read_ilp(octets)
         if plain is not None and self.phase is Phase.OPEN:
             return self._ilp(*plain)
@@ -275,7 +276,7 @@ class Exchange(Generic[W]):
             return Answered(waiting, packet)
         return Asked(request_id, packet)
 
-    def _first(self, packet: BtpPacket, now_ms: int) -> Event[W]:
+    def _first(self, packet: BtpPacket, now_ms: Callable[[], int]) -> Event[W]:
         """Return what a client's first packet is: it has to say who it is."""
         token = packet.entry("auth_token")
         problem = None
@@ -290,7 +291,7 @@ class Exchange(Generic[W]):
             sentence = problem or ""
             # An answer that nobody waits for may not be answered (RFC-0023).
             answer = (
-                error_packet(packet.request_id, NOT_ACCEPTED, sentence, now_ms)
+                error_packet(packet.request_id, NOT_ACCEPTED, sentence, now_ms())
                 if packet.kind in {MESSAGE, TRANSFER}
                 else None
             )
@@ -308,7 +309,7 @@ class Exchange(Generic[W]):
         self.phase = Phase.OPEN
         return Opened()
 
-    def _other(self, packet: BtpPacket, now_ms: int) -> Event[W]:
+    def _other(self, packet: BtpPacket, now_ms: Callable[[], int]) -> Event[W]:
         """Return what a packet is that carries more than ILP, or none."""
         request_id = packet.request_id
         if packet.error is not None:
@@ -320,7 +321,7 @@ class Exchange(Generic[W]):
             return Failed(waiting, packet.error)
         if packet.kind == TRANSFER:
             sentence = "this node settles by its engines, and takes no Transfer"
-            return Say(error_packet(request_id, NOT_ACCEPTED, sentence, now_ms))
+            return Say(error_packet(request_id, NOT_ACCEPTED, sentence, now_ms()))
         ilp = packet.entry("ilp")
         if ilp is not None and ilp.data:
             return self._ilp(packet.kind, request_id, memoryview(ilp.data))

@@ -1,0 +1,438 @@
+"""BTP as a link: whose connections are open, who dials whom, and packets over them both ways."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import ssl
+from collections.abc import Callable
+from typing import Final, final
+from urllib.parse import unquote_to_bytes
+
+from core.account import Account, AccountDirectory, AccountId
+from core.clock import Clock
+from core.errors import SettingError
+from core.links.btp import websocket as ws
+from core.links.btp.connection import BtpConnection
+from core.links.btp.dialer import BtpTarget, Dialer
+from core.links.btp.exchange import Login
+from core.links.btp.limits import BtpLimits
+from core.links.http_message import RequestHead
+from core.links.http_server import Problem
+from core.links.link_states import LinkStates
+from core.node_address import NodeAddress
+from core.packet import ErrorCode, Prepare, Reject, Reply
+from core.service import Explanation, Incoming, IncomingRequest, OutgoingRequest, Step, Verdict
+
+log = logging.getLogger(__name__)
+
+_PATHS: Final = frozenset({b"/", b"/btp", b"/ilp/btp"})
+"""Where the token alone says who it is, as JavaScript's peers dial."""
+_BUSY: Final = Problem(503, "this node takes no BTP connections now")
+_LOG_SECONDS: Final = 10.0
+"""Refused logins are logged at most this often: a stranger cannot fill the disk with them."""
+_CANCEL_SECONDS: Final = 1.0
+
+
+@final
+class BtpLink:
+    """Sends packets to the accounts that are connected over BTP, and gives those that come to the chain.
+
+    It always returns a reply: T01 where the account is not connected or its connection ends, T03 where
+    too much is under way, T00 where the answer is none, R00 when the packet's time is over. After R00
+    the answer is still listened for, and given to `request.on_late_reply`.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        address: NodeAddress,
+        states: LinkStates,
+        tls: Callable[[], ssl.SSLContext],
+        limits: BtpLimits | None = None,
+    ) -> None:
+        """Dial nobody, and let nobody in, before `start`."""
+        self.clock: Clock = clock
+        self.address: NodeAddress = address
+        self.states: LinkStates = states
+        self.limits: BtpLimits = limits or BtpLimits()
+        self.tls: Final = tls
+        self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
+        self.now: float = self.loop.time()
+        self.connecting: asyncio.Semaphore = asyncio.Semaphore(self.limits.connecting_max)
+        self._incoming: Incoming | None = None
+        self._directory = AccountDirectory()
+        self._hash_token: Callable[[str], bytes] = str.encode
+        self._connections: set[BtpConnection] = set()
+        self._half_open: dict[BtpConnection, None] = {}
+        """Of the server's, oldest first."""
+        self._open: dict[AccountId, list[BtpConnection]] = {}
+        self._dialers: dict[AccountId, tuple[Dialer, asyncio.Task[None]]] = {}
+        self._tasks: dict[asyncio.Task[None], tuple[BtpConnection, int]] = {}
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._is_closed = False
+        self._refusals = 0
+        self._refusal_logged_at = -_LOG_SECONDS
+
+    # --- Start and stop
+
+    def start(
+        self,
+        incoming: Incoming,
+        directory: AccountDirectory,
+        hash_token: Callable[[str], bytes],
+    ) -> None:
+        """Let peers connect, and dial those that have a URL; who is not there is dialled again later."""
+        self._incoming = incoming
+        self._directory = directory
+        self._hash_token = hash_token
+        directory.watch(self._accounts_changed)
+        self._sweep()
+        self._accounts_changed()
+
+    async def close(self, drain_seconds: float) -> None:
+        """Send nothing more, wait so long for answers that are due, answer what came, and hang up."""
+        self._is_closed = True
+        dialling = [task for _, task in self._dialers.values()]
+        deadline = self.loop.time() + drain_seconds
+        while self.in_flight and self.loop.time() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        for task in (*self._tasks, *dialling):
+            task.cancel()
+        if self._tasks or dialling:
+            await asyncio.wait((*self._tasks, *dialling), timeout=_CANCEL_SECONDS)
+        self._dialers.clear()
+        given_up = self.address.reject(
+            ErrorCode.TRANSFER_TIMED_OUT, "This node stopped before the next hop had answered."
+        )
+        for connection, request_id in self._tasks.values():
+            connection.answer(request_id, given_up)
+        self._tasks.clear()
+        for connection in tuple(self._connections):
+            connection.end(ws.GOING_AWAY, "This node is stopping.")
+        await self._all_gone(self.limits.linger_seconds / 2)
+        for connection in tuple(self._connections):
+            connection.abort("This node has stopped.")
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        await asyncio.sleep(0)  # What is late is told to the books as the connections end.
+
+    async def _all_gone(self, seconds: float) -> None:
+        ends = [connection.closed for connection in self._connections]
+        if ends:
+            await asyncio.wait(ends, timeout=seconds)
+
+    # --- Counting
+
+    @property
+    def connections(self) -> int:
+        """How many sockets are open, those included that have not said who they are."""
+        return len(self._connections)
+
+    @property
+    def half_open(self) -> int:
+        return len(self._half_open)
+
+    @property
+    def in_flight(self) -> int:
+        """How many packets were sent and have no answer."""
+        return sum(
+            connection.in_flight for found in self._open.values() for connection in found
+        )
+
+    def is_connected(self, account: AccountId) -> bool:
+        """Tell whether a packet can be sent to it now."""
+        return account in self._open
+
+    # --- Packets out
+
+    async def send(self, request: OutgoingRequest[Account]) -> Reply:
+        account = request.to_account
+        connections = self._open.get(account.id)
+        if connections is None or self._is_closed:
+            return self._not_connected(account)
+        connection = connections[0]
+        if len(connections) > 1:
+            connection = min(connections, key=_in_flight)
+        now = self.loop.time()
+        left_ms = request.prepare.expires_at_ms - self.clock.now_ms()
+        if left_ms <= 0:
+            return self.address.reject(
+                ErrorCode.INSUFFICIENT_TIMEOUT,
+                f"The packet expired before it could be sent to {account.username}.",
+            )
+        asked = connection.ask(request, now + left_ms / 1000)
+        return asked if isinstance(asked, Reject) else await asked
+
+    async def explain(self, request: OutgoingRequest[Account]) -> Explanation:
+        account = request.to_account
+        state, reason = self.states.state(account)
+        facts = {"link_state": state.value}
+        connections = self._open.get(account.id)
+        if connections is None:
+            reject = self._not_connected(account)
+            return (Step("btp link", Verdict.REJECTS, reject.message, reject, facts),)
+        count = sum(connection.in_flight for connection in connections)
+        sentence = f"It is sent over BTP, where {count} packets wait for an answer. {reason}"
+        return (Step("btp link", Verdict.SENDS, sentence, facts=facts),)
+
+    def _not_connected(self, account: Account) -> Reject:
+        if self._is_closed:
+            sentence = "This node is stopping and sends nothing more."
+        else:
+            state = self.states.btp(account.id)
+            why = f": {state.problem[:1].lower()}{state.problem[1:]}" if state.problem else "."
+            sentence = f"{account.username} is not connected over BTP{why}"
+        return self.address.reject(ErrorCode.PEER_UNREACHABLE, sentence)
+
+    # --- Packets in
+
+    def handle(self, connection: BtpConnection, request_id: int, packet: Prepare) -> None:
+        """Give the packet to the chain, in a task that lives on when the connection does not."""
+        assert connection.account_id is not None
+        # As the account is now, not as it was when it connected.
+        account = self._directory.by_id(connection.account_id)
+        if account is None or self._incoming is None:
+            sentence = "Your account has been removed from this node."
+            connection.answer(request_id, self.address.reject(ErrorCode.UNREACHABLE, sentence))
+            return
+        task = self.loop.create_task(self._handle(connection, request_id, account, packet))
+        self._tasks[task] = (connection, request_id)
+
+    async def _handle(
+        self, connection: BtpConnection, request_id: int, account: Account, packet: Prepare
+    ) -> None:
+        assert self._incoming is not None
+        reply: Reply
+        try:
+            reply = await self._incoming.handle(IncomingRequest(account, packet))
+        except Exception:
+            log.exception("a packet from %s met a fault", account.username)
+            reply = self.address.reject(
+                ErrorCode.INTERNAL_ERROR, "The packet met a fault of this node."
+            )
+        task = asyncio.current_task(self.loop)
+        assert task is not None
+        if self._tasks.pop(task, None) is not None:
+            connection.answer(request_id, reply)
+
+    # --- Who connects
+
+    def accept(self, head: RequestHead) -> asyncio.Protocol | None:
+        """Return what a connection becomes whose first request is this; None where it is no matter of ours."""
+        path, _, _ = head.target.partition(b"?")
+        username = _username(path)
+        if (username is None and path not in _PATHS) or not ws.asks_for_websocket(head.headers):
+            return None
+        if self._incoming is None or self._is_closed:
+            return _Refusal(_BUSY)
+        problem = ws.request_problem(head)
+        if problem is not None:
+            version = b"Sec-WebSocket-Version: %b\r\n" % ws.VERSION
+            return _Refusal(Problem(400, problem, version))
+        return BtpConnection(
+            self,
+            is_server=True,
+            first_id=secrets.randbits(32),
+            upgrade=ws.upgrade_response(head.headers[b"sec-websocket-key"]),
+            path_username=username,
+        )
+
+    def connection_to(self, account: Account, target: BtpTarget) -> BtpConnection:
+        """Return the client's end of a connection that is to be made."""
+        key = ws.new_key()
+        return BtpConnection(
+            self,
+            is_server=False,
+            first_id=secrets.randbits(32),
+            upgrade=ws.upgrade_request(host=target.host_header, target=target.target, key=key),
+            key=key,
+            account=account,
+            login=(target.token.reveal(), target.username),
+        )
+
+    def admit(self, connection: BtpConnection) -> bool:
+        if self._is_closed:
+            return False
+        self._connections.add(connection)
+        if connection.is_server:
+            self._half_open[connection] = None
+            if len(self._half_open) > self.limits.half_open_max:
+                oldest = next(iter(self._half_open))
+                oldest.abort("Too many connections have not said who they are.")
+        return True
+
+    def who(self, login: Login, path_username: str | None) -> tuple[Account, bytes] | str:
+        digest = self._hash_token(login.token)
+        account = self._directory.by_btp_token_hash(digest) if login.token else None
+        names = {name.lower() for name in (path_username, login.username) if name}
+        if account is None or names - {account.username}:
+            self._log_refusal(path_username or login.username)
+            return "the token is not the one that this node's operator has set for this account"
+        if not account.enabled:
+            return "this account is paused by the operator of this node"
+        if self._is_closed:
+            return "this node is stopping"
+        return account, digest
+
+    def opened(self, connection: BtpConnection) -> None:
+        self._half_open.pop(connection, None)
+        account_id = connection.account_id
+        assert account_id is not None
+        # A new list each time: whoever goes through the old one is not disturbed.
+        connections = [*self._open.get(account_id, ()), connection]
+        self._open[account_id] = connections
+        if self.states.btp_opened(account_id):
+            log.info("%s is connected over BTP", connection.name)
+        if len(connections) > self.limits.connections_per_account_max:
+            connections[0].end(ws.POLICY, "The account has opened too many connections.")
+
+    def ended(self, connection: BtpConnection) -> None:
+        self._half_open.pop(connection, None)
+        account_id = connection.account_id
+        if account_id is None:
+            return
+        connections = self._open.get(account_id, [])
+        if connection not in connections:
+            return
+        left = [other for other in connections if other is not connection]
+        if left:
+            self._open[account_id] = left
+        else:
+            del self._open[account_id]
+        if self.states.btp_closed(account_id, connection.reason):
+            log.info(
+                "%s is not connected over BTP any more: %s", connection.name, connection.reason
+            )
+        if self._directory.by_id(account_id) is None:
+            self.states.forget_btp(account_id)
+
+    def gone(self, connection: BtpConnection) -> None:
+        self._connections.discard(connection)
+
+    def note_down(self, account: Account, problem: str) -> None:
+        state = self.states.btp(account.id)
+        if state.problem != problem:
+            # Once for each reason: a peer that is down for days fills no log.
+            log.warning("%s cannot be connected over BTP: %s", account.username, problem)
+        state.problem = problem
+
+    def _log_refusal(self, username: str | None) -> None:
+        self._refusals += 1
+        if self.now - self._refusal_logged_at < _LOG_SECONDS:
+            return
+        self._refusal_logged_at = self.now
+        log.warning(
+            "%d BTP logins with a wrong token were refused, the last for %r",
+            self._refusals,
+            (username or "")[:64],
+        )
+        self._refusals = 0
+
+    # --- Changes of accounts
+
+    def _accounts_changed(self) -> None:
+        """Close what is not right any more, at once, and dial whom there is to dial."""
+        if self._is_closed:
+            return
+        directory = self._directory
+        for account_id, connections in tuple(self._open.items()):
+            account = directory.by_id(account_id)
+            for connection in connections:
+                if account is not None:
+                    connection.name = account.username
+                if not connection.is_server:
+                    continue
+                reason = self._no_more(account, connection)
+                if reason is not None:
+                    connection.end(ws.POLICY, reason)
+        for account_id, (dialer, _) in tuple(self._dialers.items()):
+            account = directory.by_id(account_id)
+            if account is None or self._target(account) != dialer.target:
+                self._stop_dialling(account_id, account)
+        for account in directory.all():
+            if account.id in self._dialers or not account.ilp_over_btp_url:
+                continue
+            target = self._target(account)
+            if target is not None:
+                dialer = Dialer(self, account, target)
+                task = self.loop.create_task(dialer.run(), name=f"dial {account.username}")
+                task.add_done_callback(_report)
+                self._dialers[account.id] = dialer, task
+
+    def _no_more(self, account: Account | None, connection: BtpConnection) -> str | None:
+        """Return why an account may not go on with a connection that it has opened."""
+        if account is None:
+            return "Its account was deleted."
+        if not account.enabled:
+            return "Its account was paused."
+        known = self._directory.by_btp_token_hash(connection.token_hash)
+        if known is None or known.id != account.id:
+            return "Its token was changed."
+        return None
+
+    def _stop_dialling(self, account_id: AccountId, account: Account | None) -> None:
+        dialer, task = self._dialers.pop(account_id)
+        task.cancel()
+        if account is None:
+            dialer.hang_up("Its account was deleted.")
+        elif not account.enabled:
+            dialer.hang_up("Its account was paused.")
+        else:
+            dialer.hang_up("Its address or token was changed.")
+        state = self.states.btp(account_id)
+        state.problem = state.trying = ""
+        if account is None:
+            self.states.forget_btp(account_id)
+
+    def _target(self, account: Account) -> BtpTarget | None:
+        if account.ilp_over_btp_url is None or not account.enabled:
+            return None
+        try:
+            return BtpTarget.of(account.ilp_over_btp_url, account.ilp_over_btp_outgoing_token)
+        except SettingError as error:
+            self.note_down(account, f"It cannot be dialled: {error.problem}.")
+            return None
+
+    # --- Time
+
+    def _sweep(self) -> None:
+        """Look at the clocks, once a second or oftener."""
+        self.now = self.loop.time()
+        for connection in tuple(self._connections):
+            connection.sweep(self.now)
+        self._sweeper = self.loop.call_later(self.limits.sweep_seconds, self._sweep)
+
+
+@final
+class _Refusal(asyncio.Protocol):
+    """Says why a WebSocket cannot be had, and closes."""
+
+    def __init__(self, problem: Problem) -> None:
+        self._problem = problem
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        transport.write(self._problem.response(date=b"", keep_alive=False))
+        transport.close()
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("%s failed", task.get_name(), exc_info=error)
+
+
+def _in_flight(connection: BtpConnection) -> int:
+    return connection.in_flight
+
+
+def _username(path: bytes) -> str | None:
+    """Return the account that a path names, or None where it names none."""
+    if not (path.startswith(b"/accounts/") and path.endswith(b"/ilp/btp")):
+        return None
+    segment = path[len(b"/accounts/") : -len(b"/ilp/btp")]
+    if not segment or b"/" in segment:
+        return None
+    return unquote_to_bytes(segment).decode("utf-8", "replace").lower()
