@@ -7,6 +7,7 @@ a misspelt limit must not be a limit that is not there.
 
 from __future__ import annotations
 
+import enum
 import ipaddress
 import os
 import re
@@ -56,6 +57,17 @@ class Bind:
             return False
 
 
+class Reach(enum.Enum):
+    """Where receivers of payments may be looked up: who may pay could otherwise ask hosts behind our firewall."""
+
+    AUTO = "auto"
+    """As `loopback` while this node is on a test network and on this machine alone, as `public` otherwise."""
+    PUBLIC = "public"
+    LOOPBACK = "loopback"
+    """Public hosts and this machine."""
+    ANY = "any"
+
+
 def default_store() -> str:
     """Return the URL of the database in the user's own data folder."""
     data = Path(os.environ.get("XDG_DATA_HOME", ""))
@@ -85,8 +97,20 @@ class NodeConfig:
     in_flight_per_account_max: int = 2_000
     drain_seconds: int = 28
     journal_hours: int = 24
+    default_spsp_account: str | None = None
+    """Who is paid at `$host` itself; None answers that nobody is."""
+    public_host: str | None = None
+    """The name under which this node is reached from outside with TLS: payment pointers begin with it."""
+    payment_reach: Reach = Reach.AUTO
     log_level: str = "info"
     name: str = field(default_factory=socket.gethostname)
+
+    def reach(self, own: Address) -> Reach:
+        """Return where a node with this address looks receivers up; never AUTO."""
+        if self.payment_reach is not Reach.AUTO:
+            return self.payment_reach
+        is_practice = self.http_bind.is_loopback and scheme(own) != "g"
+        return Reach.LOOPBACK if is_practice else Reach.PUBLIC
 
     def warnings(self) -> tuple[str, ...]:
         """Return what is allowed and dangerous, a sentence each."""
@@ -177,6 +201,25 @@ def _hosts(name: str, text: str) -> tuple[str, ...]:
     return hosts
 
 
+def _host(name: str, text: str) -> str:
+    host, *more = _hosts(name, text)
+    if more:
+        raise SettingError(name, f"{text!r} is more than one host")
+    return host
+
+
+def _username(name: str, text: str) -> str:
+    return _text(name, text).lower()
+
+
+def _reach(name: str, text: str) -> Reach:
+    try:
+        return Reach(text.strip().lower())
+    except ValueError:
+        known = ", ".join(reach.value for reach in Reach)
+        raise SettingError(name, f"{text!r} is none of {known}") from None
+
+
 def _secret(name: str, text: str) -> Secret:
     token = _text(name, text)
     if not token.isascii() or not token.isprintable() or " " in token:
@@ -264,6 +307,20 @@ SETTINGS: Final = (
         "journal_hours", "H",
         "how long each packet keeps a row of its own in the journal, before it is folded into totals "
         "(default: 24)", _number(1, 24 * 366),
+    ),
+    Setting(
+        "default_spsp_account", "USERNAME",
+        "the account that is paid at this host's own payment pointer (default: none)", _username,
+    ),
+    Setting(
+        "public_host", "NAME",
+        "the host under which a reverse proxy with TLS shows this node: payment pointers are $NAME/username "
+        "(default: none)", _host,
+    ),
+    Setting(
+        "payment_reach", "WHERE",
+        "where receivers of payments are looked up: public, loopback (and this machine), any, or auto, which is "
+        "loopback for a test network's node on 127.0.0.1, and public otherwise (default: auto)", _reach,
     ),
     Setting(
         "log_level", "LEVEL",

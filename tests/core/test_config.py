@@ -13,11 +13,13 @@ from core.config import (
     SETTINGS,
     Bind,
     NodeConfig,
+    Reach,
     admin_token,
     load_config,
     sqlite_path,
 )
 from core.errors import SettingError
+from core.packet import Address, address
 
 
 def written(folder: Path, text: str) -> Path:
@@ -167,6 +169,34 @@ def test_every_setting_has_an_option_a_variable_and_help() -> None:
         assert setting.option.startswith("--")
         assert setting.variable.startswith("SIGNALBOX_")
         assert setting.help
+
+
+# --- Payments
+
+
+def test_where_receivers_are_looked_up_follows_from_network_and_port_unless_it_is_said() -> (
+    None
+):
+    test_net, live = address("test.node"), address("g.node")
+    inside, outside = {"http_bind": "127.0.0.1:7770"}, {"http_bind": "0.0.0.0:7770"}
+
+    def reach(settings: dict[str, str], own: Address) -> Reach:
+        return load_config(settings, {}).reach(own)
+
+    assert reach(inside, test_net) is Reach.LOOPBACK
+    assert reach(inside, live) is Reach.PUBLIC
+    assert reach(outside, test_net) is Reach.PUBLIC
+    assert reach({**outside, "payment_reach": "ANY"}, live) is Reach.ANY
+    assert reach({**inside, "payment_reach": "public"}, test_net) is Reach.PUBLIC
+    with pytest.raises(SettingError, match="none of auto, public, loopback, any"):
+        load_config({"payment_reach": "everywhere"}, {})
+
+
+def test_a_public_host_is_one_name_without_a_port() -> None:
+    assert load_config({"public_host": "Pay.Example"}, {}).public_host == "pay.example"
+    for wrong in ("pay.example:443", "https://pay.example", "a.example,b.example"):
+        with pytest.raises(SettingError, match="public_host"):
+            load_config({"public_host": wrong}, {})
 
 
 # --- The admin token
