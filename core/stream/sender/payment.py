@@ -57,6 +57,9 @@ VIOLATIONS_KEPT: Final = 5
 PACKET_SECONDS_MAX: Final = 60.0
 """A hop that wants more time than we give gets more, but not so much that a lost packet holds all up."""
 
+_STOPPED: Final = (OutcomeState.CANCELLED, OutcomeState.DEADLINE, OutcomeState.IDLE)
+"""From without: what was in flight then may have completed it."""
+
 _MONEY: Final = StreamMoney(STREAM_ID, 1)
 _CLOSE: Final = (
     StreamClose(STREAM_ID, StreamErrorCode.NO_ERROR, ""),
@@ -131,14 +134,14 @@ class Payment:
         """Why the receiver closed, once it has."""
         self._end: tuple[OutcomeState, str] | None = None
         self._ending_reject: Answer | None = None
-        self._close_due = False
+        self._close_sent = False
         self._unanswered = 0
 
     # --- What a driver calls
 
     @property
     def is_finished(self) -> bool:
-        return self._end is not None and not self._in_flight and not self._close_due
+        return self._end is not None and not self._in_flight and not self._close_is_due
 
     def next_packet(self, now: float, now_ms: int) -> Sent | None:
         if self._end is None:
@@ -205,7 +208,7 @@ class Payment:
             self._unanswered += self._in_flight_amount
             self._in_flight.clear()
             self._in_flight_amount = self._in_flight_units = 0
-            self._close_due = False
+            self._close_sent = True
 
     def progress(self, now: float) -> Progress:
         """Return how far it is."""
@@ -229,6 +232,8 @@ class Payment:
         """Return what became of it, once it is finished."""
         assert self._end is not None
         state, reason = self._end
+        if state in _STOPPED and self._is_paid and self._data.is_done:
+            state, reason = OutcomeState.COMPLETED, f"All was sent all the same. {reason}"
         blamed = self._ending_reject
         if blamed is None and state is not OutcomeState.COMPLETED:
             blamed = self._last_reject
@@ -267,6 +272,11 @@ class Payment:
         if self._to_deliver is not None:
             return self._delivered >= self._to_deliver
         return self._source_sent == self._source_max
+
+    @property
+    def _close_is_due(self) -> bool:
+        """Whether there is a receiver who does not know of the end."""
+        return self._heard and not self._closed and not self._close_sent
 
     def _next_amount(self) -> int:
         """Return what the next packet may carry, 0 where there is nothing to send or no room for it."""
@@ -334,9 +344,9 @@ class Payment:
 
     def _closing_packet(self, now: float, now_ms: int) -> Sent | None:
         """Tell the receiver of the end, once no packet can come after."""
-        if not self._close_due or self._in_flight:
+        if not self._close_is_due or self._in_flight:
             return None
-        self._close_due = False
+        self._close_sent = True
         seconds = self._limits.close_seconds
         sent = self._connection.build(
             amount=0,
@@ -565,7 +575,6 @@ class Payment:
             return
         self._end = state, reason
         self._ending_reject = reject if reject is not None and not reject.is_fulfilled else None
-        self._close_due = self._heard and not self._closed
 
 
 def _closed(what: str, code: int, message: str) -> str:

@@ -83,10 +83,12 @@ class Probe:
         return self._amount is None and (self._asset is not None or not self._asset_probes)
 
     def next_packet(self, now: float, now_ms: int) -> Sent | None:
-        if self._in_flight is not None or self.is_finished or now < self._pauses.until:
+        if self._in_flight is not None or self.is_finished:
             return None
         if now >= self._ends_at:
             self._give_up()
+            return None
+        if now < self._pauses.until:
             return None
         amount = self._amount or 0
         frames: tuple[Frame, ...] = ()

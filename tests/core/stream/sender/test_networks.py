@@ -1,0 +1,193 @@
+"""Payments over simulated networks of every kind: what must hold whatever the path and its receiver do."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from random import Random
+
+from hypothesis import HealthCheck, given, settings, strategies as st
+
+from core.errors import QuoteFailed
+from core.packet import ErrorCode, Prepare, Reject, Reply
+from core.stream.sender.exchange import Exchange, SenderLimits
+from core.stream.sender.payment import Payment
+from core.stream.sender.rate import times_ceil
+from core.stream.sender.terms import OutcomeState, PaymentTerms
+from tests.core.stream.sender.simulation import HOP, Path, Receiver, World, terms
+
+rates = st.builds(Fraction, st.integers(1, 3_000), st.integers(1, 3_000))
+slippages = st.sampled_from(
+    [Fraction(0), Fraction(1, 1000), Fraction(15, 1000), Fraction(1, 5)]
+)
+
+
+@st.composite
+def orders(draw: st.DrawFn) -> PaymentTerms:
+    amount = draw(st.integers(1, 1_000_000))
+    name = draw(st.sampled_from(["source_amount", "delivered_amount"]))
+    return terms(**{name: amount, "slippage": draw(slippages)})
+
+
+@st.composite
+def wandering(draw: st.DrawFn, start: Fraction) -> list[Fraction]:
+    """Rates of one tenth of a second each, near where they began."""
+    moves = st.integers(980, 1_020)
+    return [start * Fraction(draw(moves), 1000) for _ in range(draw(st.integers(1, 6)))]
+
+
+@st.composite
+def paths(draw: st.DrawFn) -> Path:
+    course = draw(wandering(draw(rates)))
+    narrow = draw(st.none() | st.integers(20_000, 2_000_000))
+    return Path(
+        rate=lambda now: course[int(now * 10) % len(course)],
+        maximum=narrow,
+        tells_maximum=draw(st.booleans()),
+        maximum_is_nonsense=draw(st.booleans()),
+        liquidity=draw(st.none() | st.integers(10_000, 3_000_000)),
+        busy=draw(st.sampled_from([0.0, 0.0, 0.1, 0.6])),
+        lost=draw(st.sampled_from([0.0, 0.0, 0.05])),
+        delay=draw(st.sampled_from([(0.0, 0.0), (0.01, 0.01), (0.001, 0.3)])),
+        random=Random(draw(st.integers(0, 2**16))),
+    )
+
+
+def within_its_means(world: World, exchange: Exchange) -> None:
+    if isinstance(exchange, Payment):
+        so_far = exchange.progress(world.now)
+        assert so_far.source_sent + so_far.in_flight <= exchange._source_max
+
+
+network = settings(
+    max_examples=200,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+
+
+@network
+@given(orders(), paths())
+def test_the_sums_are_exact_the_least_rate_holds_and_it_ends(
+    order: PaymentTerms, path: Path
+) -> None:
+    world = World(path, before_step=within_its_means, limits=SenderLimits(idle_seconds=10))
+    try:
+        quote = world.quote(order)
+    except QuoteFailed as failed:
+        assert failed.reason
+        assert not path.handed_over
+        return
+    outcome = world.pay(order, quote)
+
+    assert outcome.source_sent == path.handed_over <= quote.source_amount
+    assert outcome.delivered == path.receiver.received
+    assert outcome.delivered >= times_ceil(outcome.source_sent, quote.min_rate)
+    assert not outcome.violations
+    assert not outcome.unanswered
+    assert outcome.reason.endswith(".")
+    for sent in world.sent:
+        assert sent.minimum == times_ceil(sent.amount, quote.min_rate)
+        assert not sent.amount or sent.prepare.amount == sent.amount
+    assert [sent.sequence for sent in world.sent] == list(
+        range(quote.next_sequence, outcome.next_sequence)
+    )
+    if outcome.state is OutcomeState.COMPLETED:
+        if order.delivered_amount is not None:
+            assert outcome.delivered >= order.delivered_amount
+        else:
+            left = quote.source_amount - outcome.source_sent
+            assert left == 0 or "not sent" in outcome.reason
+    else:
+        assert outcome.source_sent < quote.source_amount or order.delivered_amount is not None
+
+
+@network
+@given(orders(), paths(), st.integers(0, 400), st.booleans(), st.booleans())
+def test_a_receiver_that_lies_gets_no_more_than_may_be_sent_and_is_told_from_an_honest_one(
+    order: PaymentTerms, path: Path, percent: int, keeps_minimum: bool, speaks: bool
+) -> None:
+    honest_until_paid = {"probes": True}
+
+    def claim(amount: int) -> int:
+        return amount if honest_until_paid["probes"] else amount * percent // 100
+
+    path.receiver = Receiver(claim=claim, keeps_minimum=keeps_minimum)
+    world = World(path, before_step=within_its_means, limits=SenderLimits(idle_seconds=10))
+    try:
+        quote = world.quote(order)
+    except QuoteFailed:
+        return
+    honest_until_paid["probes"] = False
+    path.receiver.speaks = speaks
+    outcome = world.pay(order, quote)
+
+    assert outcome.source_sent == path.handed_over <= quote.source_amount
+    if outcome.delivered < times_ceil(outcome.source_sent, quote.min_rate):
+        assert outcome.violations
+        assert outcome.state is OutcomeState.VIOLATION
+    if not speaks and outcome.source_sent:
+        assert outcome.violations
+
+
+@network
+@given(
+    orders(),
+    paths(),
+    st.sampled_from([code for code in ErrorCode if code.value[:1] == b"F" and code != b"F08"]),
+    st.binary(max_size=60),
+    st.floats(0.05, 0.3),
+)
+def test_a_hop_that_rejects_for_good_ends_it_with_its_code_and_its_name(
+    order: PaymentTerms, path: Path, code: ErrorCode, data: bytes, share: float
+) -> None:
+    hop = Random(3)
+    paying = False
+
+    def rejects(prepare: Prepare, now: float) -> Reply | None:
+        if paying and hop.random() < share:
+            return Reject.build(code, triggered_by=HOP, message="never", data=data)
+        return None
+
+    path.answers = rejects
+    world = World(path, limits=SenderLimits(idle_seconds=10))
+    try:
+        quote = world.quote(order)
+    except QuoteFailed:
+        return
+    paying = True
+    outcome = world.pay(order, quote)
+
+    assert outcome.source_sent == path.handed_over
+    assert outcome.delivered == path.receiver.received
+    if outcome.state is OutcomeState.REJECTED:
+        assert (outcome.reject_code, outcome.triggered_by) == (code.value.decode(), HOP)
+        assert "never" in outcome.reason
+
+
+@network
+@given(orders(), paths(), st.integers(1, 200))
+def test_a_cancelled_payment_sends_nothing_more_and_counts_what_was_in_flight(
+    order: PaymentTerms, path: Path, step: int
+) -> None:
+    steps = 0
+
+    def cancel(world: World, exchange: Exchange) -> None:
+        nonlocal steps
+        if isinstance(exchange, Payment):
+            steps += 1
+            if steps == step:
+                exchange.cancel()
+
+    world = World(path, before_step=cancel, limits=SenderLimits(idle_seconds=10))
+    try:
+        quote = world.quote(order)
+    except QuoteFailed:
+        return
+    outcome = world.pay(order, quote)
+
+    assert outcome.source_sent == path.handed_over
+    assert outcome.delivered == path.receiver.received
+    if outcome.state is OutcomeState.CANCELLED:
+        assert outcome.reason == "It was cancelled."
+    if not path.lost and not path.busy:
+        assert path.receiver.closed or not outcome.packets_fulfilled
