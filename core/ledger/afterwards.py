@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
 from hashlib import sha256
 from typing import Final, Protocol, TypeAlias, final
@@ -36,7 +36,7 @@ class PacketBooks(Protocol):
     async def prepare(self, transfer: Transfer) -> TransferId: ...
     async def fulfill(
         self, transfer_id: TransferId, fulfillment: bytes, received: Received | None = None
-    ) -> None: ...
+    ) -> Mapping[int, int]: ...
     async def reject(self, transfer_id: TransferId, code: bytes) -> None: ...
     async def expire(self, transfer_id: TransferId) -> None: ...
     async def fulfill_late(

@@ -135,11 +135,12 @@ class Books(Protocol):
 
     async def fulfill(
         self, transfer_id: TransferId, fulfillment: bytes, received: Received | None = None
-    ) -> None:
+    ) -> Mapping[int, int]:
         """Post both legs, and keep the fulfillment; it may be relayed once this returns.
 
         Where the packet ended here, `received` says for which connection and invoice: each is
-        credited in the same transaction, once, however often the call is made.
+        credited in the same transaction, once, however often the call is made. Returns what each
+        stream of that connection has brought so far, this packet included; of others nothing.
         """
 
     async def reject(self, transfer_id: TransferId, code: bytes) -> None:

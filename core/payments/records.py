@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final, final
@@ -163,6 +164,8 @@ class ReceivedPayment:
     destination: str
     invoice: str | None
     received: int
+    streams: Mapping[int, int]
+    """The same sum, by stream."""
     packets: int
     first_at_ms: int
     last_at_ms: int

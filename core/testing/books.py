@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final, final
 
 from core.account import AccountId
@@ -49,10 +49,17 @@ class FakeBooks:
 
     async def fulfill(
         self, transfer_id: TransferId, fulfillment: bytes, received: Received | None = None
-    ) -> None:
+    ) -> Mapping[int, int]:
         self._called("fulfill", transfer_id, fulfillment)
-        if received is not None:
-            self.received.append(received)
+        if received is None:
+            return {}
+        self.received.append(received)
+        totals: dict[int, int] = {}
+        for one in self.received:
+            if one.connection == received.connection:
+                for stream, amount in one.streams:
+                    totals[stream] = totals.get(stream, 0) + amount
+        return totals
 
     async def reject(self, transfer_id: TransferId, code: bytes) -> None:
         self._called("reject", transfer_id, code)

@@ -37,7 +37,7 @@ from core.ledger.postings import (
 )
 from core.payments.sums import PaymentSums, sums_of
 from core.service import PaymentNumber, Received
-from core.stores.memory.payment_sums import credit, save_sums
+from core.stores.memory.payment_sums import credit, save_sums, totals_of
 from core.stores.memory.state import MemoryState
 
 
@@ -118,8 +118,10 @@ class MemoryBooks(Books):
 
     async def fulfill(
         self, transfer_id: TransferId, fulfillment: bytes, received: Received | None = None
-    ) -> None:
+    ) -> Mapping[int, int]:
         self._decide_own(Decision.FULFILL, transfer_id, fulfillment, received)
+        row = self._journal.rows[transfer_id]
+        return totals_of(self._state, row.transfer, received)
 
     async def reject(self, transfer_id: TransferId, code: bytes) -> None:
         self._decide_own(Decision.REJECT, transfer_id, code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from core.ledger.books import Transfer
@@ -24,11 +25,24 @@ def save_sums(state: MemoryState, sums: PaymentSums, now_ms: int) -> None:
     )
 
 
+def totals_of(
+    state: MemoryState, transfer: Transfer, received: Received | None
+) -> Mapping[int, int]:
+    """Return what each stream of the packet's connection has brought so far."""
+    if received is None:
+        return {}
+    row = state.received.get((transfer.to_account, received.connection))
+    return {} if row is None else row.streams
+
+
 def credit(state: MemoryState, transfer: Transfer, received: Received, now_ms: int) -> None:
     """Add what came in to its connection, and to its invoice where it pays one of the account's."""
     account, amount = transfer.to_account, transfer.outgoing_amount
     key = (account, received.connection)
     earlier = state.received.get(key)
+    streams = dict(totals_of(state, transfer, received))
+    for stream, part in received.streams:
+        streams[stream] = streams.get(stream, 0) + part
     if earlier is None:
         state.received[key] = ReceivedPayment(
             number=1 + max((row.number for row in state.received.values()), default=0),
@@ -38,6 +52,7 @@ def credit(state: MemoryState, transfer: Transfer, received: Received, now_ms: i
             destination=transfer.destination,
             invoice=received.invoice,
             received=amount,
+            streams=streams,
             packets=1,
             first_at_ms=now_ms,
             last_at_ms=now_ms,
@@ -47,6 +62,7 @@ def credit(state: MemoryState, transfer: Transfer, received: Received, now_ms: i
         state.received[key] = replace(
             earlier,
             received=earlier.received + amount,
+            streams=streams,
             packets=earlier.packets + 1,
             last_at_ms=now_ms,
         )

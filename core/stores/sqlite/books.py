@@ -76,8 +76,10 @@ class SqliteBooks(Books):
 
     async def fulfill(
         self, transfer_id: TransferId, fulfillment: bytes, received: Received | None = None
-    ) -> None:
-        await self._decide(Decision.FULFILL, transfer_id, fulfillment, received)
+    ) -> Mapping[int, int]:
+        deciding = Deciding(Decision.FULFILL, transfer_id, fulfillment, received)
+        await self._file.submit(self._packets, deciding)
+        return {} if deciding.credit is None else deciding.credit.totals
 
     async def reject(self, transfer_id: TransferId, code: bytes) -> None:
         await self._decide(Decision.REJECT, transfer_id, code)

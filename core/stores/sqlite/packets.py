@@ -84,6 +84,8 @@ class Deciding:
     transfer_id: int
     result: bytes | None
     received: Received | None = None
+    credit: Credit | None = None
+    """Made of `received`, once it is decided whether this packet ends here."""
 
 
 @final
@@ -341,11 +343,7 @@ class Packets(Batch[Operation, int]):
             sums.add(state, -incoming_amount)
             sums.add(following, incoming_amount)
         if deciding.received is not None:
-            work.credited.append(
-                Credit(
-                    transfer_id, held.source, held.target, outgoing_amount, deciding.received
-                )
-            )
+            work.credit(deciding, held, deciding.received, is_new=True)
         add(state, source, target, -incoming_amount, -outgoing_amount)
         add(following, source, target, incoming_amount, outgoing_amount)
         work.changed[held.source], work.changed[held.target] = source, target
@@ -379,6 +377,8 @@ class Packets(Batch[Operation, int]):
         if OUTCOME[deciding.decision] is held.state and (
             deciding.result is None or deciding.result == result
         ):
+            if deciding.received is not None:
+                work.credit(deciding, held, deciding.received, is_new=False)
             return transfer_id
         node = transfer_id >> TRANSFERS_PER_NODE_BITS
         if node != own and held.state not in FINAL_STATES:
@@ -438,6 +438,19 @@ class _Work:
         self.payments: dict[int, PaymentSums] = {}
         """Sums of the payments of ours that packets of this batch are a part of."""
         self.credited: list[Credit] = []
+
+    def credit(
+        self, deciding: Deciding, held: Held, received: Received, *, is_new: bool
+    ) -> None:
+        deciding.credit = Credit(
+            deciding.transfer_id,
+            held.source,
+            held.target,
+            held.outgoing_amount,
+            received,
+            is_new,
+        )
+        self.credited.append(deciding.credit)
 
     def payment(self, connection: sqlite3.Connection, number: int) -> PaymentSums:
         sums = self.payments.get(number)

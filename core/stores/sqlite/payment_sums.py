@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Final, final
 
 from core.errors import PaymentOver
@@ -22,15 +23,15 @@ _SAVE: Final = """
     WHERE number = ?
 """
 _RECEIVED: Final = """
-    SELECT number, received FROM received_payment WHERE account = ? AND connection = ?
+    SELECT number, received, streams FROM received_payment WHERE account = ? AND connection = ?
 """
 _FIRST: Final = """
     INSERT INTO received_payment (account, from_account, connection, destination, invoice, received,
-        packets, first_at_ms, last_at_ms)
-    SELECT ?, ?, ?, destination, ?, ?, 1, ?, ? FROM transfer WHERE id = ?
+        streams, packets, first_at_ms, last_at_ms)
+    SELECT ?, ?, ?, destination, ?, ?, ?, 1, ?, ? FROM transfer WHERE id = ?
 """
 _MORE: Final = """
-    UPDATE received_payment SET received = ?, packets = packets + 1, last_at_ms = ?
+    UPDATE received_payment SET received = ?, streams = ?, packets = packets + 1, last_at_ms = ?
     WHERE number = ?
 """
 _INVOICE: Final = "SELECT number, amount, received FROM invoice WHERE id = ? AND account = ?"
@@ -40,7 +41,7 @@ _CREDIT: Final = """
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Credit:
     """A packet that ended here: which transfer brought how much to whom, and for what."""
 
@@ -49,6 +50,10 @@ class Credit:
     target: int
     amount: int
     received: Received
+    is_new: bool
+    """False where it was credited before, and only the totals are asked for."""
+    totals: Mapping[int, int] = field(default_factory=dict)
+    """What each stream of its connection has brought, this packet included, once it is saved."""
 
 
 def load_sums(connection: sqlite3.Connection, number: int) -> PaymentSums:
@@ -91,7 +96,19 @@ def save_credits(
         received = credit.received
         key = (credit.target, received.connection)
         row = connection.execute(_RECEIVED, key).fetchone()
-        if row is None:
+        number, so_far, streams = (
+            (None, 0, {}) if row is None else (*row[:2], read_streams(row[2]))
+        )
+        credit.totals = streams
+        if not credit.is_new:
+            continue
+        for stream, amount in received.streams:
+            streams[stream] = streams.get(stream, 0) + amount
+        together = str(int(so_far) + credit.amount)
+        text = json.dumps({str(stream): str(total) for stream, total in streams.items()})
+        if number is not None:
+            connection.execute(_MORE, (together, text, now_ms, number))
+        else:
             connection.execute(
                 _FIRST,
                 (
@@ -99,20 +116,26 @@ def save_credits(
                     credit.source,
                     received.connection,
                     received.invoice,
-                    str(credit.amount),
+                    together,
+                    text,
                     now_ms,
                     now_ms,
                     credit.transfer_id,
                 ),
             )
-        else:
-            number, so_far = row
-            connection.execute(_MORE, (str(int(so_far) + credit.amount), now_ms, number))
-        if received.invoice is None:
-            continue
-        row = connection.execute(_INVOICE, (received.invoice, credit.target)).fetchone()
-        if row is not None:
-            number, amount, so_far = row
-            together = int(so_far) + credit.amount
-            paid_at_ms = now_ms if together >= amount else None
-            connection.execute(_CREDIT, (str(together), paid_at_ms, number))
+        if received.invoice is not None:
+            _pay(connection, received.invoice, credit, now_ms)
+
+
+def _pay(connection: sqlite3.Connection, invoice: str, credit: Credit, now_ms: int) -> None:
+    row = connection.execute(_INVOICE, (invoice, credit.target)).fetchone()
+    if row is not None:
+        number, amount, so_far = row
+        together = int(so_far) + credit.amount
+        paid_at_ms = now_ms if together >= amount else None
+        connection.execute(_CREDIT, (str(together), paid_at_ms, number))
+
+
+def read_streams(text: str) -> dict[int, int]:
+    """Return a connection's totals by stream, as they are kept."""
+    return {int(stream): int(total) for stream, total in json.loads(text).items()}

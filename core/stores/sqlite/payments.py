@@ -39,6 +39,7 @@ from core.stores.payment_rules import (
 )
 from core.stores.sqlite.connection import SqliteFile
 from core.stores.sqlite.packets import fraction_text
+from core.stores.sqlite.payment_sums import read_streams
 from core.stores.sqlite.tables import account_number
 
 _PAYMENT: Final = """
@@ -87,7 +88,7 @@ _LEFT_BY_DEAD: Final = """
 _ALIVE: Final = "SELECT 1 FROM node WHERE number = ? AND ended_at_ms IS NULL"
 _RECEIVED: Final = """
     SELECT received_payment.number, target.id, source.id, connection, destination, invoice,
-        received, packets, first_at_ms, last_at_ms, closed_at_ms
+        received, streams, packets, first_at_ms, last_at_ms, closed_at_ms
     FROM received_payment
     JOIN account AS target ON target.number = received_payment.account
     JOIN account AS source ON source.number = from_account
@@ -505,10 +506,11 @@ def _received(row: tuple[Any, ...]) -> ReceivedPayment:
         destination=row[4],
         invoice=row[5],
         received=int(row[6]),
-        packets=row[7],
-        first_at_ms=row[8],
-        last_at_ms=row[9],
-        closed_at_ms=row[10],
+        streams=read_streams(row[7]),
+        packets=row[8],
+        first_at_ms=row[9],
+        last_at_ms=row[10],
+        closed_at_ms=row[11],
     )
 
 

@@ -509,6 +509,28 @@ async def test_a_packet_is_credited_once_however_often_it_is_fulfilled(
     assert found.received == 9
 
 
+async def test_fulfilling_says_what_each_stream_of_the_connection_has_brought(
+    payments: PaymentStore, stores: Stores
+) -> None:
+    async def fulfill(connection: str, *streams: tuple[int, int]) -> tuple[TransferId, Any]:
+        made = await stores.books.prepare(transfer(sum(amount for _, amount in streams)))
+        paying = Received(connection=connection, sequence=1, streams=streams)
+        return made, await stores.books.fulfill(made, FULFILLMENT, paying)
+
+    assert (await fulfill("c", (1, 4), (3, 5)))[1] == {1: 4, 3: 5}
+    last, totals = await fulfill("c", (1, 1))
+    assert totals == {1: 5, 3: 5}
+    assert (await fulfill("d", (1, 7)))[1] == {1: 7}
+    again = Received(connection="c", sequence=1, streams=((1, 1),))
+    assert await stores.books.fulfill(last, FULFILLMENT, again) == {1: 5, 3: 5}
+    unpaid = await stores.books.prepare(transfer(1))
+    assert await stores.books.fulfill(unpaid, FULFILLMENT) == {}
+
+    row = await payments.received_payment(BOB, "c")
+    assert row is not None
+    assert (row.received, dict(row.streams)) == (10, {1: 5, 3: 5})
+
+
 async def test_what_was_not_fulfilled_is_not_received(
     payments: PaymentStore, stores: Stores
 ) -> None:

@@ -64,6 +64,7 @@ _STATEMENTS: Final = (
         destination TEXT NOT NULL,
         invoice TEXT,
         received TEXT NOT NULL,        -- a sum: decimal text
+        streams TEXT NOT NULL,         -- a JSON object: the same sum, by stream
         packets INTEGER NOT NULL,
         first_at_ms INTEGER NOT NULL,
         last_at_ms INTEGER NOT NULL,
