@@ -30,6 +30,7 @@ from core.routing.table import RoutingTable
 from core.service import Incoming, Outgoing, in_order
 from core.services.admission import AdmissionService, Gate
 from core.services.balance import BalanceService
+from core.services.duplicates import Duplicates, DuplicatesService
 from core.services.echo import EchoService, PingAnswerService, Pings
 from core.services.exchange_rate import ExchangeRateService
 from core.services.expiry import ExpiryService
@@ -38,6 +39,7 @@ from core.services.last_resort import LastResortService
 from core.services.max_packet_amount import MaxPacketAmountService
 from core.services.rate_limit import RateLimits, RateLimitService
 from core.services.router import RouterService
+from core.services.throughput import Throughput, ThroughputService
 from core.services.trace import TraceService
 from core.services.validate_incoming import ValidateIncomingService
 from core.services.validate_outgoing import ValidateOutgoingService
@@ -100,6 +102,8 @@ class Node:
         self.recorder: Final = Recorder(clock)
         self.pings: Final = Pings(clock)
         self.limits: Final = RateLimits(clock)
+        self.duplicates: Final = Duplicates(clock)
+        self.throughput: Final = Throughput(clock)
         self.gate: Final = Gate(
             total_max=config.in_flight_max, account_max=config.in_flight_per_account_max
         )
@@ -143,6 +147,8 @@ class Node:
                 lambda behind: ValidateIncomingService(behind, clock, address),
                 # Before anything is promised or reserved: how much one packet may put at risk.
                 lambda behind: MaxPacketAmountService(behind, address),
+                # Before whatever books or sends: what came twice is done once.
+                lambda behind: DuplicatesService(behind, self.duplicates, address),
                 # `peer.config` is for us alone; whoever is behind here only sees what may be forwarded.
                 lambda behind: IldcpService(behind, address),
                 # Our own address: a ping ends here, and an echo goes on as a packet of its own.
@@ -159,6 +165,8 @@ class Node:
             [
                 # First, since the books hold both amounts.
                 lambda behind: ExchangeRateService(behind, self.rate_table, address),
+                # Behind the rate, since it counts what the next hop would get; before the books hold it.
+                lambda behind: ThroughputService(behind, self.throughput, address),
                 # Before the expiry is shortened: the books keep until when the sender waits.
                 self._balance_service,
                 # Before the link, which waits as long as the expiry says.
@@ -286,7 +294,9 @@ class Node:
             self.directory.replace(
                 [self._known(one) for one in accounts], token_hashes, btp_hashes
             )
-            self.limits.keep_only({account.id for account in accounts})
+            known = {account.id for account in accounts}
+            self.limits.keep_only(known)
+            self.throughput.keep_only(known)
         if "routes" in changed:
             self._static_routes = await stores.routes.load_routes()
         if not changed.isdisjoint({"accounts", "routes"}):

@@ -116,6 +116,11 @@ class Prepare:
         self._contents[_EXPIRES_AT] = write_timestamp(moment_ms)
         self._expires_at_ms = moment_ms
 
+    @property
+    def unchanging(self) -> memoryview:
+        """Condition, destination and data: what stays as it is from hop to hop."""
+        return self._contents[_CONDITION.start :]
+
     def copy(self) -> Prepare:
         """Return the same packet in a buffer of its own, so that one may change and the other not."""
         return Prepare(bytearray(self.octets))

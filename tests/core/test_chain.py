@@ -52,6 +52,18 @@ MATRIX = {
     "amount a minute": Case(
         "T04", "0.99 USD a minute", prepare(100), alice=replace(ALICE, amount_per_minute_limit=99)
     ),
+    "packets in flight": Case(
+        "T03", "alice has 0 packets in flight, and may have 0 at once", prepare(),
+        alice=replace(ALICE, packets_in_flight_limit=0),
+    ),
+    "an amount in flight": Case(
+        "T04", "alice may have 0.99 USD in flight, has 0.00 USD, and this packet carries 1.00 USD",
+        prepare(100), alice=replace(ALICE, amount_in_flight_limit=99),
+    ),
+    "an amount sent a minute": Case(
+        "T04", "This node sends bob 0.99 USD a minute, of which 0.99 USD is left", prepare(100),
+        bob=replace(BOB, outgoing_amount_per_minute_limit=99),
+    ),
     "an expired packet": Case("R00", "expired 1 ms ago", prepare(expires_in_ms=-1)),
     "a paused sender": Case("F02", "alice is paused", prepare(), alice=replace(ALICE, enabled=False)),
     "a large packet": Case(
@@ -139,8 +151,8 @@ async def test_a_packet_goes_through_and_is_booked_and_counted() -> None:
 
     assert reply == fulfill()
     assert [step.service for step in said] == [
-        "admission", "rate limit", "validate incoming", "max packet amount", "router",
-        "exchange rate", "balance", "expiry", "validate outgoing", "fake",
+        "admission", "rate limit", "validate incoming", "max packet amount", "duplicates", "router",
+        "exchange rate", "throughput", "balance", "expiry", "validate outgoing", "fake",
     ]  # fmt: skip
     (sent,) = chain.link.far_side.requests
     assert (sent.prepare.amount, sent.incoming_amount) == (990, 1100)
@@ -205,6 +217,10 @@ ACCOUNTS = st.builds(
     min_balance=st.none() | st.integers(-300, 0),
     packets_per_minute_limit=st.none() | st.integers(0, 3),
     amount_per_minute_limit=LIMITS,
+    packet_burst_limit=st.none() | st.integers(0, 3),
+    amount_burst_limit=LIMITS,
+    amount_in_flight_limit=LIMITS,
+    outgoing_amount_per_minute_limit=LIMITS,
     routing_relation=st.sampled_from(RoutingRelation),
     round_trip_time_ms=st.integers(0, 2_000),
 )

@@ -57,7 +57,7 @@ async def test_what_another_process_changes_is_in_force_after_the_next_look() ->
     await chain.stores.accounts.insert_account(BOB, NewTokens())
     await chain.node.refresh_if_changed()
 
-    assert await chain.handle(prepare()) == fulfill()
+    assert await chain.handle(prepare(data=b"another packet")) == fulfill()
 
 
 async def test_looking_again_without_a_change_loads_nothing() -> None:
@@ -359,8 +359,8 @@ async def test_a_balance_that_moves_without_a_packet_is_a_point_too_and_a_still_
 
 async def test_old_journal_rows_are_folded_and_the_books_still_hold() -> None:
     chain = await Chain.build(ALICE, BOB)
-    for _ in range(10):
-        await chain.handle(prepare(10))
+    for number in range(10):
+        await chain.handle(prepare(10, data=bytes((number,))))
     chain.clock.advance(seconds=24 * 3600 + 1)
 
     await chain.node.roll_up()

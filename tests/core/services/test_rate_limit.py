@@ -60,6 +60,55 @@ async def test_the_refusal_says_the_limit_and_when_to_try_again() -> None:
     assert "6000 ms" in reply.message
 
 
+async def test_a_burst_bounds_what_comes_at_once_and_not_what_comes_in_a_minute() -> None:
+    clock = FakeClock()
+    sender = account("alice", packets_per_minute_limit=60, packet_burst_limit=2)
+    service = service_of(FakeIncoming(), clock)
+
+    assert await codes(service, sender, [0] * 3) == ["ok", "ok", "T05"]
+    clock.advance(seconds=60)
+    assert await codes(service, sender, [0] * 3) == ["ok", "ok", "T05"]
+    passed = 0
+    for _ in range(60):
+        clock.advance(seconds=1)
+        passed += (await codes(service, sender, [0])).count("ok")
+    assert passed == 60
+
+
+async def test_a_burst_may_be_larger_than_what_a_minute_allows() -> None:
+    clock = FakeClock()
+    sender = account("alice", amount_per_minute_limit=60, amount_burst_limit=600)
+    service = service_of(FakeIncoming(), clock)
+
+    assert await codes(service, sender, [600, 1]) == ["ok", "T04"]
+    clock.advance(seconds=60)
+    assert await codes(service, sender, [61, 60]) == ["T04", "ok"]
+
+
+async def test_a_refusal_names_the_burst_and_says_when_or_that_it_never_will_pass() -> None:
+    sender = account(
+        "alice",
+        packets_per_minute_limit=60,
+        packet_burst_limit=1,
+        amount_per_minute_limit=1_000,
+        amount_burst_limit=50,
+    )
+    service = service_of(FakeIncoming(), FakeClock())
+
+    never = await service.handle(incoming(prepare(51), sender=sender))
+    later = await service.handle(incoming(prepare(1), sender=sender))
+
+    assert isinstance(never, Reject)
+    assert never.message == (
+        "alice may send 10.00 USD a minute, 0.50 USD at once, of which 0.50 USD is left, and this "
+        "packet carries 0.51 USD; that is more than the limit will ever allow."
+    )
+    assert isinstance(later, Reject)
+    assert later.message == (
+        "alice may send 60 packets a minute, 1 at once, and has used them up; try again in 1000 ms."
+    )
+
+
 async def test_a_fulfilled_amount_is_used_up_for_a_minute() -> None:
     clock = FakeClock()
     service = service_of(FakeIncoming(), clock)
@@ -144,6 +193,30 @@ async def test_explaining_takes_nothing_and_says_what_would_be_said() -> None:
 
     assert refused.reject is not None
     assert refused.reject.code == b"T05"
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 70_000), st.integers(1, 700)), max_size=60),
+    st.integers(1, 1000),
+    st.integers(1, 2000),
+)
+async def test_no_time_passes_more_than_the_burst_and_what_the_rate_brings_in_it(
+    steps: list[tuple[int, int]], limit: int, burst: int
+) -> None:
+    clock = FakeClock()
+    sender = account("alice", amount_per_minute_limit=limit, amount_burst_limit=burst)
+    service = service_of(FakeIncoming(), clock)
+    passed: list[tuple[int, int]] = []
+    for wait_ms, amount in steps:
+        clock.advance(milliseconds=wait_ms)
+        if (await codes(service, sender, [amount])) == ["ok"]:
+            passed.append((round(clock.monotonic() * 1000), amount))
+
+    for first, (start_ms, _) in enumerate(passed):
+        total = 0
+        for at_ms, amount in passed[first:]:
+            total += amount
+            assert total * 60_000 <= burst * 60_000 + limit * (at_ms - start_ms)
 
 
 @given(
