@@ -13,9 +13,11 @@ const config = JSON.parse(fs.readFileSync(process.argv[2], 'utf8'))
 
 for (const [name, account] of Object.entries(config.accounts)) {
   account.plugin = require.resolve(account.plugin)
-  // The plug-in listens on every interface unless its port is an object.
-  account.options.incoming.port = { port: account.options.incoming.port, host: HOST }
-  account.options.outgoing.name = name
+  // The plug-ins listen on every interface unless they are told which: one by its port, an object, the other by wsOpts.
+  const { incoming, outgoing, listener } = account.options
+  if (incoming) incoming.port = { port: incoming.port, host: HOST }
+  if (outgoing) outgoing.name = name
+  if (listener) listener.wsOpts = { port: listener.port, host: HOST }
 }
 
 // Its log would go to stdout, where READY is waited for.
