@@ -41,9 +41,15 @@ class Asset:
         return f"{self.code}@{self.scale}"
 
 
+DECIMALS_KEPT: Final = 2
+"""In words for a person, zeros are trimmed behind these decimals only: 12.40 stays, 1.050000000 becomes 1.05."""
+
+
 def format_amount(amount: int, asset: Asset) -> str:
     """Return `amount` in whole units with its code, exact: 1240 at scale 2 is `12.40 USD`."""
-    return f"{format_number(amount, asset.scale)} {asset.code}"
+    whole, point, decimals = format_number(amount, asset.scale).partition(".")
+    kept = decimals[:DECIMALS_KEPT] + decimals[DECIMALS_KEPT:].rstrip("0")
+    return f"{whole}{point}{kept} {asset.code}"
 
 
 def format_number(amount: int, scale: int) -> str:

@@ -148,12 +148,13 @@ class Desktop(QObject):
             parent=self,
         )
         engines = BundledEngines(supervisor, lambda: settings.current.engines)
+        names = self.watch.names
         self.pages: Sequence[Page] = (
             OverviewPage(self.overview),
             PeersPage(PeersPresenter(operator, clock, self)),
-            RoutesPage(RoutesPresenter(operator, clock, self)),
-            TrafficPage(TrafficPresenter(operator, clock, self)),
-            SettlementsPage(SettlementsPresenter(operator, clock, engines, self)),
+            RoutesPage(RoutesPresenter(operator, clock, names, self)),
+            TrafficPage(TrafficPresenter(operator, clock, names, self)),
+            SettlementsPage(SettlementsPresenter(operator, clock, engines, names, self)),
             LogsPage(LogsPresenter(operator, clock, self)),
         )
         self.window = MainWindow(self.shell, self.pages, settings, theme)

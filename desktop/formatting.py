@@ -7,7 +7,7 @@ import re
 from datetime import UTC, datetime, tzinfo
 from typing import Final
 
-from core.account import format_number
+from core.account import DECIMALS_KEPT, format_number
 
 GROUP: Final = "\u202f"
 """Digits are grouped by a narrow space that does not break: no locale reads it as a decimal point."""
@@ -15,8 +15,6 @@ MINUS: Final = "\u2212"
 NOTHING: Final = "–"
 """What stands where there is no value."""
 
-_SHORT_DECIMALS: Final = 2
-"""Zeros are trimmed behind these decimals only: 12.40 stays, 1.050000000 becomes 1.05."""
 _SPACES: Final = re.compile("[\\s\u00a0\u202f\u2009']")
 _GROUPED: Final = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+")
 _NUMBER: Final = re.compile(r"([0-9]*)(?:\.([0-9]*))?")
@@ -32,7 +30,7 @@ class AmountProblem(ValueError):
 def number(amount: int, scale: int) -> str:
     """Return an amount in whole units, exact and grouped: 123450 at scale 2 is `1 234.50`."""
     whole, point, decimals = format_number(abs(amount), scale).partition(".")
-    kept = decimals[:_SHORT_DECIMALS] + decimals[_SHORT_DECIMALS:].rstrip("0")
+    kept = decimals[:DECIMALS_KEPT] + decimals[DECIMALS_KEPT:].rstrip("0")
     sign = MINUS if amount < 0 else ""
     return f"{sign}{count(int(whole))}{point}{kept}"
 
@@ -114,6 +112,11 @@ def _ungrouped(bare: str) -> str:
 def count(value: int) -> str:
     """Return a whole number, grouped: `12 345`."""
     return f"{value:,}".replace(",", GROUP).replace("-", MINUS)
+
+
+def counted(value: int, one: str, many: str = "") -> str:
+    """Return a number with its noun: `1 peer`, `12 peers`."""
+    return f"{count(value)} {one if value == 1 else many or f'{one}s'}"
 
 
 def packets_per_second(rate: float) -> str:

@@ -64,8 +64,8 @@ class ExposureRow:
     in_flight: str
     unknown: str
     """Empty where nothing is."""
-    share_to_us: float
-    """Of what is owed either way, for a bar."""
+    share_to_us: float | None
+    """Of what is owed either way, for a bar; None where nothing is."""
 
 
 @final

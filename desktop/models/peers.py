@@ -147,10 +147,10 @@ COLUMNS: Final[Sequence[Column[PeerRow]]] = (
         sort_key=lambda row: _STATE_ORDER.index(row.state),
         tooltip=_state_tip,
         accessible=_state_tip,
-        width=108,
+        width=100,
     ),
     Column(
-        title="Name", text=lambda row: row.name, tooltip=lambda row: row.username, width=116
+        title="Name", text=lambda row: row.name, tooltip=lambda row: row.username, width=104
     ),
     Column(
         title="You owe · they owe",
@@ -158,14 +158,15 @@ COLUMNS: Final[Sequence[Column[PeerRow]]] = (
         sort_key=_used,
         tooltip=gauge_words,
         accessible=gauge_words,
-        width=150,
+        width=142,
     ),
     Column(
         title="Balance",
         text=lambda row: row.words,
         sort_key=lambda row: (row.asset_code, row.gauge.owed),
         tooltip=gauge_words,
-        width=220,
+        width=210,
+        stretch=True,
     ),
     Column(
         title="Trend",
@@ -177,7 +178,8 @@ COLUMNS: Final[Sequence[Column[PeerRow]]] = (
             else "no history yet"
         ),
         accessible=lambda row: _trend_words(row.nets),
-        width=76,
+        width=72,
+        gives_way=2,
     ),
     Column(
         title="Traffic",
@@ -186,7 +188,8 @@ COLUMNS: Final[Sequence[Column[PeerRow]]] = (
         ),
         sort_key=lambda row: row.rate,
         right=True,
-        width=86,
+        width=84,
+        gives_way=1,
     ),
     Column(
         title="Fulfilled",
@@ -197,13 +200,15 @@ COLUMNS: Final[Sequence[Column[PeerRow]]] = (
             f"{formatting.count(row.rejects)} rejected"
         ),
         right=True,
-        width=84,
+        width=82,
+        gives_way=3,
     ),
     Column(
         title="Last reject",
         text=lambda row: row.reject_code or formatting.NOTHING,
         tooltip=lambda row: row.last_reject or "none",
-        width=92,
+        width=84,
+        gives_way=4,
     ),
     Column(
         title="Last packet",
@@ -211,15 +216,16 @@ COLUMNS: Final[Sequence[Column[PeerRow]]] = (
         sort_key=lambda row: row.last_packet_at_ms or 0,
         tooltip=_last_packet_tip,
         right=True,
-        width=106,
+        width=96,
+        gives_way=5,
     ),
-    Column(title="Relation", text=lambda row: row.relation, width=84),
+    Column(title="Relation", text=lambda row: row.relation, width=78, gives_way=6),
     Column(
         title="Asset",
         text=lambda row: row.asset_code,
         tooltip=lambda row: f"{row.asset_code} with {row.asset_scale} decimals",
         width=70,
-        stretch=True,
+        gives_way=7,
     ),
 )
 

@@ -27,6 +27,8 @@ class RouteRow:
     prefix: str
     next_hop: str
     source: str
+    name: str = ""
+    """What the next hop is called on the screen."""
 
     @property
     def removable(self) -> bool:
@@ -51,8 +53,9 @@ COLUMNS: Final[Sequence[Column[RouteRow]]] = (
     ),
     Column(
         title="Next hop",
-        text=lambda row: row.next_hop,
-        sort_key=lambda row: row.next_hop,
+        text=lambda row: row.name or row.next_hop,
+        sort_key=lambda row: (row.name or row.next_hop).casefold(),
+        tooltip=lambda row: row.next_hop,
         width=200,
     ),
     Column(
@@ -77,6 +80,7 @@ class Sender:
     """An account that a packet may come from, in a list to choose from."""
 
     username: str
+    name: str
     asset_code: str
     asset_scale: int
 

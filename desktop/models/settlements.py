@@ -33,6 +33,8 @@ class SettlementEntry:
 
     id: str
     username: str
+    name: str
+    """What the peer is called on the screen."""
     outgoing: bool
     state: str
     engine: str
@@ -76,7 +78,7 @@ class SettlementEntry:
 
     @property
     def who(self) -> str:
-        return f"→ {self.username}" if self.outgoing else f"← {self.username}"
+        return f"→ {self.name}" if self.outgoing else f"← {self.name}"
 
 
 @final
@@ -85,6 +87,7 @@ class DueRow:
     """One peer and how far it is from settling."""
 
     username: str
+    name: str
     asset: tuple[str, int]
     owed: int
     threshold: int | None
@@ -155,10 +158,14 @@ class EngineCard:
     alive: bool
     sentence: str
     problem: str
+    """In a sentence; what the process last wrote is in `last_words`."""
     facts: Sequence[tuple[str, str]]
     address: str
     can_start: bool = False
     can_stop: bool = False
+    state: str = "Running"
+    """In a word or two, for the pill."""
+    last_words: Sequence[str] = ()
 
 
 def _when(title: str = "When") -> Column[SettlementEntry]:
@@ -179,26 +186,22 @@ SETTLEMENT_COLUMNS: Final[Sequence[Column[SettlementEntry]]] = (
     Column(
         title="Peer",
         text=lambda row: row.who,
-        tooltip=lambda row: (
-            f"we pay {row.username}" if row.outgoing else f"{row.username} pays us"
-        ),
-        accessible=lambda row: (
-            f"we pay {row.username}" if row.outgoing else f"{row.username} pays us"
-        ),
-        width=130,
+        tooltip=lambda row: f"we pay {row.name}" if row.outgoing else f"{row.name} pays us",
+        accessible=lambda row: f"we pay {row.name}" if row.outgoing else f"{row.name} pays us",
+        width=110,
     ),
     Column(
         title="State",
         text=lambda row: row.state_text,
         sort_key=lambda row: (row.steps_done, row.state),
-        width=252,
+        width=232,
     ),
     Column(
         title="Amount",
         text=lambda row: row.amount_text,
         sort_key=lambda row: (row.asset, row.amount),
         right=True,
-        width=140,
+        width=130,
     ),
     Column(
         title="On the ledger",
@@ -206,13 +209,15 @@ SETTLEMENT_COLUMNS: Final[Sequence[Column[SettlementEntry]]] = (
         sort_key=lambda row: (row.ledger_asset, row.ledger_amount),
         right=True,
         width=140,
+        gives_way=3,
     ),
     Column(
         title="Fee",
         text=lambda row: row.fee_text,
         sort_key=lambda row: row.fee or 0,
         right=True,
-        width=130,
+        width=120,
+        gives_way=5,
     ),
     Column(
         title="Transaction",
@@ -220,48 +225,55 @@ SETTLEMENT_COLUMNS: Final[Sequence[Column[SettlementEntry]]] = (
             formatting.shortened(row.transaction, _HASH_LENGTH) or "not on the ledger yet"
         ),
         tooltip=lambda row: row.transaction or "not on the ledger yet",
-        width=170,
+        width=160,
+        gives_way=2,
     ),
-    Column(title="Engine", text=lambda row: row.engine, width=90),
+    Column(title="Engine", text=lambda row: row.engine, width=90, gives_way=6),
     Column(
         title="Problem",
         text=lambda row: row.problem or formatting.NOTHING,
         tooltip=lambda row: row.problem or "none",
-        width=240,
+        width=200,
+        gives_way=1,
         stretch=True,
     ),
 )
 
 DUE_COLUMNS: Final[Sequence[Column[DueRow]]] = (
-    Column(title="Peer", text=lambda row: row.username, width=120),
+    Column(
+        title="Peer", text=lambda row: row.name, tooltip=lambda row: row.username, width=110
+    ),
     Column(
         title="You owe",
         text=lambda row: row.owed_text,
         sort_key=lambda row: (row.asset, row.owed),
         right=True,
-        width=140,
+        width=130,
     ),
     Column(
         title="Settles at",
         text=lambda row: row.threshold_text,
         sort_key=lambda row: (row.asset, row.threshold or 0),
         right=True,
-        width=130,
+        width=110,
+        gives_way=1,
     ),
     Column(
         title="Why",
         text=lambda row: row.reason,
         sort_key=lambda row: (not row.due, row.reason),
-        width=350,
+        width=280,
+        stretch=True,
     ),
     Column(
         title="Down to",
         text=lambda row: row.settle_to_text,
         sort_key=lambda row: (row.asset, row.settle_to or 0),
         right=True,
-        width=110,
+        width=100,
+        gives_way=2,
     ),
-    Column(title="Engine", text=lambda row: row.engine or "none", width=150, stretch=True),
+    Column(title="Engine", text=lambda row: row.engine or "none", width=150, gives_way=3),
 )
 
 UNMATCHED_COLUMNS: Final[Sequence[Column[UnmatchedEntry]]] = (
@@ -270,18 +282,24 @@ UNMATCHED_COLUMNS: Final[Sequence[Column[UnmatchedEntry]]] = (
         text=lambda row: formatting.moment(row.seen_at_ms)[:19],
         sort_key=lambda row: row.seen_at_ms,
         tooltip=lambda row: formatting.moment(row.seen_at_ms),
-        width=150,
+        width=146,
     ),
     Column(
         title="Amount",
         text=lambda row: row.amount_text,
         sort_key=lambda row: (row.asset, row.amount),
         right=True,
-        width=160,
+        width=150,
     ),
-    Column(title="From", text=lambda row: row.sender, width=340),
-    Column(title="Engine", text=lambda row: row.engine, width=100),
-    Column(title="Transaction", text=lambda row: row.transaction, width=300, stretch=True),
+    Column(title="From", text=lambda row: row.sender, width=320),
+    Column(title="Engine", text=lambda row: row.engine, width=100, gives_way=3),
+    Column(
+        title="Transaction",
+        text=lambda row: row.transaction,
+        width=300,
+        gives_way=2,
+        stretch=True,
+    ),
 )
 
 UNKNOWN_COLUMNS: Final[Sequence[Column[UnknownEntry]]] = (
@@ -290,20 +308,30 @@ UNKNOWN_COLUMNS: Final[Sequence[Column[UnknownEntry]]] = (
         text=lambda row: formatting.moment(row.created_at_ms)[:19],
         sort_key=lambda row: row.created_at_ms,
         tooltip=lambda row: formatting.moment(row.created_at_ms),
-        width=150,
+        width=146,
     ),
-    Column(title="From", text=lambda row: row.from_username, width=130),
-    Column(title="To", text=lambda row: row.to_username, width=130),
+    Column(title="From", text=lambda row: row.from_username, width=110),
+    Column(title="To", text=lambda row: row.to_username, width=110),
     Column(
         title="Amount out",
         text=lambda row: row.amount_text,
         sort_key=lambda row: (row.asset, row.amount),
         right=True,
-        width=160,
+        width=140,
     ),
-    Column(title="Destination", text=lambda row: row.destination, width=320, stretch=True),
     Column(
-        title="Transfer", text=lambda row: row.id, sort_key=lambda row: int(row.id), width=150
+        title="Destination",
+        text=lambda row: row.destination,
+        width=240,
+        gives_way=1,
+        stretch=True,
+    ),
+    Column(
+        title="Transfer",
+        text=lambda row: row.id,
+        sort_key=lambda row: int(row.id),
+        width=140,
+        gives_way=2,
     ),
 )
 

@@ -61,6 +61,8 @@ class Column(Generic[R]):
     width: int = 110
     stretch: bool = False
     """Takes what room is left; one column of a table does."""
+    gives_way: int = 0
+    """In a narrow window, the columns with the largest number are left out first; 0 is always shown."""
 
 
 class TableModel(QAbstractTableModel, Generic[R]):

@@ -26,6 +26,9 @@ class PacketRow:
     at_ms: int
     from_username: str
     to_username: str
+    from_name: str
+    to_name: str
+    """What the two are called on the screen."""
     destination: str
     amount_in: int
     asset_in: tuple[str, int]
@@ -35,6 +38,8 @@ class PacketRow:
     code: str
     code_name: str
     triggered_by: str
+    ours: bool
+    """This node has rejected it, and the message is its own."""
     message: str
     """Remote text."""
     advice: str
@@ -42,7 +47,7 @@ class PacketRow:
 
     @property
     def path(self) -> str:
-        return f"{self.from_username} → {self.to_username or formatting.NOTHING}"
+        return f"{self.from_name} → {self.to_name or formatting.NOTHING}"
 
     @property
     def amount_in_text(self) -> str:
@@ -102,15 +107,16 @@ COLUMNS: Final[Sequence[Column[PacketRow]]] = (
         text=lambda row: formatting.clock_time(row.at_ms),
         sort_key=lambda row: row.sequence,
         tooltip=lambda row: formatting.moment(row.at_ms),
-        width=108,
+        width=102,
     ),
-    Column(title="From → to", text=lambda row: row.path, width=130),
-    Column(title="Verdict", text=lambda row: row.verdict, width=98),
+    Column(title="From → to", text=lambda row: row.path, width=130, stretch=True),
+    Column(title="Verdict", text=lambda row: row.verdict, width=94),
     Column(
         title="Code",
         text=lambda row: row.code_text,
         tooltip=lambda row: row.advice or row.code_text,
-        width=150,
+        width=140,
+        gives_way=1,
     ),
     Column(
         title="Amount in",
@@ -125,22 +131,25 @@ COLUMNS: Final[Sequence[Column[PacketRow]]] = (
         sort_key=lambda row: (row.asset_out or ("", 0), row.amount_out or 0),
         right=True,
         width=126,
+        gives_way=2,
     ),
     Column(
         title="Latency",
         text=lambda row: formatting.latency(row.latency_us),
         sort_key=lambda row: row.latency_us,
         right=True,
-        width=84,
+        width=78,
+        gives_way=3,
     ),
-    Column(title="Destination", text=lambda row: row.destination, width=230),
+    Column(title="Destination", text=lambda row: row.destination, width=220, gives_way=4),
     Column(
-        title="Message (theirs)",
+        title="Message",
         text=lambda row: row.message,
         accessible=lambda row: (
             f"said by the other side: {row.message}" if row.message else "none"
         ),
         width=240,
+        gives_way=5,
         stretch=True,
     ),
 )

@@ -22,6 +22,8 @@ THROUGHPUT_POINTS: Final = 180
 REJECT_POINTS: Final = 60
 """Single seconds are noise; a point stands for the mean of its span."""
 CODES_SHOWN: Final = 6
+LAG_SECONDS: Final = 2
+"""A second is in the history once it is over and written; a point before that would always dip."""
 MARKS_MAX: Final = 60
 
 
@@ -142,10 +144,10 @@ def _rates(
 
 
 def _spans(history: History, points_max: int) -> range:
-    """Return the starts of spans of whole steps that are over: the running one would always dip."""
+    """Return the starts of spans of whole steps that are over and written."""
     steps = (history.until_s - history.from_s) // history.step_s
     span = -(-steps // points_max) * history.step_s
-    end = history.until_s - history.step_s
+    end = history.until_s - 2 * history.step_s - LAG_SECONDS // history.step_s * history.step_s
     # Spans stand on a grid of their own, so that a point keeps its value while the range moves on.
     return range(-(-history.from_s // span) * span, end // span * span, span)
 

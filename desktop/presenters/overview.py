@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from typing import Final, final
@@ -31,11 +30,10 @@ from desktop.presenters.incidents import (
     percent_used,
 )
 from desktop.presenters.page import PagePresenter
+from desktop.presenters.pieces import next_frame
 from desktop.presenters.watch import NodeWatch
 
 LIMITS_SHOWN: Final = 8
-FRAME_SECONDS: Final = 0.05
-"""Graphs are drawn one after another, a few frames apart: together they would hold up packets."""
 PACE_SHOWN_SECONDS: Final = 24 * 3600
 """A limit that is further away than this is not near."""
 ACCOUNTS_IN_EXPOSURE_MAX: Final = 16
@@ -99,11 +97,11 @@ class OverviewPresenter(PagePresenter):
             self._drawn_at = now
             history = await self._feed.load(self.range_seconds)
             self.throughput_changed.emit(graphs.throughput(history))
-            await asyncio.sleep(FRAME_SECONDS)
+            await next_frame()
             self.rejects_changed.emit(graphs.reject_codes(history))
         if now - self._exposure_at >= EXPOSURE_SECONDS:
             self._exposure_at = now
-            await asyncio.sleep(FRAME_SECONDS)
+            await next_frame()
             await self._load_exposure()
 
     def refresh(self) -> None:
@@ -258,7 +256,7 @@ def exposure_row(row: Exposure) -> ExposureRow:
         owed_by_us=formatting.number(row.owed_by_us, scale),
         in_flight=formatting.number(row.in_flight, scale),
         unknown=formatting.number(row.unknown, scale) if row.unknown else "",
-        share_to_us=float(row.owed_to_us / total) if total else 0.5,
+        share_to_us=float(row.owed_to_us / total) if total else None,
     )
 
 

@@ -12,7 +12,7 @@ from core.account import Account
 from core.control.operator import Operator
 from core.control.views import AccountDetails
 from core.errors import AccountExists, SettingError, StoreUnavailable
-from desktop.models.peer_editor import NEW_PEER, Difference, FormCheck
+from desktop.models.peer_editor import FIELDS, NEW_PEER, Difference, FormCheck
 from desktop.presenters import peer_form
 from desktop.tasks import TaskScope, sentence
 
@@ -29,6 +29,8 @@ class PeerEditorPresenter(QObject):
     """What is wrong with the form and what it means: a FormCheck."""
     saved = Signal(str, object)
     """The username, and the Account as it was before; None for a new one."""
+    tokens_made = Signal(str, object)
+    """Tokens that were made up here are saved, and cannot be shown again: who needs them, and each with its label."""
     ended = Signal()
     """The editor is to be closed."""
 
@@ -43,6 +45,7 @@ class PeerEditorPresenter(QObject):
         self._account: Account | None = None
         self._stored: frozenset[str] = frozenset()
         self._cleared: frozenset[str] = frozenset()
+        self._made: dict[str, str] = {}
         self._check = FormCheck()
         self._revision = 0
         self._saving = False
@@ -114,6 +117,7 @@ class PeerEditorPresenter(QObject):
     def generate_token(self, name: str) -> str:
         """Return a new random token for this field, and take it as typed."""
         token = secrets.token_urlsafe(TOKEN_OCTETS)
+        self._made[name] = token
         self.set_text(name, token)
         return token
 
@@ -190,8 +194,15 @@ class PeerEditorPresenter(QObject):
         except AccountExists as fault:
             self._tell(FormCheck(problems={_field_taken(fault.field): sentence(fault)}))
             return
+        made = [
+            (FIELDS[name].label, token)
+            for name, token in self._made.items()
+            if self._texts.get(name) == token
+        ]
         self.saved.emit(view.account.username, before)
         self._end()
+        if made:
+            self.tokens_made.emit(view.account.name, made)
 
     def _details(self) -> tuple[AccountDetails, dict[str, str]]:
         return peer_form.details_of(self._texts, cleared=self._cleared)
@@ -202,6 +213,7 @@ class PeerEditorPresenter(QObject):
         self._before = dict(texts) if account is not None else {}
         self._stored = frozenset() if account is None else peer_form.stored_secrets(account)
         self._cleared = frozenset()
+        self._made = {}
         self.begun.emit(dict(texts))
         self._changed()
 

@@ -9,8 +9,15 @@ from typing import Final, TypeVar
 A = TypeVar("A")
 B = TypeVar("B")
 
+FRAME_SECONDS: Final = 0.02
+"""What is drawn this much apart is painted in frames of its own, each of them short."""
 PIECE: Final = 500
 """So many take a few milliseconds."""
+
+
+async def next_frame() -> None:
+    """Let what was just shown be painted before more is."""
+    await asyncio.sleep(FRAME_SECONDS)
 
 
 async def in_pieces(items: Sequence[A], convert: Callable[[A], B]) -> list[B]:

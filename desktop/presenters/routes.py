@@ -13,6 +13,7 @@ from core.errors import InterledgerError, SettingError
 from core.service import Step, Verdict
 from desktop import formatting
 from desktop.models.routes import Answer, AnswerStep, RouteRow, RoutesModel, Sender
+from desktop.names import Names
 from desktop.presenters.page import PagePresenter
 from desktop.presenters.peer_editor import readable
 from desktop.presenters.pieces import in_pieces
@@ -30,8 +31,15 @@ class RoutesPresenter(PagePresenter):
     """Who gets what no prefix covers; empty for nobody."""
     loaded_changed = Signal(bool)
 
-    def __init__(self, operator: Operator, clock: Clock, parent: QObject | None = None) -> None:
+    def __init__(
+        self,
+        operator: Operator,
+        clock: Clock,
+        names: Names | None = None,
+        parent: QObject | None = None,
+    ) -> None:
         super().__init__(operator, clock, parent)
+        self.names = names or Names()
         self.model = RoutesModel(self)
         self.loaded = False
         self.senders: Sequence[Sender] = ()
@@ -45,9 +53,11 @@ class RoutesPresenter(PagePresenter):
         accounts = await self.operator.accounts()
         routes = await self.operator.routes()
         self._change = change
+        self.names.learn(accounts)
         senders = tuple(
             Sender(
                 username=view.account.username,
+                name=view.account.name,
                 asset_code=view.account.asset.code,
                 asset_scale=view.account.asset.scale,
             )
@@ -58,7 +68,7 @@ class RoutesPresenter(PagePresenter):
             self.senders_changed.emit(senders)
         if routes != self._routes:
             self._routes = routes
-            self.model.replace(await in_pieces(routes, _row))
+            self.model.replace(await in_pieces(routes, lambda route: _row(route, self.names)))
         default = next((route.next_hop for route in routes if route.source == "default"), "")
         self.default_changed.emit(default)
         if not self.loaded:
@@ -99,7 +109,7 @@ class RoutesPresenter(PagePresenter):
         except InterledgerError as error:
             self.answered.emit(Answer(forwarded=False, sentence=sentence(error)))
         else:
-            self.answered.emit(answer_of(found))
+            self.answered.emit(answer_of(found, self.names))
 
     # --- What may be changed
 
@@ -150,18 +160,18 @@ class RoutesPresenter(PagePresenter):
         self.run(work, name="bringing routes back")
 
 
-def _row(route: RouteView) -> RouteRow:
-    return RouteRow(route.prefix, route.next_hop, route.source)
+def _row(route: RouteView, names: Names) -> RouteRow:
+    return RouteRow(route.prefix, route.next_hop, route.source, names.of(route.next_hop))
 
 
-def answer_of(found: RouteAnswer) -> Answer:
+def answer_of(found: RouteAnswer, names: Names) -> Answer:
     """Return the node's answer as it is shown."""
     return Answer(
         forwarded=found.forwarded,
         sentence=found.sentence,
-        facts=tuple(_facts(found)),
+        facts=tuple(_facts(found, names)),
         alternatives=tuple(
-            f"{route.prefix or 'the default route'} → {route.next_hop}: "
+            f"{route.prefix or 'the default route'} → {names.of(route.next_hop)}: "
             f"shorter than {found.prefix}"
             for route in found.alternatives
         ),
@@ -169,12 +179,12 @@ def answer_of(found: RouteAnswer) -> Answer:
     )
 
 
-def _facts(found: RouteAnswer) -> list[tuple[str, str]]:
+def _facts(found: RouteAnswer, names: Names) -> list[tuple[str, str]]:
     facts = []
     if found.prefix is not None:
         facts.append(("Prefix", found.prefix or "the default route"))
     if found.next_hop is not None:
-        facts.append(("Next hop", found.next_hop))
+        facts.append(("Next hop", names.of(found.next_hop)))
     if found.incoming_asset is not None:
         asset = found.incoming_asset
         facts.append(

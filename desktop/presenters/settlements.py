@@ -32,6 +32,7 @@ from desktop.models.settlements import (
     UnmatchedEntry,
     UnmatchedModel,
 )
+from desktop.names import Names
 from desktop.presenters.page import PagePresenter
 from desktop.presenters.peer_rows import settle_amount_of, settle_plan_of
 
@@ -41,6 +42,14 @@ FAILED: Final = (SettlementState.FAILED, SettlementState.REVERSED)
 ACTIVE: Final = (ProcessState.STARTING, ProcessState.RUNNING, ProcessState.WAITING)
 LIMIT: Final = 500
 LINES_SHOWN: Final = 3
+
+
+_PROCESS_WORDS: Final = {
+    ProcessState.STOPPED: "Stopped",
+    ProcessState.STARTING: "Starting",
+    ProcessState.WAITING: "Starting again soon",
+    ProcessState.GAVE_UP: "Ended",
+}
 
 
 class EngineControl(Protocol):
@@ -75,9 +84,11 @@ class SettlementsPresenter(PagePresenter):
         operator: Operator,
         clock: Clock,
         engine_control: EngineControl | None = None,
+        names: Names | None = None,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(operator, clock, parent)
+        self.names = names or Names()
         self.engine_control = engine_control
         self.due = DueModel(self)
         self.under_way = SettlementsModel(self)
@@ -91,10 +102,16 @@ class SettlementsPresenter(PagePresenter):
 
     async def update(self) -> None:
         rows = await self.operator.settlements(limit=LIMIT)
-        self.under_way.replace(entry_of(row) for row in rows if row.state in UNDER_WAY)
-        self.done.replace(entry_of(row) for row in rows if row.state in DONE)
-        self.failed_ones.replace(entry_of(row) for row in rows if row.state in FAILED)
-        self.due.replace(due_of(row) for row in await self.operator.settlements_due())
+        self.under_way.replace(
+            entry_of(row, self.names) for row in rows if row.state in UNDER_WAY
+        )
+        self.done.replace(entry_of(row, self.names) for row in rows if row.state in DONE)
+        self.failed_ones.replace(
+            entry_of(row, self.names) for row in rows if row.state in FAILED
+        )
+        self.due.replace(
+            due_of(row, self.names) for row in await self.operator.settlements_due()
+        )
         self.unmatched.replace(unmatched_of(row) for row in await self.operator.unmatched())
         unknown = await self.operator.unknown_transfers()
         self.unknown.replace(unknown_of(row) for row in unknown)
@@ -189,11 +206,12 @@ class SettlementsPresenter(PagePresenter):
         self.run(work, name=f"{'starting' if restart else 'stopping'} {name}")
 
 
-def entry_of(row: SettlementRow) -> SettlementEntry:
+def entry_of(row: SettlementRow, names: Names) -> SettlementEntry:
     """Return a settlement as a row of its table."""
     return SettlementEntry(
         id=row.id,
         username=row.username,
+        name=names.of(row.username),
         outgoing=row.direction is Direction.OUT,
         state=row.state.value,
         engine=row.engine,
@@ -211,10 +229,11 @@ def entry_of(row: SettlementRow) -> SettlementEntry:
     )
 
 
-def due_of(row: SettlementDue) -> DueRow:
+def due_of(row: SettlementDue, names: Names) -> DueRow:
     """Return what is owed to one peer as a row of its table."""
     return DueRow(
         username=row.username,
+        name=names.of(row.username),
         asset=_asset(row.asset),
         owed=row.owed,
         threshold=row.settle_threshold,
@@ -270,22 +289,40 @@ def _card(
 ) -> EngineCard:
     facts = [*_engine_facts(view, now_ms), *_process_facts(view, process)]
     active = process is not None and process.state in ACTIVE
-    gave_up = process is not None and process.state is ProcessState.GAVE_UP
+    broken = process is not None and process.state in (
+        ProcessState.GAVE_UP,
+        ProcessState.WAITING,
+    )
     problem = "" if view is None else view.status.problem
-    if process is not None and process.state in (ProcessState.GAVE_UP, ProcessState.WAITING):
-        problem = "\n".join((process.sentence, *process.last_lines[-LINES_SHOWN:]))
-    alive = active if view is None else view.alive
-    sentence = process.sentence if view is None and process is not None else ""
+    if process is not None and broken:
+        problem = process.sentence
+    # What the process is at is known here at once; the store learns of its end only by its silence.
+    alive = (process.state is ProcessState.RUNNING) if process is not None else False
+    if process is None or (view is not None and alive):
+        alive = view is not None and view.alive
+    sentence = "" if process is None else process.sentence
+    if view is not None and (process is None or process.state is ProcessState.RUNNING):
+        sentence = view.sentence
     return EngineCard(
         name=name,
-        alive=alive and not gave_up,
-        sentence=sentence if view is None else view.sentence,
+        alive=alive,
+        state=_state_words(process, alive=alive),
+        sentence="" if broken else sentence,
         problem=problem,
+        last_words=tuple(process.last_lines[-LINES_SHOWN:])
+        if process is not None and broken
+        else (),
         facts=tuple(facts),
         address="" if view is None else view.status.address,
         can_start=process is not None and not active,
         can_stop=active,
     )
+
+
+def _state_words(process: ProcessStatus | None, *, alive: bool) -> str:
+    if process is not None and process.state is not ProcessState.RUNNING:
+        return _PROCESS_WORDS[process.state]
+    return "Running" if alive else "Not running"
 
 
 def _engine_facts(view: EngineView | None, now_ms: int) -> list[tuple[str, str]]:
@@ -312,7 +349,7 @@ def _process_facts(
     else:
         text = f"{pid}, started {where}"
     if process is not None and process.restarts:
-        text += f", {process.restarts} restarts"
+        text += f", {formatting.counted(process.restarts, 'restart')}"
     return [("Process", text)]
 
 

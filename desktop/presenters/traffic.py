@@ -14,9 +14,10 @@ from core.control.views import PacketVerdict, PacketView
 from core.packet import error_words
 from desktop import formatting
 from desktop.models.traffic import PACKETS_MAX, PacketFilter, PacketRow, PacketsModel
+from desktop.names import Names
 from desktop.presenters import graphs
 from desktop.presenters.page import PagePresenter
-from desktop.presenters.pieces import in_pieces
+from desktop.presenters.pieces import in_pieces, next_frame
 
 EVERY_SECONDS: Final = 0.25
 FETCH_MAX: Final = 2_000
@@ -34,12 +35,20 @@ class TrafficPresenter(PagePresenter):
     """How many packets went by unseen, for they came faster than they could be fetched."""
     choices_changed = Signal(object, object)
     """The peers and the reject codes that there are to filter by."""
-    graphs_changed = Signal(object, object)
-    """Throughput and reject codes, as GraphData."""
+    throughput_changed = Signal(object)
+    codes_changed = Signal(object)
+    """Packets and reject codes over time, as GraphData."""
     loaded_changed = Signal(bool)
 
-    def __init__(self, operator: Operator, clock: Clock, parent: QObject | None = None) -> None:
+    def __init__(
+        self,
+        operator: Operator,
+        clock: Clock,
+        names: Names | None = None,
+        parent: QObject | None = None,
+    ) -> None:
         super().__init__(operator, clock, parent)
+        self.names = names or Names()
         self.model = PacketsModel(self)
         self.range_seconds = RANGE_SECONDS
         self._feed = graphs.HistoryFeed(operator, clock)
@@ -48,12 +57,16 @@ class TrafficPresenter(PagePresenter):
         self.missed = 0
         self.active_filter = PacketFilter()
         self._last_sequence = 0
+        self._address = ""
         self._peers: Counter[str] = Counter()
         self._codes: Counter[str] = Counter()
 
     async def update(self) -> None:
         first = not self.loaded
         limit = PACKETS_MAX if first else FETCH_MAX
+        if first:
+            self._address = (await self.operator.status()).ilp_address
+            self.names.learn(await self.operator.accounts())
         views = await self.operator.packets(after_sequence=self._last_sequence, limit=limit)
         await self._take(views, first=first)
         if first:
@@ -62,12 +75,15 @@ class TrafficPresenter(PagePresenter):
         now = self.clock.monotonic()
         if now - self._graphs_at >= graphs.every_seconds(self.range_seconds):
             self._graphs_at = now
+            await next_frame()
             await self.draw()
 
     async def draw(self) -> None:
         """Load the graphs' history and show it."""
         history = await self._feed.load(self.range_seconds)
-        self.graphs_changed.emit(graphs.throughput(history), graphs.reject_codes(history))
+        self.throughput_changed.emit(graphs.throughput(history))
+        await next_frame()
+        self.codes_changed.emit(graphs.reject_codes(history))
 
     async def _take(self, views: Sequence[PacketView], *, first: bool) -> None:
         if not views:
@@ -77,7 +93,9 @@ class TrafficPresenter(PagePresenter):
             self.missed += gap
             self.missed_changed.emit(self.missed)
         self._last_sequence = views[-1].sequence
-        rows = await in_pieces(views, packet_row_of)
+        rows = await in_pieces(
+            views, lambda view: packet_row_of(view, self.names, ours=self._address)
+        )
         self._count(rows)
         self.model.add(rows)
         if self.model.held:
@@ -118,14 +136,17 @@ class TrafficPresenter(PagePresenter):
         return "\n".join(lines)
 
 
-def packet_row_of(view: PacketView) -> PacketRow:
-    """Return a packet as a row of the table."""
+def packet_row_of(view: PacketView, names: Names | None = None, *, ours: str = "") -> PacketRow:
+    """Return a packet as a row of the table; `ours` is this node's address."""
+    names = names or Names()
     asset_out = view.outgoing_asset
     return PacketRow(
         sequence=view.sequence,
         at_ms=view.at_ms,
         from_username=view.from_username,
         to_username=view.to_username or "",
+        from_name=names.of(view.from_username),
+        to_name=names.of(view.to_username or ""),
         destination=view.destination,
         amount_in=view.incoming_amount,
         asset_in=(view.incoming_asset.code, view.incoming_asset.scale),
@@ -135,6 +156,7 @@ def packet_row_of(view: PacketView) -> PacketRow:
         code=view.code,
         code_name=error_words(view.code) if view.code else "",
         triggered_by=view.triggered_by,
+        ours=bool(ours) and view.triggered_by == ours,
         message=view.message,
         advice=view.advice,
         latency_us=view.latency_us,

@@ -12,6 +12,7 @@ from core.clock import Clock
 from core.control.operator import Operator
 from desktop.engine_supervisor import EngineSupervisor
 from desktop.models.overview import Incident
+from desktop.names import Names
 from desktop.presenters.incidents import Snapshot, find_incidents
 from desktop.presenters.page import PagePresenter
 
@@ -41,6 +42,7 @@ class NodeWatch(PagePresenter):
         parent: QObject | None = None,
     ) -> None:
         super().__init__(operator, clock, parent)
+        self.names = Names()
         self.snapshot: Snapshot | None = None
         self.incidents: Sequence[Incident] = ()
         self.problem = ""
@@ -119,6 +121,7 @@ class NodeWatch(PagePresenter):
 
     def _show(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
+        self.names.learn(snapshot.accounts)
         self.incidents = find_incidents(snapshot)
         self.looked.emit()
 

@@ -31,6 +31,9 @@ from desktop.views.widgets import (
 
 COPY_SIZE: Final = 20
 BREAK: Final = "\u200b"
+JOIN: Final = "\u2060"
+"""Qt breaks lines behind a point, were it not for this."""
+_AMOUNT: Final = re.compile(r"[+\u2212-]?[0-9\u202f]+(?:\.[0-9]+)?\u00a0\S+")
 _LONG: Final = re.compile(r"(?<=\S)[./:_-](?=[^\s\d])|[0-9A-Za-z]{8}(?=[0-9A-Za-z]{8})")
 
 
@@ -145,14 +148,19 @@ class DetailPanel(QScrollArea):
         advice_title: str = "What it means",
         said: str = "",
         said_by: str = "",
+        ours: bool = False,
     ) -> None:
-        """Show this; `said` is remote text, quoted and named as such."""
+        """Show this; `said` is remote text, quoted and named as such, unless it is this node's own."""
         self.title.setText(title)
         self.pill.set(*state)
         self.advice_title.setText(advice_title)
         self.advice.setText(advice[:1].upper() + advice[1:])
         self._advice_card.setVisible(bool(advice))
-        self.said_by.setText(f"Said by {said_by or 'the other side'} (unverified):")
+        self.said_by.setText(
+            "This node said:"
+            if ours
+            else f"Said by {said_by or 'the other side'} (unverified):"
+        )
         self.said.setText(f"“{breakable(said)}”")
         self._said_card.setVisible(bool(said))
         self.facts.show_facts(facts)
@@ -161,10 +169,12 @@ class DetailPanel(QScrollArea):
 
 
 def breakable(text: str) -> str:
-    """Return text with places to break long hashes, URLs and addresses at; they are not seen."""
+    """Return text with places to break long hashes, URLs and addresses at; they are not seen. An amount has none."""
+    if _AMOUNT.fullmatch(text):
+        return text.replace(".", f"{JOIN}.{JOIN}")
     return _LONG.sub(lambda run: run[0] + BREAK, text)
 
 
 def plain(text: str) -> str:
     """Return what `breakable` was given."""
-    return text.replace(BREAK, "")
+    return text.replace(BREAK, "").replace(JOIN, "")

@@ -10,18 +10,16 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QScrollArea,
     QSizePolicy,
-    QVBoxLayout,
     QWidget,
 )
 
-from desktop import formatting
 from desktop.models.settlements import EngineCard
 from desktop.views.detail import FactsGrid
-from desktop.views.tables import copy
-from desktop.views.widgets import Card, Pill, TextLabel, Tone, action_button, icon_button
+from desktop.views.widgets import Card, Pill, TextLabel, Tone, action_button
 
-CARD_WIDTH: Final = 600
-ADDRESS_LENGTH: Final = 26
+CARD_WIDTH: Final = 440
+PASSING_STATES: Final = ("Starting", "Starting again soon")
+"""It is not running, and nobody has to do anything about that yet."""
 SCROLL_BAR: Final = 12
 
 
@@ -35,62 +33,55 @@ class EngineCardView(Card):
     def __init__(self, name: str) -> None:
         super().__init__("Local test chain" if name == "chain" else f"Engine {name}")
         self._name = name
-        self._address = ""
         self.pill = Pill()
         self.sentence = TextLabel(role="muted", wrap=True)
         self.problem = TextLabel(role="bad", wrap=True)
-        self.address = TextLabel()
-        self.address_button = icon_button("copy", "Copy the engine's address")
-        self.facts = FactsGrid()
+        self.words_button = action_button("What it wrote last")
+        self.words_button.setCheckable(True)
+        self.words_button.setProperty("kind", "range")
+        self.last_words = TextLabel(role="muted", wrap=True)
+        self.facts = FactsGrid(copied=("Address",))
         self.start_button = action_button("Start")
         self.stop_button = action_button("Stop")
         self.restart_button = action_button("Restart")
         self.setFixedWidth(CARD_WIDTH)
         self.head.addWidget(self.pill)
-        row = QHBoxLayout()
-        row.addWidget(self.address)
-        row.addWidget(self.address_button)
-        row.addStretch()
         buttons = QHBoxLayout()
         for button in (self.start_button, self.stop_button, self.restart_button):
             buttons.addWidget(button)
         buttons.addStretch()
-        left = QVBoxLayout()
-        for widget in (self.sentence, self.problem):
-            left.addWidget(widget)
-        left.addLayout(row)
-        left.addLayout(buttons)
-        left.addStretch()
-        right = QVBoxLayout()
-        right.addWidget(self.facts)
-        right.addStretch()
-        halves = QHBoxLayout()
-        halves.setSpacing(24)
-        halves.addLayout(left, 1)
-        halves.addLayout(right, 1)
-        self.body.addLayout(halves)
-        self.address_button.clicked.connect(lambda: copy(self._address))
+        buttons.addWidget(self.words_button)
+        for widget in (self.sentence, self.problem, self.last_words, self.facts):
+            self.body.addWidget(widget)
+        self.body.addStretch()
+        self.body.addLayout(buttons)
+        self.last_words.hide()
+        self.words_button.toggled.connect(self.last_words.setVisible)
         self.start_button.clicked.connect(lambda: self.start_wanted.emit(self._name))
         self.restart_button.clicked.connect(lambda: self.start_wanted.emit(self._name))
         self.stop_button.clicked.connect(lambda: self.stop_wanted.emit(self._name))
 
     def show_card(self, card: EngineCard) -> None:
         """Show how it is."""
-        tone = Tone.BAD if not card.alive else Tone.WARN if card.problem else Tone.OK
-        self.pill.set("Running" if card.alive else "Not running", tone, card.sentence)
+        self.pill.set(card.state, _tone_of(card), card.sentence or card.problem)
         self.sentence.setText(card.sentence)
         self.sentence.setVisible(bool(card.sentence))
         self.problem.setText(card.problem)
         self.problem.setVisible(bool(card.problem))
-        self._address = card.address
-        self.address.setText(formatting.shortened(card.address, ADDRESS_LENGTH))
-        self.address.setToolTip(formatting.tooltip(card.address))
-        self.address.setVisible(bool(card.address))
-        self.address_button.setVisible(bool(card.address))
-        self.facts.show_facts(card.facts)
+        self.last_words.setText("\n".join(card.last_words))
+        self.words_button.setVisible(bool(card.last_words))
+        self.last_words.setVisible(bool(card.last_words) and self.words_button.isChecked())
+        address = (("Address", card.address),) if card.address else ()
+        self.facts.show_facts((*address, *card.facts))
         self.start_button.setVisible(card.can_start)
         self.stop_button.setVisible(card.can_stop)
         self.restart_button.setVisible(card.can_stop)
+
+
+def _tone_of(card: EngineCard) -> Tone:
+    if card.alive:
+        return Tone.WARN if card.problem else Tone.OK
+    return Tone.WARN if card.state in PASSING_STATES else Tone.BAD
 
 
 @final

@@ -167,7 +167,7 @@ class LogsPage(Page):
     def _count(self) -> None:
         model = self.logs.model
         self.states.set_empty(is_empty=model.total == 0 and not model.waiting)
-        self.count.setText(count_words(model.shown, model.total, "lines"))
+        self.count.setText(count_words(model.shown, model.total, "line"))
 
     def _show_waiting(self, waiting: int) -> None:
         self.waiting.setText(f"{formatting.count(waiting)} new" if waiting else "")
@@ -191,6 +191,7 @@ class LogsPage(Page):
         self.logs.hold(held=held)
 
     def _choose(self, row: object) -> None:
+        self.want_inspector(row is not None)
         if not isinstance(row, LogRow):
             self.line_inspector.show_nothing()
             return

@@ -149,7 +149,7 @@ class MainWindow(QMainWindow):
         self._theme.changed.connect(self.rail.draw_icons)
         for page in pages:
             presenter = page.presenter
-            page.inspector_wanted.connect(self.inspector.set_wanted)
+            page.inspector_wanted.connect(functools.partial(self._want_inspector, page))
             page.navigated.connect(self.navigate)
             presenter.failed.connect(self.status.say_failure)
             presenter.reported.connect(self.status.say)
@@ -192,7 +192,7 @@ class MainWindow(QMainWindow):
         self._current = page
         self.stack.setCurrentWidget(page)
         self.rail.mark(key)
-        self.inspector.show_widget(page.inspector, page.title)
+        self.inspector.show_widget(page.inspector, page.title, wanted=page.wants_inspector)
         self._widen_inspector()
         self._settings.change(page=key)
         if self.isVisible():
@@ -246,6 +246,11 @@ class MainWindow(QMainWindow):
 
     def _note_inspector(self, is_open: bool) -> None:  # noqa: FBT001 # a signal's
         self._settings.change(inspector_open=is_open)
+
+    def _want_inspector(self, page: Page, wanted: bool) -> None:  # noqa: FBT001 # a signal's
+        if page is self._current:
+            self.inspector.set_wanted(wanted)
+            self._widen_inspector()
 
     def _refresh(self) -> None:
         self._shell.watch.refresh()
@@ -689,6 +694,8 @@ class Inspector(QDockWidget):
         )
         self.setMinimumWidth(INSPECTOR_WIDTH_MIN)
         self._is_open = True
+        self._wanted = False
+        self._has_content = False
         self._title = TextLabel(role="muted")
         self._stack = QStackedWidget()
         self.setWidget(self._stack)
@@ -704,15 +711,16 @@ class Inspector(QDockWidget):
         layout.addWidget(close)
         return bar
 
-    def show_widget(self, widget: QWidget | None, title: str) -> None:
-        """Show a page's inspector; a page without one has none."""
+    def show_widget(self, widget: QWidget | None, title: str, *, wanted: bool) -> None:
+        """Show a page's inspector, once there is something to show in it; a page without one has none."""
         if widget is not None:
             if self._stack.indexOf(widget) < 0:
                 self._stack.addWidget(widget)
             self._stack.setCurrentWidget(widget)
             self._title.setText(title)
         self._has_content = widget is not None
-        self.setVisible(self._is_open and self._has_content)
+        self._wanted = wanted
+        self._show_or_hide()
 
     def toggle(self) -> None:
         """Open or close it, where the page has one."""
@@ -720,16 +728,23 @@ class Inspector(QDockWidget):
             self.set_open(not self._is_open)
             self.open_changed.emit(self._is_open)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the operator wants to see it, once there is something to see."""
+        return self._is_open
+
     def set_open(self, is_open: bool) -> None:  # noqa: FBT001
         """Open or close it."""
         self._is_open = is_open
-        self.setVisible(is_open and self._has_content)
+        self._show_or_hide()
 
     def set_wanted(self, wanted: bool) -> None:  # noqa: FBT001 # a signal's
-        """Step aside while the page needs the room, and come back afterwards."""
-        self.setVisible(wanted and self._is_open and self._has_content)
+        """Step aside while nothing is selected or the page needs the room, and come back afterwards."""
+        self._wanted = wanted
+        self._show_or_hide()
 
-    _has_content = False
+    def _show_or_hide(self) -> None:
+        self.setVisible(self._is_open and self._wanted and self._has_content)
 
     def closeEvent(self, event: QCloseEvent) -> None:
         super().closeEvent(event)

@@ -45,6 +45,16 @@ from desktop.views.widgets import (
 )
 
 INCIDENTS_SHOWN: Final = 4
+TITLE: Final = "No peers yet"
+TEXT: Final = (
+    "A node moves packets between its peers. Add the first one, or start the practice network: "
+    "neighbours, customers and a test chain on this machine, to look around with play money."
+)
+PRACTICE_TITLE: Final = "The practice network is starting…"
+PRACTICE_TEXT: Final = (
+    "Neighbours, customers and a test chain, each a program of its own on this machine. It takes "
+    "about fifteen seconds, and all of it is gone when it is closed."
+)
 GRAPH_HEIGHT: Final = 190
 
 
@@ -83,6 +93,8 @@ class OverviewPage(Page):
         self.content.show_state(state)
 
     def _show_practice(self, available: bool, progress: str) -> None:  # noqa: FBT001 # a signal's
+        self.empty.say(*((PRACTICE_TITLE, PRACTICE_TEXT) if progress else (TITLE, TEXT)))
+        self.add_button.setVisible(not progress)
         self.practice_button.setVisible(available or bool(progress))
         self.practice_button.setEnabled(available and not progress)
         self.practice_button.setText(progress or "Start the practice network")
@@ -97,12 +109,7 @@ class OverviewPage(Page):
 
 
 def _empty_state() -> EmptyState:
-    return EmptyState(
-        "peers",
-        "No peers yet",
-        "A node moves packets between its peers. Add the first one, or start the practice network: "
-        "neighbours, customers and a test chain on this machine, to look around with play money.",
-    )
+    return EmptyState("peers", TITLE, TEXT)
 
 
 @final
@@ -358,18 +365,21 @@ class _ShareBar(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self._share = 0.5
+        self._share: float | None = None
         self.setMinimumWidth(24)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setFixedHeight(8)
 
-    def show_share(self, share: float) -> None:
+    def show_share(self, share: float | None) -> None:
         self._share = share
         self.update()
 
     def paintEvent(self, _event: QPaintEvent) -> None:
         look = colours(self.palette())
         painter = QPainter(self)
+        if self._share is None:
+            painter.fillRect(self.rect(), QColor(look.grid))
+            return
         split = round(self.width() * self._share)
         painter.fillRect(0, 0, max(0, split - 1), self.height(), QColor(look.owed_to_us))
         painter.fillRect(

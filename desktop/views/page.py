@@ -29,13 +29,20 @@ class Page(QWidget):
     """Another page is wanted: its key, and what to show there (a username, a prefix, a filter), or nothing."""
 
     inspector_wanted = Signal(bool)
-    """Whether the page has room for its inspector: not while it edits."""
+    """Whether the inspector is to be seen: not while nothing is selected, nor while the page edits."""
 
     def __init__(self, presenter: PagePresenter, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.presenter = presenter
         self.inspector: QWidget | None = None
         """Details of what is selected; None for a page without any."""
+        self.wants_inspector = False
+
+    def want_inspector(self, wanted: bool) -> None:  # noqa: FBT001 # also a slot
+        """Say whether there is something for the inspector to show."""
+        if wanted != self.wants_inspector:
+            self.wants_inspector = wanted
+            self.inspector_wanted.emit(wanted)
 
     def open(self, target: str) -> None:
         """Show `target`, which another page navigated to."""

@@ -21,6 +21,7 @@ from desktop.views.peer_inspector import PeerInspector
 from desktop.views.settle_dialog import SettleDialog
 from desktop.views.states import States
 from desktop.views.tables import GrowColumns, copy, count_words, show_menu, table_action
+from desktop.views.tokens_dialog import TokensDialog
 from desktop.views.widgets import (
     MARGIN,
     SPACE,
@@ -151,6 +152,7 @@ class PeersPage(Page):
         presenter.editor.begun.connect(self._show_editor)
         presenter.editor.ended.connect(self._hide_editor)
         presenter.editor.saved.connect(self._saved)
+        presenter.editor.tokens_made.connect(self._show_tokens)
         self.states.retried.connect(presenter.refresh)
         self.filter_line.filtered.connect(presenter.filter)
         self.add_button.clicked.connect(self.add)
@@ -171,7 +173,7 @@ class PeersPage(Page):
     def _count(self) -> None:
         model = self.peers.model
         self.states.set_empty(is_empty=model.total == 0)
-        self.count.setText(count_words(model.shown, model.total, "peers"))
+        self.count.setText(count_words(model.shown, model.total, "peer"))
 
     def _refreshed(self) -> None:
         if self._wanted and self.table.select_key(self._wanted):
@@ -191,17 +193,22 @@ class PeersPage(Page):
             self.peer_inspector.show_ping(username, answered=answered, sentence=sentence)
 
     def _show_editor(self, _texts: object) -> None:
-        self.inspector_wanted.emit(False)
+        self.want_inspector(False)
         self._stack.setCurrentWidget(self.editor)
         self.editor.focus_first()
 
     def _hide_editor(self) -> None:
-        self.inspector_wanted.emit(True)
         self._stack.setCurrentWidget(self.states)
+        self.want_inspector(bool(self.table.selected_rows))
         self.table.setFocus()
 
     def _saved(self, username: str, _before: object) -> None:
         self._wanted = username
+
+    def _show_tokens(self, name: str, tokens: Sequence[tuple[str, str]]) -> None:
+        dialog = TokensDialog(name, tokens, self)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.open()
 
     # --- What the operator does
 
@@ -214,6 +221,7 @@ class PeersPage(Page):
         paused = bool(rows) and all(not each.enabled for each in rows)
         self.pause_action.setText("Resume" if paused else "Pause")
         self.settle_action.setEnabled(len(rows) == 1)
+        self.want_inspector(bool(rows) and self._stack.currentWidget() is self.states)
 
     def _pause(self) -> None:
         rows: Sequence[PeerRow] = self.table.selected_rows
@@ -233,9 +241,10 @@ class PeersPage(Page):
         usernames = self._usernames()
         plan = self.peers.settle_plan(usernames[0]) if usernames else None
         if plan is not None:
-            dialog = SettleDialog(plan, self.peers, self)
+            dialog = SettleDialog(plan, self.peers, self, plan_of=self.peers.settle_plan)
             dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
             dialog.confirmed.connect(self.peers.settle)
+            self.peers.refreshed.connect(dialog.look_again)
             dialog.open()
 
     def _delete(self) -> None:

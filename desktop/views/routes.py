@@ -9,6 +9,7 @@ from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
 
+from desktop import formatting
 from desktop.models.routes import Answer, RouteRow, Sender
 from desktop.presenters.routes import RoutesPresenter
 from desktop.views.inputs import AmountEdit, Choice
@@ -193,13 +194,13 @@ class RoutesPage(Page):
     def _count(self) -> None:
         model = self.routes.model
         self.states.set_empty(is_empty=model.total == 0)
-        self.count.setText(count_words(model.shown, model.total, "routes"))
+        self.count.setText(count_words(model.shown, model.total, "route"))
 
     def _show_senders(self, senders: Sequence[Sender]) -> None:
         self._senders = senders
-        names = [(sender.username, sender.username) for sender in senders]
+        names = [(sender.username, sender.name) for sender in senders]
         self.sender_choice.set_choices(
-            [(s.username, f"{s.username} ({s.asset_code})") for s in senders]
+            [(s.username, f"{s.name} ({s.asset_code})") for s in senders]
         )
         self.next_hop.set_choices(names)
         self.default_choice.set_choices([NOBODY, *names])
@@ -224,8 +225,14 @@ class RoutesPage(Page):
 
     def _show_unit(self) -> None:
         chosen = self.sender_choice.value
-        code = next((s.asset_code for s in self._senders if s.username == chosen), "")
-        self.amount.set_unit(code)
+        sender = next((s for s in self._senders if s.username == chosen), None)
+        self.amount.set_unit("" if sender is None else sender.asset_code)
+        self.amount.setPlaceholderText(
+            "1"
+            if sender is None
+            else formatting.number(10**sender.asset_scale, sender.asset_scale)
+        )
+        self.amount.setToolTip("Left empty, one whole unit is asked about")
 
     def _look_up(self) -> None:
         destination = self.destination.text().strip()

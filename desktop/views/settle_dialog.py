@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol, final
+from collections.abc import Callable
+from typing import Final, Protocol, final
 
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import (
@@ -21,6 +22,9 @@ from desktop.views.gauge import GaugeWidget
 from desktop.views.inputs import AmountEdit
 from desktop.views.widgets import MARGIN, SPACE, Heading, TextLabel, action_button
 
+PRESETS_MAX: Final = 2
+"""Down to where it settles to, and all of it."""
+
 
 class Settles(Protocol):
     """What the dialog asks of a presenter."""
@@ -34,8 +38,16 @@ class SettleDialog(QDialog):
 
     confirmed = Signal(str, object)
 
-    def __init__(self, plan: SettlePlan, presenter: Settles, parent: QWidget | None) -> None:
+    def __init__(
+        self,
+        plan: SettlePlan,
+        presenter: Settles,
+        parent: QWidget | None,
+        *,
+        plan_of: Callable[[str], SettlePlan | None] | None = None,
+    ) -> None:
         super().__init__(parent)
+        self._plan_of = plan_of
         self._plan = plan
         self._presenter = presenter
         self._amount: int | None = None
@@ -44,7 +56,8 @@ class SettleDialog(QDialog):
         self.amount_edit = AmountEdit()
         self.amount_edit.setAccessibleName("Amount to settle")
         self.amount_edit.set_unit(plan.asset_code)
-        self.outcome = TextLabel(plan.obstacle, role="muted", wrap=True)
+        self.outcome = TextLabel(role="muted", wrap=True)
+        self._owed = TextLabel(role="muted")
         self.before = GaugeWidget()
         self.after = GaugeWidget()
         self.settle_button = action_button("Settle", primary=True)
@@ -57,20 +70,17 @@ class SettleDialog(QDialog):
 
     def _build(self) -> None:
         plan = self._plan
-        owed = formatting.amount(plan.owed, plan.asset_code, plan.asset_scale)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(MARGIN, MARGIN, MARGIN, MARGIN)
         layout.setSpacing(SPACE)
         layout.addWidget(Heading(f"Settle with {plan.name}", steps=2))
-        engine = plan.engine or "no engine"
-        layout.addWidget(TextLabel(f"You owe {owed}. Paid through {engine}.", role="muted"))
+        layout.addWidget(self._owed)
         layout.addSpacing(SPACE)
-        for i, (words, amount) in enumerate(plan.presets):
-            text = formatting.amount(amount, plan.asset_code, plan.asset_scale)
-            button = QRadioButton(f"{words}: {text}".replace("&", "&&"))
+        for i in range(PRESETS_MAX):
+            button = QRadioButton()
             self._group.addButton(button, i)
             layout.addWidget(button)
-        self._group.addButton(self._custom, len(plan.presets))
+        self._group.addButton(self._custom, PRESETS_MAX)
         row = QHBoxLayout()
         row.addWidget(self._custom)
         row.addWidget(self.amount_edit, 1)
@@ -95,19 +105,57 @@ class SettleDialog(QDialog):
         self.settle_button.clicked.connect(self._settle)
         self.cancel_button.clicked.connect(self.reject)
 
+    @property
+    def username(self) -> str:
+        """Whom it is about."""
+        return self._plan.username
+
+    def look_again(self) -> None:
+        """Show what is so now."""
+        if self._plan_of is not None:
+            self.show_plan(self._plan_of(self._plan.username))
+
+    def show_plan(self, plan: SettlePlan | None) -> None:
+        """Show what has changed while the dialog is open; nothing of it where the peer is gone."""
+        if plan is None or plan == self._plan:
+            return
+        self._plan = plan
+        self._show_plan()
+
     def _begin(self) -> None:
-        self._show(self.before, self._plan.gauge)
-        self._show(self.after, self._plan.gauge)
-        if self._plan.obstacle:
-            for button in (*self._group.buttons(), self.amount_edit):
-                button.setEnabled(False)
-            self.outcome.set_role("warn")
-            self.settle_button.setEnabled(False)
-        else:
-            first = self._group.button(0)
-            first.setChecked(True)
+        self._show_plan()
+        if not self._plan.obstacle:
+            self._group.button(0).setChecked(True)
         self.cancel_button.setDefault(True)
         self.cancel_button.setFocus()
+
+    def _show_plan(self) -> None:
+        """Write what the plan says; what the operator has chosen or typed is read anew against it."""
+        plan = self._plan
+        owed = formatting.amount(plan.owed, plan.asset_code, plan.asset_scale)
+        self._owed.setText(f"You owe {owed}. Paid through {plan.engine or 'no engine'}.")
+        for i in range(PRESETS_MAX):
+            button = self._group.button(i)
+            button.setVisible(i < len(plan.presets))
+            if i < len(plan.presets):
+                words, amount = plan.presets[i]
+                text = formatting.amount(amount, plan.asset_code, plan.asset_scale)
+                button.setText(f"{words}: {text}".replace("&", "&&"))
+        for widget in (*self._group.buttons(), self.amount_edit):
+            widget.setEnabled(not plan.obstacle)
+        self._show(self.before, plan.gauge)
+        if plan.obstacle:
+            self._amount = None
+            self.outcome.setText(plan.obstacle)
+            self.outcome.set_role("warn")
+            self.settle_button.setEnabled(False)
+            self._show(self.after, plan.gauge)
+            return
+        chosen = self._group.checkedId()
+        if len(plan.presets) <= chosen < PRESETS_MAX:
+            self._custom.setChecked(True)
+        self._choose(chosen, checked=0 <= chosen < len(plan.presets))
+        self._read(self.amount_edit.text())
 
     def _choose(self, which: int, checked: bool) -> None:  # noqa: FBT001 # a signal's argument
         if checked and which < len(self._plan.presets):

@@ -23,7 +23,7 @@ def show_settlement(panel: DetailPanel, row: SettlementEntry) -> None:
         ("Last change", formatting.moment(row.updated_at_ms)),
         ("Settlement", row.id),
     ]
-    title = f"You pay {row.username}" if row.outgoing else f"{row.username} pays you"
+    title = f"You pay {row.name}" if row.outgoing else f"{row.name} pays you"
     panel.show_details(
         title,
         (row.state_text, settlement_tone(row)),
@@ -42,7 +42,7 @@ def show_due(panel: DetailPanel, row: DueRow) -> None:
         ("Engine", row.engine or "none"),
     ]
     state = ("Due", Tone.WARN) if row.due else ("Not due", Tone.PLAIN)
-    panel.show_details(row.username, state, facts, advice=row.reason, advice_title="Why")
+    panel.show_details(row.name, state, facts, advice=row.reason, advice_title="Why")
 
 
 def show_unmatched(panel: DetailPanel, row: UnmatchedEntry) -> None:

@@ -78,6 +78,7 @@ class SettlementsPage(Page):
         self.assign_button = action_button("Assign to a peer…", primary=True)
         self.fulfilled_button = action_button("They were paid…")
         self.rejected_button = action_button("They were not paid…")
+        self._dialog: SettleDialog | None = None
         self.tables: list[TableView] = []
         self._tab_layouts: list[QVBoxLayout] = []
         self._titles: list[tuple[str, TableModel[Any], QStackedWidget]] = []
@@ -211,7 +212,7 @@ class SettlementsPage(Page):
         for i, (_, model, _) in enumerate(self._titles):
             model.counts_changed.connect(self._count)
             self.tables[i].chosen.connect(self._choose)
-        presenter.refreshed.connect(lambda: self._tab_changed(self.tabs.currentIndex()))
+        presenter.refreshed.connect(self._refreshed)
         self.tabs.currentChanged.connect(self._tab_changed)
         self.tables[DUE].opened.connect(self._plan_row)
         self.settle_button.clicked.connect(self._plan)
@@ -223,9 +224,12 @@ class SettlementsPage(Page):
 
     def _count(self) -> None:
         for i, (title, model, stack) in enumerate(self._titles):
-            total = model.total
-            self.tabs.setTabText(i, f"{title} ({formatting.count(total)})" if total else title)
-            stack.setCurrentIndex(0 if total else 1)
+            # Who is not due yet stands in that table too, and is no number to act on.
+            number = sum(1 for row in model.rows if i != DUE or row.due)
+            self.tabs.setTabText(
+                i, f"{title} ({formatting.count(number)})" if number else title
+            )
+            stack.setCurrentIndex(0 if model.total else 1)
 
     def _show_engines(self, cards: Sequence[EngineCard]) -> None:
         self.no_engines.setVisible(not cards)
@@ -245,6 +249,12 @@ class SettlementsPage(Page):
                 self._cards_row.insertWidget(i, view)
             view.show_card(card)
 
+    def _refreshed(self) -> None:
+        self._count()
+        self._tab_changed(self.tabs.currentIndex())
+        if self._dialog is not None:
+            self.settlements.plan_settlement(self._dialog.username)
+
     # --- What the operator does
 
     def _tab_changed(self, tab: int) -> None:
@@ -252,6 +262,7 @@ class SettlementsPage(Page):
         self._choose(rows[0] if rows else None)
 
     def _choose(self, row: object) -> None:
+        self.want_inspector(row is not None)
         self.settle_button.setEnabled(isinstance(row, DueRow))
         self.assign_button.setEnabled(isinstance(row, UnmatchedEntry))
         self.fulfilled_button.setEnabled(isinstance(row, UnknownEntry))
@@ -275,10 +286,19 @@ class SettlementsPage(Page):
         self.settlements.plan_settlement(row.username)
 
     def _ask_settle(self, plan: SettlePlan) -> None:
+        """Ask how much; while it is asked, what is owed is kept up to date."""
+        if self._dialog is not None:
+            self._dialog.show_plan(plan)
+            return
         dialog = SettleDialog(plan, self.settlements, self)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.confirmed.connect(self.settlements.settle)
+        dialog.finished.connect(self._forget_dialog)
+        self._dialog = dialog
         dialog.open()
+
+    def _forget_dialog(self) -> None:
+        self._dialog = None
 
     def _ask_assign(self, usernames: Sequence[str]) -> None:
         rows: Sequence[UnmatchedEntry] = self.tables[UNMATCHED].selected_rows

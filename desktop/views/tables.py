@@ -9,10 +9,10 @@ from PySide6.QtCore import QModelIndex, QObject, QPoint, Qt, QTimer
 from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import QApplication, QMenu, QTableView, QWidget
 
+from desktop import formatting
 from desktop.models.table import TableModel
 from desktop.views.widgets import TableView
 
-NARROW_SPACE: Final = "\u202f"
 GROW_AFTER_MS: Final = 60
 GROWN_MAX: Final = 380
 CELL_PADDING: Final = 26
@@ -63,7 +63,7 @@ def selected_text(table: TableView) -> str:
 
 
 def _plain(text: str) -> str:
-    return " ".join(text.replace(NARROW_SPACE, "").split())
+    return " ".join(text.replace(formatting.GROUP, "").split())
 
 
 @final
@@ -156,19 +156,16 @@ class GrowColumns(QObject):
         for column, text in self._texts.items():
             widest = max((metrics.horizontalAdvance(text(row)) for row in rows), default=0)
             wanted = min(widest + CELL_PADDING, GROWN_MAX)
-            if wanted > header.sectionSize(column):
+            if not header.isSectionHidden(column) and wanted > header.sectionSize(column):
                 header.resizeSection(column, wanted)
+                table.fit_columns()
 
 
-def count_words(shown: int, total: int, what: str) -> str:
-    """Return how many there are, and how many of them are shown: `3 of 12 peers`."""
+def count_words(shown: int, total: int, one: str) -> str:
+    """Return how many there are, and how many of them are shown: `3 of 12 peers`, `1 peer`."""
     if shown == total:
-        return f"{_grouped(total)} {what}"
-    return f"{_grouped(shown)} of {_grouped(total)} {what}"
-
-
-def _grouped(number: int) -> str:
-    return f"{number:,}".replace(",", NARROW_SPACE)
+        return formatting.counted(total, one)
+    return f"{formatting.count(shown)} of {formatting.counted(total, one)}"
 
 
 def name_widget(widget: QWidget, name: str, description: str = "") -> None:

@@ -202,7 +202,8 @@ class TrafficPage(Page):
         presenter.waiting_changed.connect(self._show_waiting)
         presenter.missed_changed.connect(self._show_missed)
         presenter.choices_changed.connect(self._show_choices)
-        presenter.graphs_changed.connect(self._show_graphs)
+        presenter.throughput_changed.connect(self.throughput.show_data)
+        presenter.codes_changed.connect(self.codes.show_data)
         self.states.retried.connect(presenter.refresh)
         self.range_bar.chosen.connect(presenter.show_range)
         self.filter_line.filtered.connect(self._filter)
@@ -219,7 +220,7 @@ class TrafficPage(Page):
     def _count(self) -> None:
         model = self.traffic.model
         self.states.set_empty(is_empty=model.total == 0 and not model.waiting)
-        self.count.setText(count_words(model.shown, model.total, "packets"))
+        self.count.setText(count_words(model.shown, model.total, "packet"))
 
     def _show_waiting(self, waiting: int) -> None:
         self.waiting.setText(f"{formatting.count(waiting)} new" if waiting else "")
@@ -233,10 +234,6 @@ class TrafficPage(Page):
     def _show_choices(self, peers: list[str], codes: list[str]) -> None:
         self.peer.set_choices([EVERY_PEER, *((name, name) for name in peers)])
         self.code.set_choices([EVERY_CODE, *((code, code) for code in codes)])
-
-    def _show_graphs(self, throughput: object, codes: object) -> None:
-        self.throughput.show_data(throughput)  # type: ignore[arg-type]  # GraphData, through a signal
-        self.codes.show_data(codes)  # type: ignore[arg-type]  # GraphData, through a signal
 
     # --- What the operator does
 
@@ -261,6 +258,7 @@ class TrafficPage(Page):
         self.traffic.hold(held=held)
 
     def _choose(self, row: object) -> None:
+        self.want_inspector(isinstance(row, PacketRow))
         if isinstance(row, PacketRow):
             show_packet(self.packet_inspector, row)
         else:
@@ -301,8 +299,8 @@ def show_packet(panel: DetailPanel, row: PacketRow) -> None:
     """Show one packet in an inspector."""
     facts = [
         ("Time", formatting.moment(row.at_ms)),
-        ("From", row.from_username),
-        ("To", row.to_username or "nobody: it was turned away before a next hop was chosen"),
+        ("From", row.from_name),
+        ("To", row.to_name or "nobody: it was turned away before a next hop was chosen"),
         ("Destination", row.destination),
         ("Amount in", row.amount_in_text),
         ("Amount out", row.amount_out_text),
@@ -318,4 +316,5 @@ def show_packet(panel: DetailPanel, row: PacketRow) -> None:
         advice=row.advice,
         said=row.message,
         said_by=row.triggered_by,
+        ours=row.ours,
     )

@@ -21,6 +21,7 @@ from PySide6.QtGui import (
     QPixmap,
     QPixmapCache,
     QPolygonF,
+    QResizeEvent,
 )
 from PySide6.QtSvg import QSvgRenderer
 from PySide6.QtWidgets import (
@@ -522,6 +523,8 @@ class TableView(QTableView):
     def __init__(self, model: TableModel[Any], *, row_height: int = ROW_HEIGHT) -> None:
         super().__init__()
         self.table_model = model
+        self._widths: dict[int, int] = {}
+        """Of the columns that are left out, as they were."""
         self.setModel(model)
         self.setFont(figures(self.font()))
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
@@ -551,12 +554,6 @@ class TableView(QTableView):
         header.setFixedHeight(30)
         for i, column in enumerate(self.table_model.columns):
             header.resizeSection(i, column.width)
-            header.setSectionResizeMode(
-                i,
-                QHeaderView.ResizeMode.Stretch
-                if column.stretch
-                else QHeaderView.ResizeMode.Interactive,
-            )
         header.setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
         header.setSortIndicatorClearable(True)
         self.setSortingEnabled(True)
@@ -580,7 +577,50 @@ class TableView(QTableView):
         rows = self.selected_rows
         self.chosen.emit(rows[0] if rows else None)
 
+    def fit_columns(self) -> None:
+        """Leave out what is least worth where not all columns have room: nobody scrolls sideways to read a row."""
+        header, columns = self.horizontalHeader(), self.table_model.columns
+        room = self.viewport().width()
+        shown: set[int] = set()
+        for place in sorted(range(len(columns)), key=lambda i: (columns[i].gives_way, i)):
+            column = columns[place]
+            wanted = column.width if column.stretch else self._width_of(place)
+            if column.gives_way and wanted > room:
+                break
+            room -= wanted
+            shown.add(place)
+        for place in range(len(columns)):
+            header.setSectionHidden(place, place not in shown)
+        self._stretch(shown)
+
+    def _stretch(self, shown: set[int]) -> None:
+        """Give the room that is left to the last column that takes it."""
+        header, columns = self.horizontalHeader(), self.table_model.columns
+        takers = [place for place in shown if columns[place].stretch]
+        taker = max(takers, key=lambda place: columns[place].gives_way, default=None)
+        for place in range(len(columns)):
+            mode = (
+                QHeaderView.ResizeMode.Stretch
+                if place == taker
+                else QHeaderView.ResizeMode.Interactive
+            )
+            if header.sectionResizeMode(place) != mode:
+                header.setSectionResizeMode(place, mode)
+                if mode == QHeaderView.ResizeMode.Interactive:
+                    header.resizeSection(place, columns[place].width)
+
+    def _width_of(self, place: int) -> int:
+        header = self.horizontalHeader()
+        if header.isSectionHidden(place):
+            return self._widths.get(place, self.table_model.columns[place].width)
+        self._widths[place] = header.sectionSize(place)
+        return self._widths[place]
+
     # --- What Qt calls
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self.fit_columns()
 
     def enterEvent(self, event: Any) -> None:
         super().enterEvent(event)

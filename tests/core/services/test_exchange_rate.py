@@ -154,5 +154,5 @@ async def test_explaining_says_amounts_rate_and_spread() -> None:
     step, _ = await ExchangeRateService(FakeOutgoing(), table, ADDRESS).explain(request)
 
     assert step.facts == {"incoming_amount": 100, "outgoing_amount": 1_980_000_000}
-    for words in ("1.00 USD", "1.980000000 XRP", "0.020000000 XRP", "1/100"):
+    for words in ("1.00 USD", "1.98 XRP", "0.02 XRP", "1/100"):
         assert words in step.sentence

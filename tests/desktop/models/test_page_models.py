@@ -21,6 +21,7 @@ from desktop.models.settlements import (
 )
 from desktop.models.table import TableModel
 from desktop.models.traffic import PACKETS_MAX, PacketFilter, PacketRow, PacketsModel
+from desktop.names import Names
 from desktop.presenters.peer_rows import peer_row_of
 from desktop.presenters.settlements import due_of, entry_of, unknown_of, unmatched_of
 from desktop.presenters.traffic import packet_row_of
@@ -43,8 +44,8 @@ async def everything() -> list[tuple[TableModel[Any], list[Any]]]:
             RoutesModel(),
             [RouteRow(r.prefix, r.next_hop, r.source) for r in await operator.routes()],
         ),
-        (SettlementsModel(), [entry_of(row) for row in await operator.settlements()]),
-        (DueModel(), [due_of(row) for row in await operator.settlements_due()]),
+        (SettlementsModel(), [entry_of(row, Names()) for row in await operator.settlements()]),
+        (DueModel(), [due_of(row, Names()) for row in await operator.settlements_due()]),
         (UnmatchedModel(), [unmatched_of(row) for row in await operator.unmatched()]),
         (UnknownModel(), [unknown_of(row) for row in await operator.unknown_transfers()]),
         (PacketsModel(), packets(60)),

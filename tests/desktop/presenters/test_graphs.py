@@ -22,8 +22,8 @@ def test_steps_without_traffic_are_zero_and_the_running_step_is_left_out() -> No
     history = History(
         step_s=10,
         from_s=0,
-        until_s=60,
-        samples=[sample(10, prepares=20), sample(40, prepares=5)],
+        until_s=70,
+        samples=[sample(10, prepares=20), sample(40, prepares=5), sample(50, prepares=1)],
     )
 
     curve = graphs.throughput(history).curves[0]
@@ -52,7 +52,7 @@ def test_points_keep_their_value_while_the_range_moves_on() -> None:
 def test_every_reject_is_drawn_under_its_code_or_among_the_others() -> None:
     codes = {f"T{i:02}": i for i in range(1, 10)}
     history = History(
-        step_s=60, from_s=0, until_s=180, samples=[sample(60, prepares=100, **codes)]
+        step_s=60, from_s=0, until_s=240, samples=[sample(60, prepares=100, **codes)]
     )
 
     data = graphs.reject_codes(history)

@@ -47,7 +47,9 @@ async def test_an_amount_is_asked_in_whole_units_of_the_sender(
     assert answer.forwarded
     assert dict(answer.facts)["Comes in"] == "12.40\u00a0USD"
     assert dict(answer.facts)["Next hop"] == "hana"
-    assert answer.alternatives == ("the default route → zurich: shorter than test.bank.tokyo",)
+    assert answer.alternatives == (
+        "the default route → Zürich Exchange: shorter than test.bank.tokyo",
+    )
     assert [step.passes for step in answer.steps] == [True] * 8
     assert [step.decides for step in answer.steps] == [False] * 7 + [True]
 

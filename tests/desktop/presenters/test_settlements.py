@@ -109,7 +109,8 @@ async def test_a_process_of_ours_is_started_and_stopped_and_its_last_words_are_s
     assert (ethereum.can_start, ethereum.can_stop) == (False, True)
     assert dict(ethereum.facts)["Process"] == "7, started here"
     assert (xrp.alive, xrp.can_start) == (False, True)
-    assert xrp.problem == "It ended 6 times.\none\nno such ledger"
+    assert (xrp.state, xrp.problem) == ("Ended", "It ended 6 times.")
+    assert xrp.last_words == ("one", "no such ledger")
 
     presenter.stop_engine("ethereum")
     presenter.start_engine("xrp")

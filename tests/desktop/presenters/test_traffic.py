@@ -72,7 +72,7 @@ async def test_graphs_are_drawn_from_history_and_no_more_often_than_they_change(
     operator: FakeOperator, traffic: TrafficPresenter
 ) -> None:
     drawn: list[GraphData] = []
-    traffic.graphs_changed.connect(lambda throughput, _codes: drawn.append(throughput))
+    traffic.throughput_changed.connect(drawn.append)
 
     await traffic.update_and_report()
     assert drawn == []

@@ -148,6 +148,8 @@ async def test_the_inspector_is_there_for_pages_that_have_one_and_stays_closed(
     assert not shown.window.inspector.isVisible()
 
     shown.window.show_page("peers")
+    assert not shown.window.inspector.isVisible(), "nothing is selected"
+    shown.other.want_inspector(True)
     assert shown.window.inspector.isVisible()
 
     qtbot.keyClick(shown.window, Qt.Key.Key_F4)

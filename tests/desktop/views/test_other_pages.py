@@ -37,6 +37,7 @@ from desktop.views.routes import RoutesPage
 from desktop.views.settlements import DONE, DUE, UNKNOWN, UNMATCHED, SettlementsPage
 from desktop.views.tables import GrowColumns
 from desktop.views.traffic import TrafficPage
+from desktop.views.widgets import Tone
 from tests.desktop.fake_operator import ETH, FakeOperator
 from tests.desktop.waiting import activated
 
@@ -229,7 +230,9 @@ async def test_a_reject_is_explained_and_the_other_sides_words_are_quoted_as_suc
 ) -> None:
     page: TrafficPage = await opened.page("traffic")
     model = page.traffic.model
-    place = next(i for i, row in enumerate(model.visible_rows) if row.code == "F05")
+    place = next(
+        i for i, row in enumerate(model.visible_rows) if row.code == "F05" and not row.ours
+    )
 
     page.table.selectRow(place)
 
@@ -239,6 +242,16 @@ async def test_a_reject_is_explained_and_the_other_sides_words_are_quoted_as_suc
     assert plain(panel.said.text()) == "“<b>wrong condition</b>”"
     assert panel.said.textFormat() is Qt.TextFormat.PlainText
     assert panel.said_by.text().endswith("(unverified):")
+
+
+async def test_a_reject_of_our_own_is_told_as_ours(opened: Opened) -> None:
+    page: TrafficPage = await opened.page("traffic")
+    model = page.traffic.model
+    place = next(i for i, row in enumerate(model.visible_rows) if row.ours)
+
+    page.table.selectRow(place)
+
+    assert page.packet_inspector.said_by.text() == "This node said:"
 
 
 async def test_what_is_read_stays_in_its_place_while_packets_come(
@@ -282,7 +295,7 @@ async def test_every_list_tells_how_many_there_are(opened: Opened) -> None:
     page: SettlementsPage = await opened.page("settlements")
 
     assert [page.tabs.tabText(i) for i in range(6)] == [
-        "Due (5)",
+        "Due",
         "Under way (7)",
         "Done (13)",
         "Failed (4)",
@@ -370,8 +383,20 @@ async def test_only_engines_of_ours_can_be_stopped(opened: Opened) -> None:
     )
     page.settlements.engines_changed.emit((ours,))
     assert card.stop_button.isVisible()
-    card.address_button.click()
-    assert QApplication.clipboard().text() == ours.address
+    assert plain(card.facts.text_of("Address")) == ours.address
+
+    broken = dataclasses.replace(
+        ours,
+        alive=False,
+        state="Ended",
+        problem="It ended 6 times.",
+        last_words=("no such ledger",),
+    )
+    page.settlements.engines_changed.emit((broken,))
+    assert (card.pill.text, card.pill.tone) == ("Ended", Tone.BAD)
+    assert not card.last_words.isVisible()
+    card.words_button.click()
+    assert card.last_words.text() == "no such ledger"
 
     page.settlements.engines_changed.emit(())
     assert page.no_engines.isVisible()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import TypeVar
 
 import pytest
@@ -20,6 +21,7 @@ from desktop.views.gauge import draw_gauge
 from desktop.views.inputs import AmountEdit, SecretEdit
 from desktop.views.peers import PeersPage
 from desktop.views.settle_dialog import SettleDialog
+from desktop.views.tokens_dialog import TokensDialog
 from tests.desktop.fake_operator import FakeOperator
 from tests.desktop.waiting import activated
 
@@ -213,6 +215,42 @@ async def test_settling_begins_with_the_preset_and_waits_for_the_click(
     dialog.settle_button.click()
     await page.peers.tasks.finish()
     assert called(operator, "settle_now") == [("erin", 2 * 10**16)]
+
+
+async def test_what_is_owed_is_kept_up_to_date_while_the_amount_is_asked(
+    operator: FakeOperator, page: PeersPage
+) -> None:
+    page.open("erin")
+    page.peer_inspector.settle_button.click()
+    dialog = opened(page, SettleDialog)
+    view = operator.views["erin"]
+    balance = replace(view.balance, payable=view.balance.payable - 10**17)
+
+    operator.views["erin"] = replace(view, balance=balance)
+    await page.peers.update_and_report()
+
+    assert dialog.settle_button.text() == "Settle 0.32\u00a0ETH"
+    dialog.amount_edit.setText("0.42")
+    assert not dialog.settle_button.isEnabled()
+    dialog.reject()
+
+
+async def test_a_token_that_was_made_up_is_shown_once_more_when_it_is_saved(
+    operator: FakeOperator, page: PeersPage
+) -> None:
+    page.open("erin")
+    page._edit()
+    await page.peers.tasks.finish()
+    row = page.editor.rows["ilp_over_http_incoming_token"]
+    assert isinstance(row.editor, SecretEdit)
+
+    row.editor.generate_button.click()
+    token = row.text
+    await page.peers.editor.save_now()
+
+    dialog = opened(page, TokensDialog)
+    assert [line.text() for line in dialog.lines] == [token]
+    dialog.done_button.click()
 
 
 async def test_what_cannot_be_settled_says_why(page: PeersPage) -> None:
