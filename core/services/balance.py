@@ -146,7 +146,9 @@ class BalanceService(Generic[A]):
         delay = RETRY_FIRST_SECONDS
         while round(self.clock.monotonic() * 1000) < deadline_ms:
             try:
-                await self.books.fulfill(flight.transfer_id, fulfillment, request.received)
+                totals = await self.books.fulfill(
+                    flight.transfer_id, fulfillment, request.received
+                )
             except StoreUnavailable as error:
                 if delay == RETRY_FIRST_SECONDS:
                     log.warning("a fulfillment is kept back until it can be booked: %s", error)
@@ -156,11 +158,16 @@ class BalanceService(Generic[A]):
                 self.fenced()
                 break
             else:
-                return fulfill
+                return fulfill if request.seal is None else request.seal(totals)
+        if request.received is not None:
+            # It ended here, and nobody has heard of its fulfillment: nothing was received.
+            self.afterwards.rejected(flight.transfer_id, ErrorCode.TRANSFER_TIMED_OUT.value)
+            return self.address.reject(
+                ErrorCode.TRANSFER_TIMED_OUT,
+                f"The packet could not be booked for {request.to_account.username} in time.",
+            )
         # Upstream sees no fulfillment, so its leg is void; the next hop has proof that we owe it.
-        self.afterwards.fulfilled_late(
-            flight.transfer_id, fulfillment, flight.words, request.received
-        )
+        self.afterwards.fulfilled_late(flight.transfer_id, fulfillment, flight.words)
         return self.address.reject(
             ErrorCode.TRANSFER_TIMED_OUT,
             f"{request.to_account.username} fulfilled the packet, and it could not be booked in time.",

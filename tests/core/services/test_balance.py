@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from itertools import repeat
 
 import pytest
 
@@ -18,7 +19,7 @@ from core.errors import (
 from core.ledger.afterwards import LATE_SECONDS, Afterwards
 from core.node_address import NodeAddress
 from core.packet import ErrorCode, Fulfill, Reject, Reply, address, read_max_packet_amount_data
-from core.service import OutgoingRequest, Verdict
+from core.service import OutgoingRequest, Received, Verdict
 from core.services.balance import BalanceService
 from core.tasks import TaskOwner
 from core.testing.books import FIRST_TRANSFER, FakeBooks
@@ -244,6 +245,56 @@ async def test_a_reject_that_the_store_cannot_take_goes_back_at_once_and_is_book
 
     assert reply is REJECT
     assert await setting.settle() == ["prepare", "reject"]
+
+
+# --- What ends here
+
+RECEIVED = Received(connection="c", sequence=1, streams=((1, 70), (3, 30)))
+
+
+def receives(request: OutgoingRequest[Account]) -> Reply:
+    """Answer as the STREAM receiver does: with a reply that is made once it is booked."""
+
+    def seal(totals: Mapping[int, int]) -> Reply:
+        return fulfill(repr(totals).encode())
+
+    request.received, request.seal = RECEIVED, seal
+    return fulfill()
+
+
+async def test_what_ends_here_is_answered_with_what_the_books_have_of_it_then() -> None:
+    setting = Setting(FakeOutgoing(answer=receives))
+
+    for totals in ({1: 70, 3: 30}, {1: 140, 3: 60}):
+        assert await setting.service.send(outgoing()) == fulfill(repr(totals).encode())
+    assert setting.books.received == [RECEIVED, RECEIVED]
+
+
+@pytest.mark.logs_warning
+async def test_what_ends_here_and_cannot_be_booked_in_time_was_not_received() -> None:
+    setting = Setting(FakeOutgoing(answer=receives))
+    setting.books.errors["fulfill"] = repeat(StoreUnavailable("the disk is full"))
+
+    reply = await setting.service.send(outgoing())
+
+    assert isinstance(reply, Reject)
+    assert reply.code == b"R00"
+    assert await setting.settle() == ["prepare", "reject"]
+    assert setting.books.received == []
+
+
+async def test_what_ends_at_a_fenced_node_was_not_received() -> None:
+    setting = Setting(FakeOutgoing(answer=receives))
+    setting.books.fail("fulfill", NodeFenced("gone"))
+    setting.books.fail("reject", NodeFenced("gone"))
+
+    reply = await setting.service.send(outgoing())
+
+    assert isinstance(reply, Reject)
+    assert reply.code == b"R00"
+    assert setting.fenced == 1
+    await setting.settle()
+    assert setting.books.calls[-1][0::2] == ("resolve_unknown", False)
 
 
 def timed_out(request: OutgoingRequest[Account]) -> Reply:
