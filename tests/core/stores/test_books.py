@@ -138,7 +138,7 @@ async def test_an_expired_leg_whose_answer_was_lost_is_for_the_operator_to_decid
     await assert_audit_passes(books)
 
 
-Decide = Callable[[Books, TransferId], Awaitable[None]]
+Decide = Callable[[Books, TransferId], Awaitable[object]]
 
 DECISIONS: Final[dict[str, Decide]] = {
     "fulfill": lambda books, number: books.fulfill(number, FULFILLMENT),

@@ -99,7 +99,7 @@ async def play(books: Books, clock: FakeClock, told: Acknowledged) -> None:
         return made
 
     async def decide(
-        transfer_id: TransferId, state: TransferState, call: Callable[[], Awaitable[None]]
+        transfer_id: TransferId, state: TransferState, call: Callable[[], Awaitable[object]]
     ) -> None:
         told.under_way[transfer_id] = state
         await again(call)
