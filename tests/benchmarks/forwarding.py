@@ -6,6 +6,7 @@ CPU time of the forwarding process, all its threads, per packet: it does not dep
 cores the source and the sink share with it.
 
     python -m tests.benchmarks.forwarding --rounds 5
+    python -m tests.benchmarks.forwarding --rounds 5 --link btp
 """
 
 from __future__ import annotations
@@ -31,6 +32,21 @@ ROOT: Final = Path(__file__).parents[2]
 PEERS: Final = ROOT / "tests" / "peers"
 TOKEN: Final = "benchmark-0123456789"
 BASELINE: Final = "ilp-connector"
+ON_DESKTOP_LOOP: Final = """
+import gc
+import sys
+import core.__main__ as node
+from desktop.app import set_up_application
+from desktop.event_loop import new_event_loop
+application = set_up_application()
+gc.freeze()
+node._loop_factory = lambda: lambda: new_event_loop(application)
+sys.exit(node.main())
+"""
+"""The headless node on the window's event loop, with no widget there: what the loop costs by itself.
+
+What Qt has loaded is kept out of the garbage collector's sight, as in the window.
+"""
 
 Result: TypeAlias = dict[str, Any]
 
@@ -105,9 +121,16 @@ def call(url: str, method: str, body: object = None) -> None:
         response.read()
 
 
-def set_up_accounts(url: str, sink_port: int) -> None:
-    """Make the two accounts by the operator's API, as an operator would."""
+def set_up_accounts(url: str, sink_port: int | None) -> None:
+    """Make the two accounts by the operator's API, as an operator would; without a sink's port, for BTP."""
     for name in ("alice", "bob"):
+        link = {"ilp_over_btp_incoming_token": f"token-{name}"}
+        if sink_port is not None:
+            link = {
+                "ilp_over_http_url": f"http://127.0.0.1:{sink_port}/",
+                "ilp_over_http_incoming_token": f"token-{name}",
+                "ilp_over_http_outgoing_token": f"token-{name}",
+            }
         call(
             f"{url}/accounts",
             "POST",
@@ -115,11 +138,18 @@ def set_up_accounts(url: str, sink_port: int) -> None:
                 "username": name,
                 "asset_code": "USD",
                 "asset_scale": 9,
-                "ilp_over_http_url": f"http://127.0.0.1:{sink_port}/",
-                "ilp_over_http_incoming_token": f"token-{name}",
-                "ilp_over_http_outgoing_token": f"token-{name}",
+                **link,
             },
         )
+
+
+@contextlib.contextmanager
+def btp_sink(folder: Path, name: str, url: str) -> Iterator[None]:
+    """Run a sink that has dialled bob's side."""
+    command = [sys.executable, "-m", "tests.benchmarks.load", "sink", "--btp", url]
+    with running([*command, "--token", "token-bob"], folder / f"{name}-sink.log") as process:
+        ready(process)
+        yield
 
 
 def wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
@@ -136,7 +166,7 @@ def wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
 
 @contextlib.contextmanager
 def signalbox(
-    name: str, command: list[str], store: str, folder: Path, sink_port: int
+    name: str, command: list[str], store: str, folder: Path, sink_port: int | None
 ) -> Iterator[Subject]:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
@@ -151,13 +181,35 @@ def signalbox(
     with running(arguments, folder / f"{name}.log", environment=environment) as process:
         wait_for(url, process)
         set_up_accounts(url, sink_port)
-        yield Subject(
-            name, process, process.pid, f"{url}/accounts/alice/ilp", "test.node.bob.benchmark"
-        )
+        destination = "test.node.bob.benchmark"
+        if sink_port is None:
+            websocket = f"btp+ws://127.0.0.1:{port}/accounts"
+            with btp_sink(folder, name, f"{websocket}/bob/ilp/btp"):
+                dialled = f"{websocket}/alice/ilp/btp"
+                yield Subject(name, process, process.pid, dialled, destination)
+            return
+        yield Subject(name, process, process.pid, f"{url}/accounts/alice/ilp", destination)
+
+
+def connector_link(name: str, port: int, sink_port: int | None) -> Result:
+    """Return plug-in and options of one of ilp-connector's accounts; over BTP it listens, as our node does."""
+    if sink_port is None:
+        listener = {"port": port, "secret": f"token-{name}"}
+        return {"plugin": "ilp-plugin-btp", "options": {"listener": listener}}
+    return {
+        "plugin": "ilp-plugin-http",
+        "options": {
+            "incoming": {"port": port, "staticToken": f"token-{name}"},
+            "outgoing": {
+                "url": f"http://127.0.0.1:{sink_port}/",
+                "staticToken": f"token-{name}",
+            },
+        },
+    }
 
 
 @contextlib.contextmanager
-def ilp_connector(folder: Path, sink_port: int, *, balance: bool) -> Iterator[Subject]:
+def ilp_connector(folder: Path, sink_port: int | None, *, balance: bool) -> Iterator[Subject]:
     ports = {"alice": free_port(), "bob": free_port()}
     limit = {"refillPeriod": 60_000, "refillCount": 10**9, "capacity": 10**9}
     accounts = {
@@ -165,18 +217,11 @@ def ilp_connector(folder: Path, sink_port: int, *, balance: bool) -> Iterator[Su
             "relation": "child",
             "assetCode": "USD",
             "assetScale": 9,
-            "plugin": "ilp-plugin-http",
             "rateLimit": limit,
             **(
                 {"balance": {"minimum": "-Infinity", "maximum": str(10**18)}} if balance else {}
             ),
-            "options": {
-                "incoming": {"port": port, "staticToken": f"token-{name}"},
-                "outgoing": {
-                    "url": f"http://127.0.0.1:{sink_port}/",
-                    "staticToken": f"token-{name}",
-                },
-            },
+            **connector_link(name, port, sink_port),
         }
         for name, port in ports.items()
     }
@@ -189,23 +234,31 @@ def ilp_connector(folder: Path, sink_port: int, *, balance: bool) -> Iterator[Su
             "backend": "one-to-one",
             "spread": 0,
             "store": "memory",
-            "initialConnectTimeout": 5000,
+            # With a BTP listener it is ready only once a client has come, or this time has passed.
+            "initialConnectTimeout": 1000 if sink_port is None else 5000,
         })
     )  # fmt: skip
     name = "ilp-connector+balance" if balance else "ilp-connector"
     command = ["node", str(PEERS / "connector.js"), str(config)]
     with running(command, folder / f"{name}.log") as process:
         told = ready(process)
+        destination = "test.conn.bob.benchmark"
+        if sink_port is None:
+            with btp_sink(folder, name, f"btp+ws://127.0.0.1:{ports['bob']}"):
+                dialled = f"btp+ws://127.0.0.1:{ports['alice']}"
+                yield Subject(name, process, told["pid"], dialled, destination)
+            return
         url = f"http://127.0.0.1:{ports['alice']}/"
-        yield Subject(name, process, told["pid"], url, "test.conn.bob.benchmark")
+        yield Subject(name, process, told["pid"], url, destination)
 
 
 def subjects(
-    folder: Path, sink_port: int, window: str
+    folder: Path, sink_port: int | None, window: str
 ) -> dict[str, Callable[[], contextlib.AbstractContextManager[Subject]]]:
     node = [sys.executable, "-m", "core", "run"]
     without_uvloop = "import sys; sys.modules['uvloop'] = None; from core.__main__ import main; sys.exit(main())"
     plain = [sys.executable, "-c", without_uvloop, "run"]
+    desktop_loop = [sys.executable, "-c", ON_DESKTOP_LOOP, "run"]
 
     def file(name: str) -> str:
         return f"sqlite:///{folder / name / 'signalbox.db'}"
@@ -215,6 +268,9 @@ def subjects(
         "node-memory": lambda: signalbox("node-memory", node, "memory:", folder, sink_port),
         "node-asyncio": lambda: signalbox(
             "node-asyncio", plain, file("node-asyncio"), folder, sink_port
+        ),
+        "node-desktop-loop": lambda: signalbox(
+            "node-desktop-loop", desktop_loop, file("node-desktop-loop"), folder, sink_port
         ),
         "window": lambda: signalbox(
             "window", window.split(), file("window"), folder, sink_port
@@ -278,12 +334,18 @@ def table(results: dict[tuple[str, int], list[Result]], baseline: str) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        description="Measure what forwarding a packet over HTTP costs, beside ilp-connector.",
+        description="Measure what forwarding a packet costs, beside ilp-connector.",
         epilog="ilp-connector comes from npm: `npm ci` in tests/peers. Subjects: node (SQLite, durable, "
-        "default settings), node-memory, node-asyncio (without uvloop), window (the same inside the offscreen window), ilp-connector "
+        "default settings), node-memory, node-asyncio (without uvloop), node-desktop-loop (on the window's event loop, without a window), window (the same inside the offscreen window), ilp-connector "
         "(default: it keeps no balance), ilp-connector+balance (in memory).",
     )
     parser.add_argument("--subjects", default="node,ilp-connector", help="default: %(default)s")
+    parser.add_argument(
+        "--link",
+        choices=("http", "btp"),
+        default="http",
+        help="over BTP both sides dial, and each has one connection; default: %(default)s",
+    )
     parser.add_argument("--in-flight", default="1,16,64", help="default: %(default)s")
     parser.add_argument("--rounds", type=int, default=5, help="default: %(default)s")
     parser.add_argument(
@@ -313,12 +375,15 @@ def main() -> None:
     with contextlib.ExitStack() as stack:
         folder = asked.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         folder.mkdir(parents=True, exist_ok=True)
-        sink = stack.enter_context(
-            running(
-                [sys.executable, "-m", "tests.benchmarks.load", "sink"], folder / "sink.log"
+        sink_port = None
+        if asked.link == "http":
+            sink = stack.enter_context(
+                running(
+                    [sys.executable, "-m", "tests.benchmarks.load", "sink"], folder / "sink.log"
+                )
             )
-        )
-        known = subjects(folder, ready(sink)["port"], asked.window_command)
+            sink_port = int(ready(sink)["port"])
+        known = subjects(folder, sink_port, asked.window_command)
         names = asked.subjects.split(",")
         if unknown := set(names) - set(known):
             parser.error(

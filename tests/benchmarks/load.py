@@ -1,7 +1,7 @@
 """Packets out of nothing and into nothing: the source and the sink of the benchmarks.
 
-Both speak only the HTTP that they need, so that they cost little beside the node between them. Each
-packet's data is unique: a connector may answer what it has seen from a cache.
+Both speak only the HTTP, or the BTP, that they need, so that they cost little beside the node between
+them. Each packet's data is unique: a connector may answer what it has seen from a cache.
 """
 
 from __future__ import annotations
@@ -116,10 +116,148 @@ class Source(asyncio.Protocol):
             self.load.rest(self)
 
 
+class BtpClient(asyncio.Protocol):
+    """One BTP connection that has logged in; masks with zeros, so that masking costs nothing."""
+
+    def __init__(self, url: str, token: str) -> None:
+        self.parts = urlsplit(url.removeprefix("btp+"))
+        self.token = token.encode()
+        self.pending = b""
+        self.transport: asyncio.Transport | None = None
+        self.is_upgraded = False
+        self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def connect(self) -> None:
+        loop = asyncio.get_running_loop()
+        host, port = self.parts.hostname or "", self.parts.port or 80
+        await loop.create_connection(lambda: self, host, port)
+        await self.ready
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+        self.transport.write(
+            f"GET {self.parts.path or '/'} HTTP/1.1\r\nHost: {self.parts.netloc}\r\nUpgrade: websocket\r\n"
+            "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n".encode()
+        )
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.lost()
+
+    def lost(self) -> None:
+        """The connection has ended."""
+
+    def received(self, message: bytes, out: list[bytes]) -> None:
+        """Take a BTP packet; put what is to be sent for it into `out`."""
+
+    def data_received(self, data: bytes) -> None:
+        assert self.transport is not None
+        if self.pending:
+            data = self.pending + data
+            self.pending = b""
+        if not self.is_upgraded:
+            at = data.find(b"\r\n\r\n") + 4
+            if at < 4:
+                self.pending = data
+                return
+            assert data.startswith(b"HTTP/1.1 101"), data
+            self.is_upgraded = True
+            data = data[at:]
+            token = bytes((len(self.token),)) + self.token
+            entries = b"\x01\x02\x04auth\x00\x00\x0aauth_token\x01" + token
+            self.transport.write(
+                masked(b"\x06\x00\x00\x00\x01" + btp_length(entries) + entries)
+            )
+        out: list[bytes] = []
+        at, size = 0, len(data)
+        while size - at >= 2:
+            start, length = at + 2, data[at + 1]
+            if length == 126:
+                start += 2
+                length = int.from_bytes(data[at + 2 : at + 4], "big")
+            if size < start + length:
+                break
+            message = data[start : start + length]
+            if data[at] & 0x0F == 9:
+                out.append(b"\x8a\x80\x00\x00\x00\x00")
+            elif not self.ready.done():
+                assert message[0] == 1, message
+                self.ready.set_result(None)
+            elif data[at] & 0x0F == 2:
+                self.received(message, out)
+            at = start + length
+        self.pending = data[at:]
+        if out:
+            self.transport.write(b"".join(out))
+
+
+def masked(payload: bytes) -> bytes:
+    size = len(payload)
+    head = bytes((0x82, 0x80 | size)) if size < 126 else b"\x82\xfe" + size.to_bytes(2, "big")
+    return b"".join((head, b"\x00\x00\x00\x00", payload))
+
+
+def btp_length(octets: bytes) -> bytes:
+    size = len(octets)
+    if size < 128:
+        return bytes((size,))
+    return b"\x81" + bytes((size,)) if size < 256 else b"\x82" + size.to_bytes(2, "big")
+
+
+def btp_ilp(packet: bytes) -> bytes:
+    """Return the contents of a BTP packet that carries an ILP packet."""
+    entry = b"\x01\x01\x03ilp\x00" + btp_length(packet) + packet
+    return btp_length(entry) + entry
+
+
+class BtpSink(BtpClient):
+    """Fulfills whatever comes."""
+
+    answer: Final = btp_ilp(Sink.body)
+
+    def received(self, message: bytes, out: list[bytes]) -> None:
+        if message[0] == 6:
+            out.append(masked(b"\x01" + message[1:5] + self.answer))
+
+
+class BtpSource(BtpClient):
+    """One connection with many packets in flight; each answer makes room for the next."""
+
+    def __init__(self, load: Load, url: str, token: str) -> None:
+        super().__init__(url, token)
+        self.load = load
+        self.number = 0
+        self.sent_at: dict[int, int] = {}
+
+    def lost(self) -> None:
+        self.load.broken += 0 if self.load.is_over else len(self.sent_at) + self.load.idle
+
+    def packet(self) -> bytes:
+        self.number += 1
+        self.sent_at[self.number] = time.perf_counter_ns()
+        return masked(b"\x06" + self.number.to_bytes(4, "big") + btp_ilp(self.load.request()))
+
+    def send(self, count: int) -> None:
+        assert self.transport is not None
+        self.transport.write(b"".join(self.packet() for _ in range(count)))
+
+    def received(self, message: bytes, out: list[bytes]) -> None:
+        sent_at = self.sent_at.pop(int.from_bytes(message[1:5], "big"), 0)
+        at = message.find(b"\x03ilp\x00", 5, 20) + 5
+        first = message[at]
+        kind = message[at + 1 + (first & 0x7F if first >= 0x80 else 0)]
+        if self.load.answered(message[0] == 1 and kind == 13, time.perf_counter_ns() - sent_at):
+            out.append(self.packet())
+        else:
+            self.load.idle += 1
+
+
 class Load:
     """Packets in a closed loop, or so many a second; counted once it is warm."""
 
     def __init__(self, url: str, token: str, destination: str, rate: float = 0.0) -> None:
+        self.url, self.token = url, token
+        self.is_btp = url.startswith("btp+")
         parts = urlsplit(url)
         self.host, self.port = parts.hostname or "", parts.port or 80
         packet = Prepare.build(
@@ -134,6 +272,7 @@ class Load:
             f"Authorization: Bearer {token}\r\nContent-Type: application/octet-stream\r\n"
             f"Content-Length: {len(packet.octets)}\r\n\r\n"
         ).encode()
+        head = b"" if self.is_btp else head
         self.head = head
         self.packet = packet
         self.octets = bytearray(head + packet.octets)
@@ -207,7 +346,11 @@ class Load:
     ) -> dict[str, object]:
         loop = asyncio.get_running_loop()
         renewing = loop.create_task(self.renew_expiry())
-        for _ in range(in_flight):
+        btp = BtpSource(self, self.url, self.token) if self.is_btp else None
+        if btp is not None:
+            await btp.connect()
+            btp.send(in_flight)
+        for _ in range(0 if self.is_btp else in_flight):
             _, source = await loop.create_connection(lambda: Source(self), self.host, self.port)
             self.connections.append(source)
         for source in self.connections:
@@ -234,9 +377,12 @@ class Load:
         renewing.cancel()
         if pacing is not None:
             await pacing
-        for source in self.connections:
-            if source.transport is not None:
-                source.transport.abort()
+        for transport in (
+            *(source.transport for source in self.connections),
+            btp and btp.transport,
+        ):
+            if transport is not None:
+                transport.abort()
         latencies = sorted(self.latencies)
         count = len(latencies) or 1
         return {
@@ -252,8 +398,14 @@ class Load:
         }
 
 
-async def sink(port: int) -> None:
+async def sink(port: int, btp: str, token: str) -> None:
     loop = asyncio.get_running_loop()
+    if btp:
+        client = BtpSink(btp, token)
+        await client.connect()
+        print("READY " + json.dumps({"pid": os.getpid()}), flush=True)
+        await loop.run_in_executor(None, sys.stdin.buffer.read)
+        return
     server = await loop.create_server(Sink, "127.0.0.1", port)
     told = {"port": server.sockets[0].getsockname()[1], "pid": os.getpid()}
     print("READY " + json.dumps(told), flush=True)
@@ -271,8 +423,10 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     to = commands.add_parser("sink", help="fulfill what comes, until standard input ends")
     to.add_argument("--port", type=int, default=0)
+    to.add_argument("--btp", default="", help="dial this URL over BTP, and listen on no port")
+    to.add_argument("--token", default="")
     out = commands.add_parser("source", help="send packets, and print what came of it")
-    out.add_argument("url")
+    out.add_argument("url", help="http://…, or btp+ws://… for one connection over BTP")
     out.add_argument("--token", required=True)
     out.add_argument("--destination", required=True)
     out.add_argument("--in-flight", type=int, default=1)
@@ -286,7 +440,9 @@ def main() -> None:
     out.add_argument("--seconds", type=float, default=3.0)
     out.add_argument("--pid", type=int, action="append", default=[], help="whose CPU is read")
     asked = parser.parse_args()
-    uvloop.run(sink(asked.port) if asked.command == "sink" else source(asked))
+    uvloop.run(
+        sink(asked.port, asked.btp, asked.token) if asked.command == "sink" else source(asked)
+    )
 
 
 if __name__ == "__main__":

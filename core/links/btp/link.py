@@ -95,15 +95,13 @@ class BtpLink:
     async def close(self, drain_seconds: float) -> None:
         """Send nothing more, wait so long for answers that are due, answer what came, and hang up."""
         self._is_closed = True
-        dialling = [task for _, task in self._dialers.values()]
         deadline = self.loop.time() + drain_seconds
         while self.in_flight and self.loop.time() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
-        for task in (*self._tasks, *dialling):
+        for task in self._tasks:
             task.cancel()
-        if self._tasks or dialling:
-            await asyncio.wait((*self._tasks, *dialling), timeout=_CANCEL_SECONDS)
-        self._dialers.clear()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=_CANCEL_SECONDS)
         given_up = self.address.reject(
             ErrorCode.TRANSFER_TIMED_OUT, "This node stopped before the next hop had answered."
         )
@@ -112,6 +110,9 @@ class BtpLink:
         self._tasks.clear()
         for connection in tuple(self._connections):
             connection.end(ws.GOING_AWAY, "This node is stopping.")
+        for _, dialling in self._dialers.values():
+            dialling.cancel()
+        self._dialers.clear()
         await self._all_gone(self.limits.linger_seconds / 2)
         for connection in tuple(self._connections):
             connection.abort("This node has stopped.")
