@@ -8,15 +8,8 @@ from typing import Final, Generic, Protocol, TypeVar, final
 from core.account import Asset, RoutingRelation
 from core.node_address import NodeAddress
 from core.packet import Address, ErrorCode, Fulfill, Reject, Reply
-from core.packet.oer import write_octets
 from core.service import Explanation, IncomingRequest, IncomingService, Step, Verdict
-
-DESTINATION: Final = "peer.config"
-FULFILLMENT: Final = bytes(32)
-CONDITION: Final = bytes.fromhex(
-    "66687aadf862bd776c8fc18b8e9f8e20089714856ee233b3902a591d0d5f2925"
-)
-"""SHA-256 of 32 zero octets, which anybody can fulfill: an IL-DCP packet moves no money."""
+from core.services.ildcp_message import CONDITION, DESTINATION, FULFILLMENT, IldcpAnswer
 
 _LIVES_UNDER_US: Final = (RoutingRelation.CHILD, RoutingRelation.NON_ROUTING_ACCOUNT)
 
@@ -82,8 +75,5 @@ class IldcpService(Generic[A]):
                 "only a child or an end user gets one here.",
             )
         return Fulfill.build(
-            FULFILLMENT,
-            write_octets(account.ilp_address.encode())
-            + bytes((account.asset.scale,))
-            + write_octets(account.asset.code.encode()),
+            FULFILLMENT, IldcpAnswer(account.ilp_address, account.asset).encode()
         )

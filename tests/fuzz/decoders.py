@@ -13,6 +13,7 @@ from core.errors import PacketError
 from core.packet import Prepare, oer, parse_reply
 from core.packet.address import parse_address
 from core.packet.timestamp import read_timestamp, write_timestamp
+from core.services.ildcp_message import IldcpAnswer
 
 
 def prepare(octets: bytes) -> None:
@@ -47,8 +48,16 @@ def lengths(octets: bytes) -> None:
     oer.read_uint(view, 0)
 
 
+def ildcp_answer(octets: bytes) -> None:
+    """What a parent says that we are called."""
+    answer = IldcpAnswer.decode(octets)
+    encoded = answer.encode()
+    assert encoded == octets[: len(encoded)]
+
+
 TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
-    target.__name__: target for target in (prepare, reply, ilp_address, timestamp, lengths)
+    target.__name__: target
+    for target in (prepare, reply, ilp_address, timestamp, lengths, ildcp_answer)
 }
 
 

@@ -18,6 +18,7 @@ SEEDS = (
     bytes(Reject.build(ErrorCode.AMOUNT_TOO_LARGE, triggered_by="g.a", message="m").octets),
     b"test.alice.1",
     b"20261124170000123",
+    b"\x0etest.parent.us\x09\x03USD",
 )
 
 

@@ -10,7 +10,8 @@ from core.account import Asset, RoutingRelation
 from core.node_address import NodeAddress
 from core.packet import Fulfill, Prepare, Reject, address
 from core.service import Verdict
-from core.services.ildcp import CONDITION, IldcpService
+from core.services.ildcp import IldcpService
+from core.services.ildcp_message import CONDITION
 from core.testing.builders import account, incoming, prepare
 from core.testing.services import FakeIncoming
 
