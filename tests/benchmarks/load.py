@@ -377,10 +377,10 @@ class Load:
         renewing.cancel()
         if pacing is not None:
             await pacing
-        for transport in (
-            *(source.transport for source in self.connections),
-            btp and btp.transport,
-        ):
+        transports = [source.transport for source in self.connections]
+        if btp is not None:
+            transports.append(btp.transport)
+        for transport in transports:
             if transport is not None:
                 transport.abort()
         latencies = sorted(self.latencies)
