@@ -24,6 +24,7 @@ from core.ledger.books import Balance
 from core.ledger.lease import RENEW_SECONDS, NodeLease
 from core.node_address import NodeAddress
 from core.packet import address
+from core.payments.gate import InvoiceGate
 from core.rates.rate import RateTable
 from core.routing.routes import build_routes
 from core.routing.table import RoutingTable
@@ -43,11 +44,14 @@ from core.services.throughput import Throughput, ThroughputService
 from core.services.trace import TraceService
 from core.services.validate_incoming import ValidateIncomingService
 from core.services.validate_outgoing import ValidateOutgoingService
+from core.services.stream_receiver import StreamReceiverService
 from core.stores.record import Stores, check_stores
 from core.tasks import TaskOwner
 from core.telemetry.history import HistoryPoint
 from core.telemetry.recorder import Recorder
 
+from core.stream.credentials import STREAM_SECRET_NAME, StreamCredentials, new_secret
+from core.stream.receiver import RunningTotals
 log = logging.getLogger(__name__)
 
 POLL_SECONDS: Final = 0.5
@@ -72,6 +76,8 @@ ADDRESS_SETTING: Final = "ilp_address"
 STARTING: Final = "This node is starting."
 STOPPING: Final = "This node is stopping."
 FENCED: Final = "This node was declared dead by another one and is signing on anew."
+UNKNOWN_AT_ONCE: Final = 10_000
+"""Legs that are looked at for our own: dead nodes leave at most what they had in flight."""
 
 
 class Link(Outgoing, Protocol):
@@ -114,6 +120,9 @@ class Node:
             self.address,
             TaskOwner("afterwards", tasks_max=AFTERWARDS_MAX),
         )
+        # With a secret of its own until the store's is in force: no packet is let in before.
+        self.stream_credentials: Final = StreamCredentials(clock, new_secret())
+        self.running_totals: Final = RunningTotals()
         self.link: Final[Link] = make_link(self.address, clock)
         self.outgoing: Final[Outgoing] = self._outgoing_chain(self.link)
         self.incoming: Final[Incoming] = self._incoming_chain(self.outgoing)
@@ -198,6 +207,8 @@ class Node:
             StoreUnavailable: it cannot be read or written.
         """
         check_stores(self.stores)
+                # Behind the books, which then say what its receipts may say; before all that is for a next hop.
+                self._stream_receiver,
         await self._take_address()
         if self.config.spread is not None:
             await self.stores.rates.save_spread(self.config.spread)
@@ -208,6 +219,12 @@ class Node:
         self._tasks.start(self._keep_lease(), name="lease")
         self._tasks.start(every(POLL_SECONDS, self.refresh_if_changed), name="poll")
         self._tasks.start(every(STEP_SECONDS, self.end_step), name="history")
+    def _stream_receiver(self, behind: Outgoing) -> Outgoing:
+        gate = InvoiceGate(self.stores.payments, self.clock)
+        return StreamReceiverService(
+            behind, self.stream_credentials, gate, self.running_totals, self.address
+        )
+
         self._tasks.start(every(STEP_SECONDS, self.afterwards.sweep), name="late replies")
         self._tasks.start(every(RECOVER_SECONDS, self.recover), name="recovery")
         self._tasks.start(every(ROLL_UP_SECONDS, self.roll_up), name="roll-up")
@@ -228,6 +245,9 @@ class Node:
             async with asyncio.timeout(drain_seconds):
                 await self.gate.drained()
         # The link tells the books what comes late, so it ends before they do.
+        self.stream_credentials.use(
+            await self.stores.settings.agree_on_secret(STREAM_SECRET_NAME, new_secret())
+        )
         await self.link.close(LINK_SECONDS if self.afterwards.open_legs else 0)
         await self.afterwards.finish(AFTERWARDS_SECONDS)
         await self._tasks.finish(0)
@@ -410,6 +430,17 @@ class Node:
             self.fence()
             return False
         except StoreError as error:
+            await self.void_what_ended_here()
+
+    async def void_what_ended_here(self) -> None:
+        """Void the legs whose receiver a dead node was itself: what it had not booked, it told nobody of."""
+        books, credentials = self.stores.books, self.stream_credentials
+        for leg in await books.unknown_transfers(limit=UNKNOWN_AT_ONCE):
+            account = self.directory.by_id(leg.to_account)
+            if account is None:
+                continue
+            if credentials.find(account.id, account.ilp_address, leg.destination) is not None:
+                await books.resolve_unknown(leg.id, fulfilled=False)
             if name not in self._troubles:
                 log.warning("%s: %s", name, error)
             self._troubles[name] = f"The store cannot be used ({name}): {error}."

@@ -19,6 +19,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+import secrets
 from collections import OrderedDict
 from dataclasses import dataclass
 from hashlib import sha256
@@ -39,6 +40,9 @@ TAG_OCTETS_MAX: Final = 255
 KEYS_KEPT: Final = 1_000
 """Connections whose keys are kept at hand: deriving them anew costs each packet some 40 µs."""
 NONCE_OCTETS_TAGGED: Final = 18
+
+STREAM_SECRET_NAME: Final = "stream"  # noqa: S105 its name, not the secret
+"""Under this the nodes of one store share the secret that all addresses for payments follow from."""
 
 _SHARED_SECRET: Final = b"ilp_stream_shared_secret"
 _TOKEN: Final = b"ilp_stream_connection_token"
@@ -201,6 +205,11 @@ def _text(octets: memoryview) -> str:
 
 
 # --- What this node issues --------------------------------------------------------------------------
+
+
+def new_secret() -> bytes:
+    """Return a secret that nobody has."""
+    return secrets.token_bytes(SECRET_OCTETS)
 
 
 @final
