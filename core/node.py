@@ -40,18 +40,18 @@ from core.services.last_resort import LastResortService
 from core.services.max_packet_amount import MaxPacketAmountService
 from core.services.rate_limit import RateLimits, RateLimitService
 from core.services.router import RouterService
+from core.services.stream_receiver import StreamReceiverService
 from core.services.throughput import Throughput, ThroughputService
 from core.services.trace import TraceService
 from core.services.validate_incoming import ValidateIncomingService
 from core.services.validate_outgoing import ValidateOutgoingService
-from core.services.stream_receiver import StreamReceiverService
 from core.stores.record import Stores, check_stores
+from core.stream.credentials import STREAM_SECRET_NAME, StreamCredentials, new_secret
+from core.stream.receiver import RunningTotals
 from core.tasks import TaskOwner
 from core.telemetry.history import HistoryPoint
 from core.telemetry.recorder import Recorder
 
-from core.stream.credentials import STREAM_SECRET_NAME, StreamCredentials, new_secret
-from core.stream.receiver import RunningTotals
 log = logging.getLogger(__name__)
 
 POLL_SECONDS: Final = 0.5
@@ -72,12 +72,12 @@ AFTERWARDS_SECONDS: Final = 1.0
 CLOSE_SECONDS: Final = 1.0
 """With at most 30 s for the packets in flight, a node is gone within 35 s of being asked."""
 ADDRESS_SETTING: Final = "ilp_address"
+UNKNOWN_AT_ONCE: Final = 10_000
+"""Legs that are looked at for our own: dead nodes leave at most what they had in flight."""
 
 STARTING: Final = "This node is starting."
 STOPPING: Final = "This node is stopping."
 FENCED: Final = "This node was declared dead by another one and is signing on anew."
-UNKNOWN_AT_ONCE: Final = 10_000
-"""Legs that are looked at for our own: dead nodes leave at most what they had in flight."""
 
 
 class Link(Outgoing, Protocol):
@@ -107,6 +107,9 @@ class Node:
         self.rate_table: Final = RateTable()
         self.recorder: Final = Recorder(clock)
         self.pings: Final = Pings(clock)
+        # With a secret of its own until the store's is in force: no packet is let in before.
+        self.stream_credentials: Final = StreamCredentials(clock, new_secret())
+        self.running_totals: Final = RunningTotals()
         self.limits: Final = RateLimits(clock)
         self.duplicates: Final = Duplicates(clock)
         self.throughput: Final = Throughput(clock)
@@ -120,9 +123,6 @@ class Node:
             self.address,
             TaskOwner("afterwards", tasks_max=AFTERWARDS_MAX),
         )
-        # With a secret of its own until the store's is in force: no packet is let in before.
-        self.stream_credentials: Final = StreamCredentials(clock, new_secret())
-        self.running_totals: Final = RunningTotals()
         self.link: Final[Link] = make_link(self.address, clock)
         self.outgoing: Final[Outgoing] = self._outgoing_chain(self.link)
         self.incoming: Final[Incoming] = self._incoming_chain(self.outgoing)
@@ -178,6 +178,8 @@ class Node:
                 lambda behind: ThroughputService(behind, self.throughput, address),
                 # Before the expiry is shortened: the books keep until when the sender waits.
                 self._balance_service,
+                # Behind the books, which then say what its receipts may say; before all that is for a next hop.
+                self._stream_receiver,
                 # Before the link, which waits as long as the expiry says.
                 lambda behind: ExpiryService(behind, clock, config.hold_ms_max),
                 # Beside the link: nothing stands between its answer and the check of it.
@@ -186,6 +188,12 @@ class Node:
                 ),
             ],
             last=link,
+        )
+
+    def _stream_receiver(self, behind: Outgoing) -> Outgoing:
+        gate = InvoiceGate(self.stores.payments, self.clock)
+        return StreamReceiverService(
+            behind, self.stream_credentials, gate, self.running_totals, self.address
         )
 
     def _books_of_pings(self) -> Outgoing:
@@ -207,9 +215,10 @@ class Node:
             StoreUnavailable: it cannot be read or written.
         """
         check_stores(self.stores)
-                # Behind the books, which then say what its receipts may say; before all that is for a next hop.
-                self._stream_receiver,
         await self._take_address()
+        self.stream_credentials.use(
+            await self.stores.settings.agree_on_secret(STREAM_SECRET_NAME, new_secret())
+        )
         if self.config.spread is not None:
             await self.stores.rates.save_spread(self.config.spread)
         self.lease = await self.stores.leases.sign_on(self.config.name)
@@ -219,12 +228,6 @@ class Node:
         self._tasks.start(self._keep_lease(), name="lease")
         self._tasks.start(every(POLL_SECONDS, self.refresh_if_changed), name="poll")
         self._tasks.start(every(STEP_SECONDS, self.end_step), name="history")
-    def _stream_receiver(self, behind: Outgoing) -> Outgoing:
-        gate = InvoiceGate(self.stores.payments, self.clock)
-        return StreamReceiverService(
-            behind, self.stream_credentials, gate, self.running_totals, self.address
-        )
-
         self._tasks.start(every(STEP_SECONDS, self.afterwards.sweep), name="late replies")
         self._tasks.start(every(RECOVER_SECONDS, self.recover), name="recovery")
         self._tasks.start(every(ROLL_UP_SECONDS, self.roll_up), name="roll-up")
@@ -245,9 +248,6 @@ class Node:
             async with asyncio.timeout(drain_seconds):
                 await self.gate.drained()
         # The link tells the books what comes late, so it ends before they do.
-        self.stream_credentials.use(
-            await self.stores.settings.agree_on_secret(STREAM_SECRET_NAME, new_secret())
-        )
         await self.link.close(LINK_SECONDS if self.afterwards.open_legs else 0)
         await self.afterwards.finish(AFTERWARDS_SECONDS)
         await self._tasks.finish(0)
@@ -384,6 +384,17 @@ class Node:
                 counted(found.nodes, "node"),
                 counted(found.transfers, "packet"),
             )
+            await self.void_what_ended_here()
+
+    async def void_what_ended_here(self) -> None:
+        """Void the legs whose receiver a dead node was itself: what it had not booked, it told nobody of."""
+        books, credentials = self.stores.books, self.stream_credentials
+        for leg in await books.unknown_transfers(limit=UNKNOWN_AT_ONCE):
+            account = self.directory.by_id(leg.to_account)
+            if account is None:
+                continue
+            if credentials.find(account.id, account.ilp_address, leg.destination) is not None:
+                await books.resolve_unknown(leg.id, fulfilled=False)
 
     # --- What is written down as time goes by
 
@@ -430,17 +441,6 @@ class Node:
             self.fence()
             return False
         except StoreError as error:
-            await self.void_what_ended_here()
-
-    async def void_what_ended_here(self) -> None:
-        """Void the legs whose receiver a dead node was itself: what it had not booked, it told nobody of."""
-        books, credentials = self.stores.books, self.stream_credentials
-        for leg in await books.unknown_transfers(limit=UNKNOWN_AT_ONCE):
-            account = self.directory.by_id(leg.to_account)
-            if account is None:
-                continue
-            if credentials.find(account.id, account.ilp_address, leg.destination) is not None:
-                await books.resolve_unknown(leg.id, fulfilled=False)
             if name not in self._troubles:
                 log.warning("%s: %s", name, error)
             self._troubles[name] = f"The store cannot be used ({name}): {error}."
