@@ -23,6 +23,7 @@ from core.config import Bind, NodeConfig, admin_token, sqlite_path
 from core.control.node_control import NodeControl
 from core.control.sources import ControlSources, NodeFacts
 from core.links.btp.link import BtpLink
+from core.links.circuit_breaker import CircuitBreaker
 from core.links.control_http import ApiOptions, build_app
 from core.links.control_http.connection import ApiConnection
 from core.links.dispatch import DispatchLink
@@ -91,7 +92,7 @@ class NodeHost:
                 http = HttpLink(clock=clock, address=address, states=states)
                 btp = BtpLink(clock=clock, address=address, states=states, tls=http.tls)
                 links.append(DispatchLink(btp, http))
-                return links[0]
+                return CircuitBreaker(links[0], states=states, address=address, clock=clock)
 
             node = Node(stores, clock, config, make_link)
             btp = links[0].btp
@@ -198,7 +199,8 @@ def _sources(
         links=states,
         log=memory,
         incoming=node.incoming,
-        link=node.link,
+        # A person who asks wants to know now, whatever is left alone for its failures.
+        link=node.link.link if isinstance(node.link, CircuitBreaker) else node.link,
         refresh=node.refresh,
     )
 

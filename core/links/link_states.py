@@ -27,6 +27,15 @@ class LinkHistory:
     """Why the last failure failed, a sentence."""
     successes: int = 0
     failures: int = 0
+    failures_in_row: int = 0
+    """Since the last success."""
+    recoveries: int = 0
+    """How often it worked again after it had failed."""
+    held_until: float | None = None
+    """Until when nothing is sent, since too much has failed in a row; None where nothing is held back."""
+    hold_seconds: float = 0.0
+    is_tested: bool = False
+    """Whether one packet is under way to find out if it works again."""
 
 
 @final
@@ -35,6 +44,8 @@ class BtpState:
     """How an account is connected over BTP; times on the clock's monotonic hand."""
 
     connections: int = 0
+    openings: int = 0
+    """How often it went from no connection to one."""
     connected_since: float | None = None
     """When the first of the connections that it has now was opened."""
     lost_at: float | None = None
@@ -68,6 +79,9 @@ class LinkStates:
         state.problem = state.trying = ""
         if state.connections == 1:
             state.connected_since = self._clock.monotonic()
+            state.openings += 1
+            if (history := self._histories.get(account)) is not None:
+                _let_go(history)  # its packets failed for want of just this
         return state.connections == 1
 
     def btp_closed(self, account: AccountId, problem: str) -> bool:
@@ -91,8 +105,11 @@ class LinkStates:
     def worked(self, history: LinkHistory) -> None:
         """Note that the other side answered as it should."""
         history.last_success = self._clock.monotonic()
-        history.failing_since = None
         history.successes += 1
+        if history.failing_since is not None:
+            history.failing_since = None
+            history.recoveries += 1
+            _let_go(history)
 
     def failed(self, history: LinkHistory, reason: str) -> bool:
         """Note that it did not, and why; return whether this is news: it worked before, or was never tried."""
@@ -103,7 +120,26 @@ class LinkStates:
         history.last_failure = now
         history.reason = reason
         history.failures += 1
+        history.failures_in_row += 1
         return is_news
+
+    def came_up(self, account: AccountId) -> int:
+        """Return a number that grows whenever the link is there again after it was not."""
+        history, btp = self._histories.get(account), self._btp.get(account)
+        return (0 if history is None else history.recoveries) + (
+            0 if btp is None else btp.openings
+        )
+
+    def hold_words(self, history: LinkHistory) -> str:
+        """Return when something is sent again over a link that is left alone, a sentence; empty for others."""
+        if history.held_until is None:
+            return ""
+        if history.is_tested:
+            return "A packet is under way that tests it."
+        left = history.held_until - self._clock.monotonic()
+        if left <= 0:
+            return "The next packet for it is a test."
+        return f"It is tried again in {_words(max(left, 1))}."
 
     def forget(self, account: AccountId) -> None:
         """Drop what is known of an account that was deleted, or whose address changed."""
@@ -165,6 +201,12 @@ class LinkStates:
         now = self._clock.monotonic()
         if history.failing_since is not None:
             lasting = now - history.failing_since
+            if history.held_until is not None:
+                hold = self.hold_words(history)
+                return (
+                    LinkState.DOWN,
+                    f"{history.reason} So it has been for {_words(lasting)}; its packets are rejected at once. {hold}",
+                )
             if history.last_success is None or lasting >= HYSTERESIS_SECONDS:
                 return LinkState.DOWN, f"{history.reason} So it has been for {_words(lasting)}."
             return LinkState.DEGRADED, f"{history.reason} It worked {_words(lasting)} ago."
@@ -176,6 +218,13 @@ class LinkStates:
         if quiet >= IDLE_SECONDS:
             return LinkState.IDLE, f"Its last answer came {_words(quiet)} ago."
         return LinkState.UP, "It answers."
+
+
+def _let_go(history: LinkHistory) -> None:
+    """Hold nothing back any more."""
+    history.failures_in_row = 0
+    history.held_until = None
+    history.hold_seconds = 0.0
 
 
 def _words(seconds: float) -> str:
