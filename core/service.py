@@ -123,6 +123,8 @@ class OutgoingRequest(Generic[A_co]):
     """The payment of ours that it is a part of."""
     received: Received | None = None
     """Set by the STREAM receiver where the packet ends here, fulfilled or closing its connection."""
+    received_so_far: int | None = None
+    """What its connection has brought so far, this packet included: set once that is booked."""
     seal: Callable[[Mapping[int, int]], Reply] | None = field(default=None, repr=False)
     """Set with `received`: makes the reply anew once it is booked, of what each stream has received in all."""
 

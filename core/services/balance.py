@@ -158,6 +158,8 @@ class BalanceService(Generic[A]):
                 self.fenced()
                 break
             else:
+                if request.received is not None:
+                    request.received_so_far = sum(totals.values())
                 return fulfill if request.seal is None else request.seal(totals)
         if request.received is not None:
             # It ended here, and nobody has heard of its fulfillment: nothing was received.

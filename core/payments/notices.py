@@ -1,0 +1,117 @@
+"""Who listens for incoming payments, each with a queue that has an end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Final, final
+
+from core.account import AccountId
+from core.errors import Conflict, SlowReader, StoreError
+from core.services.incoming_payments import IncomingPayment, Listener
+from core.tasks import TaskOwner
+
+log = logging.getLogger(__name__)
+
+QUEUE_MAX: Final = 2_000
+"""At 5,000 packets a second a reader may pause for 0.4 s; some 600 kB a reader."""
+WATCHERS_MAX: Final = 200
+CLOSING_MAX: Final = 1_000
+"""Ends of connections that are being noted at once; one more is not noted, which loses no money."""
+
+
+@final
+class Watcher:
+    """One reader's queue: whoever lets it fill up is told so, and is told nothing more."""
+
+    def __init__(self, account: AccountId | None, queue_max: int) -> None:
+        self.account: Final = account
+        self._queue_max = queue_max
+        self._queue: deque[IncomingPayment] = deque()
+        self._wake = asyncio.Event()
+        self._is_behind = False
+        self._is_closed = False
+
+    def put(self, payment: IncomingPayment) -> None:
+        if self._is_behind or self._is_closed:
+            return
+        if len(self._queue) >= self._queue_max:
+            self._is_behind = True
+            self._queue.clear()
+        else:
+            self._queue.append(payment)
+        self._wake.set()
+
+    def close(self) -> None:
+        """End it once what has queued is read."""
+        self._is_closed = True
+        self._wake.set()
+
+    async def __aiter__(self) -> AsyncIterator[IncomingPayment]:
+        while True:
+            while self._queue:
+                yield self._queue.popleft()
+            if self._is_behind:
+                raise SlowReader(
+                    f"{self._queue_max} notices were waiting to be read, and no more are kept:"
+                    " connect again, and ask for the received payments to see what was missed"
+                )
+            if self._is_closed:
+                return
+            self._wake.clear()
+            await self._wake.wait()
+
+
+@final
+class Notices(Listener):
+    """Hands each notice to whoever listens, and notes in the store that a sender is done."""
+
+    def __init__(
+        self,
+        close_connection: Callable[[AccountId, str], Awaitable[None]],
+        *,
+        queue_max: int = QUEUE_MAX,
+        watchers_max: int = WATCHERS_MAX,
+    ) -> None:
+        self._close_connection = close_connection
+        self._queue_max = queue_max
+        self._watchers_max = watchers_max
+        self._watchers: dict[Watcher, None] = {}
+        self._tasks = TaskOwner("connections that end", tasks_max=CLOSING_MAX)
+
+    def received(self, payment: IncomingPayment) -> None:
+        for watcher in self._watchers:
+            if watcher.account in (None, payment.to_account):
+                watcher.put(payment)
+        if payment.closes and len(self._tasks) < CLOSING_MAX:
+            self._tasks.start(self._close(payment), name="note the end of a connection")
+
+    @contextmanager
+    def watch(self, account: AccountId | None) -> Iterator[Watcher]:
+        """Listen from now on, to one account's notices or to all; raises Conflict where too many do."""
+        if len(self._watchers) >= self._watchers_max:
+            raise Conflict(
+                f"{len(self._watchers)} readers listen for incoming payments, and no more may"
+            )
+        watcher = Watcher(account, self._queue_max)
+        self._watchers[watcher] = None
+        try:
+            yield watcher
+        finally:
+            del self._watchers[watcher]
+
+    async def finish(self, timeout_seconds: float) -> None:
+        """Let every reader go, and write down what is left to write."""
+        for watcher in self._watchers:
+            watcher.close()
+        await self._tasks.finish(timeout_seconds)
+
+    async def _close(self, payment: IncomingPayment) -> None:
+        try:
+            await self._close_connection(payment.to_account, payment.connection)
+        except StoreError as error:
+            # Not money: what cannot be written now is not tried again.
+            log.info("the end of a connection was not noted: %s", error)
