@@ -25,6 +25,31 @@ RELATION_CHOICES: Final = (
     ("Parent", "Parent: we get our address from it"),
     ("NonRoutingAccount", "Sender or receiver: it routes nothing"),
 )
+LINK_HTTP: Final = "http"
+LINK_BTP: Final = "btp"
+LINK_BOTH: Final = "both"
+LINK_CHOICES: Final = (
+    (LINK_HTTP, "ILP over HTTP: each side posts packets to the other"),
+    (LINK_BTP, "BTP: one WebSocket carries both ways, and either side opens it"),
+    (LINK_BOTH, "Both: HTTP is used while the WebSocket is down"),
+)
+HTTP_FIELDS: Final = (
+    "ilp_over_http_url",
+    "ilp_over_http_outgoing_token",
+    "ilp_over_http_incoming_token",
+)
+BTP_FIELDS: Final = (
+    "ilp_over_btp_url",
+    "ilp_over_btp_outgoing_token",
+    "ilp_over_btp_incoming_token",
+)
+LINK_UNUSED: Final = {LINK_HTTP: BTP_FIELDS, LINK_BTP: HTTP_FIELDS, LINK_BOTH: ()}
+"""The fields that are out of use, and empty, with each kind of link."""
+BY_RELATION_CHOICES: Final = (
+    ("", "As their relation has it: parents and peers, not children"),
+    ("yes", "Yes"),
+    ("no", "No"),
+)
 
 
 class Kind(enum.Enum):
@@ -92,6 +117,7 @@ SECTIONS: Final[Sequence[FormSection]] = (
         "Link",
         "How packets travel, and how each side proves who it is.",
         (
+            FormField("link", "Kind of link", Kind.CHOICE, "", LINK_CHOICES),
             FormField(
                 "ilp_over_http_url",
                 "Their URL",
@@ -111,10 +137,29 @@ SECTIONS: Final[Sequence[FormSection]] = (
                 "you tell them; only its hash is stored",
                 generates=True,
             ),
+            FormField(
+                "ilp_over_btp_url",
+                "Their BTP URL",
+                Kind.URL,
+                "btp+wss://peer.example/accounts/us/ilp/btp — empty where they open the connection",
+            ),
+            FormField(
+                "ilp_over_btp_outgoing_token",
+                "BTP token we send",
+                Kind.SECRET,
+                "they tell you; it is stored encrypted",
+            ),
+            FormField(
+                "ilp_over_btp_incoming_token",
+                "BTP token they send",
+                Kind.SECRET,
+                "you tell them; only its hash is stored",
+                generates=True,
+            ),
         ),
     ),
     FormSection(
-        "Asset and limits",
+        "Asset and credit",
         "What is counted, and how much you are ready to lose if they never pay.",
         (
             FormField("asset_code", "Asset", Kind.TEXT, "USD, EUR, XRP, ETH …", required=True),
@@ -138,11 +183,43 @@ SECTIONS: Final[Sequence[FormSection]] = (
                 Kind.AMOUNT,
                 "larger ones are turned away; empty is no limit of yours",
             ),
+        ),
+    ),
+    FormSection(
+        "Limits",
+        "How much of this node they may have at once; empty is no limit of yours.",
+        (
+            FormField("packets_per_minute_limit", "Packets a minute", Kind.NUMBER),
             FormField(
-                "packets_per_minute_limit", "Packets a minute", Kind.NUMBER, "empty is no limit"
+                "packet_burst_limit",
+                "… and at once",
+                Kind.NUMBER,
+                "empty is as many as a minute allows",
+            ),
+            FormField("amount_per_minute_limit", "Amount a minute", Kind.AMOUNT),
+            FormField(
+                "amount_burst_limit",
+                "… and at once",
+                Kind.AMOUNT,
+                "empty is as much as a minute allows",
             ),
             FormField(
-                "amount_per_minute_limit", "Amount a minute", Kind.AMOUNT, "empty is no limit"
+                "packets_in_flight_limit",
+                "Packets in flight",
+                Kind.NUMBER,
+                "those of theirs that wait for an answer",
+            ),
+            FormField(
+                "amount_in_flight_limit",
+                "Amount in flight",
+                Kind.AMOUNT,
+                "what those packets carry together",
+            ),
+            FormField(
+                "outgoing_amount_per_minute_limit",
+                "Sent to them a minute",
+                Kind.AMOUNT,
+                "packets beyond it are turned away before they leave",
             ),
         ),
     ),
@@ -166,8 +243,8 @@ SECTIONS: Final[Sequence[FormSection]] = (
         ),
     ),
     FormSection(
-        "Routing",
-        "Where they stand in the network.",
+        "Routing and rates",
+        "Where they stand in the network, what each side learns of it, and what you keep.",
         (
             FormField("routing_relation", "They are your", Kind.CHOICE, "", RELATION_CHOICES),
             FormField(
@@ -182,19 +259,36 @@ SECTIONS: Final[Sequence[FormSection]] = (
                 Kind.NUMBER,
                 "milliseconds taken off a packet's expiry; 500 unless you say otherwise",
             ),
-        ),
-    ),
-    FormSection(
-        "Advanced",
-        "The second kind of link: ILP over BTP.",
-        (
-            FormField("ilp_over_btp_url", "BTP URL", Kind.URL, "btp+wss://peer.example/…"),
-            FormField("ilp_over_btp_outgoing_token", "BTP token we send", Kind.SECRET),
+            FormField("send_routes", "Tell them routes", Kind.CHOICE, "", BY_RELATION_CHOICES),
             FormField(
-                "ilp_over_btp_incoming_token",
-                "BTP token they send",
-                Kind.SECRET,
-                generates=True,
+                "receive_routes", "Take their routes", Kind.CHOICE, "", BY_RELATION_CHOICES
+            ),
+            FormField(
+                "import_prefixes",
+                "Taken under",
+                Kind.TEXT,
+                "prefixes with a space between: only routes under these are taken; empty takes all",
+            ),
+            FormField(
+                "export_prefixes",
+                "Told under",
+                Kind.TEXT,
+                "prefixes with a space between: only routes under these are told; empty tells all",
+            ),
+            FormField(
+                "routes_max", "Most routes", Kind.NUMBER, "empty is the node's own bound"
+            ),
+            FormField(
+                "route_weight",
+                "Weight",
+                Kind.NUMBER,
+                "of equal routes, the heavier peer's wins before all other rules; 0 unless you say otherwise",
+            ),
+            FormField(
+                "spread",
+                "Your share",
+                Kind.TEXT,
+                "of what goes to them, as 0.5% or 1/200; empty is the pair's, or the node's",
             ),
         ),
     ),
@@ -208,6 +302,7 @@ NEW_PEER: Final[Mapping[str, str]] = {
     "enabled": "yes",
     "asset_scale": "2",
     "credit": CREDIT_LIMITED,
+    "link": LINK_HTTP,
     "routing_relation": "Peer",
 }
 

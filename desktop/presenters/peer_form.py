@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
 from core.account import AMOUNT_MAX_BOOKED, SCALE_MAX, Account
+from core.control.shares import share_text
 from core.control.views import AccountDetails
 from desktop import formatting
 from desktop.models.peer_editor import (
+    BTP_FIELDS,
     CREDIT_DEPOSIT,
     CREDIT_LIMITED,
     CREDIT_PREPAID,
     CREDIT_UNLIMITED,
     CREDIT_WITH_AMOUNT,
     FIELDS,
+    HTTP_FIELDS,
+    LINK_BOTH,
+    LINK_BTP,
+    LINK_HTTP,
+    LINK_UNUSED,
     Difference,
     Kind,
 )
@@ -26,6 +34,9 @@ NEEDED: Final = {
     "asset_code": "An asset is needed, as in USD.",
 }
 YES: Final = "yes"
+_CHOICE_OF: Final = {None: "", True: "yes", False: "no"}
+_VALUE_OF: Final = {choice: value for value, choice in _CHOICE_OF.items()}
+_WORDS: Final = re.compile(r"[\s,;]+")
 _NUMBER_MAX: Final = 2**31 - 1
 _MASK: Final = "••••••"
 
@@ -60,7 +71,30 @@ def texts_of(account: Account) -> dict[str, str]:
         "ilp_address": str(account.ilp_address),
         "round_trip_time": str(account.round_trip_time_ms),
         "ilp_over_btp_url": account.ilp_over_btp_url or "",
+        "link": _link_choice(account),
+        "packet_burst_limit": _text(account.packet_burst_limit),
+        "amount_burst_limit": amount(account.amount_burst_limit),
+        "packets_in_flight_limit": _text(account.packets_in_flight_limit),
+        "amount_in_flight_limit": amount(account.amount_in_flight_limit),
+        "outgoing_amount_per_minute_limit": amount(account.outgoing_amount_per_minute_limit),
+        "spread": "" if account.spread is None else share_text(account.spread),
+        "send_routes": _CHOICE_OF[account.send_routes],
+        "receive_routes": _CHOICE_OF[account.receive_routes],
+        "import_prefixes": " ".join(account.import_prefixes),
+        "export_prefixes": " ".join(account.export_prefixes),
+        "routes_max": _text(account.routes_max),
+        "route_weight": _text(account.route_weight or None),
     }
+
+
+def _link_choice(account: Account) -> str:
+    over_http = account.ilp_over_http_url is not None or any(
+        name in stored_secrets(account) for name in HTTP_FIELDS
+    )
+    over_btp = account.ilp_over_btp_url is not None or any(
+        name in stored_secrets(account) for name in BTP_FIELDS
+    )
+    return LINK_BOTH if over_http and over_btp else LINK_BTP if over_btp else LINK_HTTP
 
 
 def _credit_choice(min_balance: int | None) -> str:
@@ -91,6 +125,9 @@ def details_of(
     token that was not typed stays as it is, one in `cleared` is removed.
     """
     problems: dict[str, str] = {}
+    unused = LINK_UNUSED.get(texts.get("link", ""), ())
+    cleared |= frozenset(unused)
+    texts = {name: text for name, text in texts.items() if name not in unused}
     code = texts.get("asset_code", "").strip()
     scale = _number(texts, "asset_scale", problems, maximum=SCALE_MAX)
     if scale is None and "asset_scale" not in problems:
@@ -128,6 +165,18 @@ def details_of(
         round_trip_time=_number(texts, "round_trip_time", problems),
         packets_per_minute_limit=_number(texts, "packets_per_minute_limit", problems),
         amount_per_minute_limit=amount("amount_per_minute_limit", minimum=1),
+        packet_burst_limit=_number(texts, "packet_burst_limit", problems),
+        amount_burst_limit=amount("amount_burst_limit", minimum=1),
+        packets_in_flight_limit=_number(texts, "packets_in_flight_limit", problems),
+        amount_in_flight_limit=amount("amount_in_flight_limit", minimum=1),
+        outgoing_amount_per_minute_limit=amount("outgoing_amount_per_minute_limit", minimum=1),
+        spread=words("spread"),
+        send_routes=_VALUE_OF[texts.get("send_routes", "")],
+        receive_routes=_VALUE_OF[texts.get("receive_routes", "")],
+        import_prefixes=_several(words("import_prefixes")),
+        export_prefixes=_several(words("export_prefixes")),
+        routes_max=_number(texts, "routes_max", problems),
+        route_weight=_number(texts, "route_weight", problems, minimum=-_NUMBER_MAX) or 0,
         enabled=bool(texts.get("enabled")),
         label=words("label") or "",
         notes=words("notes") or "",
@@ -166,6 +215,9 @@ def differences(
 ) -> Sequence[Difference]:
     """Return what saving would change, as it is read by a person."""
     found = []
+    unused = LINK_UNUSED.get(after.get("link", ""), ())
+    after = {name: text for name, text in after.items() if name not in unused}
+    cleared |= frozenset(unused)
     for name, field in FIELDS.items():
         if field.kind is Kind.SECRET:
             if name in cleared and name in stored:
@@ -246,13 +298,22 @@ def _amount(
 
 
 def _number(
-    texts: Mapping[str, str], name: str, problems: dict[str, str], *, maximum: int = _NUMBER_MAX
+    texts: Mapping[str, str],
+    name: str,
+    problems: dict[str, str],
+    *,
+    minimum: int = 0,
+    maximum: int = _NUMBER_MAX,
 ) -> int | None:
     def read(text: str) -> int:
-        bare = text.replace(" ", "").replace(formatting.GROUP, "")
-        if not bare.isdecimal():
+        bare = (
+            text.replace(" ", "").replace(formatting.GROUP, "").replace(formatting.MINUS, "-")
+        )
+        if not bare.removeprefix("-").isdecimal():
             raise ValueError(f"“{text}” is no whole number.")
         value = int(bare)
+        if value < minimum:
+            raise ValueError(f"{text} is too little: {minimum} is the least.")
         if value > maximum:
             raise ValueError(f"{text} is too much: {maximum} is the most.")
         return value
@@ -274,6 +335,10 @@ def _read(
     except ValueError as problem:
         problems[name] = str(problem)
         return None
+
+
+def _several(text: str | None) -> tuple[str, ...]:
+    return tuple(part for part in _WORDS.split(text or "") if part)
 
 
 def _text(value: int | None) -> str:

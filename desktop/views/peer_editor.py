@@ -16,8 +16,11 @@ from PySide6.QtWidgets import (
 )
 
 from desktop.models.peer_editor import (
+    BTP_FIELDS,
     CREDIT_WITH_AMOUNT,
     FIELDS,
+    HTTP_FIELDS,
+    LINK_UNUSED,
     SECTIONS,
     Difference,
     FormCheck,
@@ -185,7 +188,7 @@ class PeerEditor(QWidget):
             return
         self._touched.add(name)
         self._presenter.set_text(name, text)
-        if name in ("asset_code", "asset_scale", "credit"):
+        if name in ("asset_code", "asset_scale", "credit", "link"):
             self._show_units()
         self._back()
 
@@ -251,3 +254,6 @@ class PeerEditor(QWidget):
         amount = self.rows["credit_amount"]
         assert amount.field.kind is Kind.AMOUNT
         amount.setVisible(credit in CREDIT_WITH_AMOUNT)
+        unused = LINK_UNUSED.get(self.rows["link"].text, ())
+        for name in (*HTTP_FIELDS, *BTP_FIELDS):
+            self.rows[name].setVisible(name not in unused)

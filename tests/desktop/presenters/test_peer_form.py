@@ -90,7 +90,7 @@ def test_a_missing_number_of_decimals_is_said_where_it_is_typed() -> None:
 
 def test_a_token_that_was_not_typed_stays_and_one_that_was_removed_is_cleared() -> None:
     details, _ = details_of(
-        typed(ilp_over_http_outgoing_token="s3cret"),
+        typed(ilp_over_http_outgoing_token="s3cret", link="both"),
         cleared=frozenset({"ilp_over_http_incoming_token"}),
     )
 
@@ -179,4 +179,51 @@ def test_the_form_has_every_field_that_an_operator_may_type() -> None:
     names = {field.name for field in dataclasses.fields(AccountDetails)}
 
     assert names - set(FIELDS) == {"min_balance"}
-    assert set(FIELDS) - names == {"credit", "credit_amount"}
+    assert set(FIELDS) - names == {"credit", "credit_amount", "link"}
+
+
+def test_a_link_that_is_out_of_use_is_emptied_and_the_change_is_shown() -> None:
+    texts = typed(
+        link="btp",
+        ilp_over_http_url="https://bob.example/ilp",
+        ilp_over_btp_url="btp+wss://bob.example/btp",
+        ilp_over_btp_outgoing_token="s3cret",
+    )
+
+    details, problems = details_of(texts)
+    changes = differences(
+        {**texts, "link": "http"},
+        texts,
+        stored=frozenset({"ilp_over_http_incoming_token"}),
+        cleared=frozenset(),
+    )
+
+    assert not problems
+    assert details.ilp_over_http_url is None
+    assert details.ilp_over_http_incoming_token == ""
+    assert details.ilp_over_btp_url == "btp+wss://bob.example/btp"
+    assert details.ilp_over_btp_outgoing_token == "s3cret"
+    shown = [(change.label, change.after) for change in changes]
+    assert ("Their URL", "nothing") in shown
+    assert ("Token they send", "removed") in shown
+
+
+def test_limits_shares_and_filters_are_read_as_they_are_written() -> None:
+    details, problems = details_of(
+        typed(
+            amount_burst_limit="1.50",
+            packets_in_flight_limit="64",
+            spread="0.5%",
+            send_routes="no",
+            import_prefixes="test.alice, test.bob",
+            route_weight="-3",
+        )
+    )
+
+    assert not problems
+    assert details.amount_burst_limit == 150
+    assert details.packets_in_flight_limit == 64
+    assert details.spread == "0.5%"
+    assert (details.send_routes, details.receive_routes) == (False, None)
+    assert details.import_prefixes == ("test.alice", "test.bob")
+    assert details.route_weight == -3
