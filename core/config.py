@@ -96,6 +96,8 @@ class NodeConfig:
     in_flight_max: int = 20_000
     in_flight_per_account_max: int = 2_000
     drain_seconds: int = 28
+    route_broadcast_interval_ms: int = 30_000
+    route_hold_down_ms: int = 45_000
     journal_hours: int = 24
     default_spsp_account: str | None = None
     """Who is paid at `$host` itself; None answers that nobody is."""
@@ -304,6 +306,16 @@ SETTINGS: Final = (
         "how long a stopping node waits for packets in flight (default: 28)", _number(0, 30),
     ),
     Setting(
+        "route_broadcast_interval_ms", "MS",
+        "between two signs of life to peers that are told our routes, and between two questions to those that do "
+        "not answer (default: 30000)", _number(100, 600_000),
+    ),
+    Setting(
+        "route_hold_down_ms", "MS",
+        "how long peers go on using routes that we told when they hear nothing more (default: 45000)",
+        _number(1_000, 600_000),
+    ),
+    Setting(
         "journal_hours", "H",
         "how long each packet keeps a row of its own in the journal, before it is folded into totals "
         "(default: 24)", _number(1, 24 * 366),
@@ -358,6 +370,12 @@ def load_config(
             "hold_ms_max",
             f"{config.hold_ms_max} ms is no more than min_message_window_ms, {config.min_message_window_ms} ms: "
             "no packet could be forwarded",
+        )
+    if config.route_hold_down_ms <= config.route_broadcast_interval_ms:
+        raise SettingError(
+            "route_hold_down_ms",
+            f"{config.route_hold_down_ms} ms is no more than route_broadcast_interval_ms, "
+            f"{config.route_broadcast_interval_ms} ms: peers would drop our routes between two signs of life",
         )
     return config
 

@@ -22,6 +22,7 @@ from core.clock import Clock, WallClock
 from core.config import Bind, NodeConfig, admin_token, sqlite_path
 from core.control.node_control import NodeControl
 from core.control.sources import ControlSources, NodeFacts
+from core.control.views import LinkState
 from core.links.btp.link import BtpLink
 from core.links.circuit_breaker import CircuitBreaker
 from core.links.control_http import ApiOptions, build_app
@@ -94,7 +95,13 @@ class NodeHost:
                 links.append(DispatchLink(btp, http))
                 return CircuitBreaker(links[0], states=states, address=address, clock=clock)
 
-            node = Node(stores, clock, config, make_link)
+            node = Node(
+                stores,
+                clock,
+                config,
+                make_link,
+                is_gone=lambda account: states.state(account)[0] is LinkState.DOWN,
+            )
             btp = links[0].btp
             undo.push_async_callback(node.stop, 0)
             await node.start()
@@ -186,6 +193,7 @@ def _sources(
         node_address=node.address,
         directory=node.directory,
         routing_table=node.routing_table,
+        exchange=node.exchange,
         rate_table=node.rate_table,
         accounts=stores.accounts,
         routes=stores.routes,

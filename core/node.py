@@ -26,7 +26,10 @@ from core.node_address import NodeAddress
 from core.packet import address
 from core.payments.gate import InvoiceGate
 from core.rates.rate import RateTable
+from core.routing.auth import ROUTING_SECRET, fresh_secret
+from core.routing.exchange import RouteExchange, Timing
 from core.routing.routes import build_routes
+from core.routing.runner import RouteExchangeRunner
 from core.routing.table import RoutingTable
 from core.service import Incoming, Outgoing, in_order
 from core.services.admission import AdmissionService, Gate
@@ -39,6 +42,7 @@ from core.services.ildcp import IldcpService
 from core.services.last_resort import LastResortService
 from core.services.max_packet_amount import MaxPacketAmountService
 from core.services.rate_limit import RateLimits, RateLimitService
+from core.services.route_exchange import RouteExchangeService
 from core.services.router import RouterService
 from core.services.stream_receiver import StreamReceiverService
 from core.services.throughput import Throughput, ThroughputService
@@ -95,9 +99,18 @@ class Node:
     """One node process: what it keeps in memory of the store, its chains, and the tasks that keep both right."""
 
     def __init__(
-        self, stores: Stores, clock: Clock, config: NodeConfig, make_link: MakeLink
+        self,
+        stores: Stores,
+        clock: Clock,
+        config: NodeConfig,
+        make_link: MakeLink,
+        *,
+        is_gone: Callable[[Account], bool] = lambda _account: False,
     ) -> None:
-        """Put everything together; nothing runs, and no packet is let in, before `start`."""
+        """Put everything together; nothing runs, and no packet is let in, before `start`.
+
+        `is_gone` tells whether an account's link is down: the routes that it told are withdrawn then.
+        """
         self.stores: Final = stores
         self.clock: Final = clock
         self.config: Final = config
@@ -124,6 +137,20 @@ class Node:
             TaskOwner("afterwards", tasks_max=AFTERWARDS_MAX),
         )
         self.link: Final[Link] = make_link(self.address, clock)
+        self.exchange: Final = RouteExchange(
+            clock=clock,
+            address=self.address,
+            table=self.routing_table,
+            timing=Timing(config.route_broadcast_interval_ms, config.route_hold_down_ms),
+        )
+        self._talks = False
+        self._exchanging = RouteExchangeRunner(
+            self.exchange,
+            stores.learned,
+            self.link,
+            speaks=lambda: self._talks,
+            is_gone=is_gone,
+        )
         self.outgoing: Final[Outgoing] = self._outgoing_chain(self.link)
         self.incoming: Final[Incoming] = self._incoming_chain(self.outgoing)
         self.lease: NodeLease | None = None
@@ -156,6 +183,8 @@ class Node:
                 lambda behind: ValidateIncomingService(behind, clock, address),
                 # Before anything is promised or reserved: how much one packet may put at risk.
                 lambda behind: MaxPacketAmountService(behind, address),
+                # Before duplicates are answered: a sign of life is the same each time, and counts each time.
+                lambda behind: RouteExchangeService(behind, self.exchange, address),
                 # Before whatever books or sends: what came twice is done once.
                 lambda behind: DuplicatesService(behind, self.duplicates, address),
                 # `peer.config` is for us alone; whoever is behind here only sees what may be forwarded.
@@ -223,8 +252,14 @@ class Node:
             await self.stores.rates.save_spread(self.config.spread)
         self.lease = await self.stores.leases.sign_on(self.config.name)
         await self.recover()
+        self.exchange.secret = await self.stores.settings.agree_on_secret(
+            ROUTING_SECRET, fresh_secret()
+        )
         await self.refresh()
+        await self.elect()
+        await self._exchanging.start()
         every = self._every
+        self._tasks.start(every(STEP_SECONDS, self.elect), name="elect")
         self._tasks.start(self._keep_lease(), name="lease")
         self._tasks.start(every(POLL_SECONDS, self.refresh_if_changed), name="poll")
         self._tasks.start(every(STEP_SECONDS, self.end_step), name="history")
@@ -247,6 +282,7 @@ class Node:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(drain_seconds):
                 await self.gate.drained()
+        await self._exchanging.stop()
         # The link tells the books what comes late, so it ends before they do.
         await self.link.close(LINK_SECONDS if self.afterwards.open_legs else 0)
         await self.afterwards.finish(AFTERWARDS_SECONDS)
@@ -321,6 +357,8 @@ class Node:
             self._static_routes = await stores.routes.load_routes()
         if not changed.isdisjoint({"accounts", "routes"}):
             await self._load_table()
+        if "learned" in changed:
+            await self._exchanging.keeper.look()
         if "rates" in changed:
             prices = await stores.rates.load_prices()
             self.rate_table.replace(prices, await stores.rates.load_spread())
@@ -337,6 +375,7 @@ class Node:
         is_large = len(accounts) + len(static) > ROUTES_AT_ONCE
         self.routing_table.adopt(await asyncio.to_thread(table) if is_large else table())
         self.recorder.keep_only({account.id for account in accounts}, self.routing_table)
+        await self.exchange.configure(accounts, static)
 
     def _known(self, account: Account) -> Account:
         """Return the very account that is in memory where nothing of it has changed: links keep to it."""
@@ -374,6 +413,13 @@ class Node:
                     await self._fenced.wait()
             if not await self._attempt("renew", self.renew):
                 await asyncio.sleep(POLL_SECONDS)
+
+    async def elect(self) -> None:
+        """See whether this process is the oldest of those that share the store: that one talks to peers of routes."""
+        nodes = await self.stores.leases.nodes()
+        mine = None if self.lease is None else self.lease.number
+        oldest = min((node.number for node in nodes), default=mine)
+        self._talks = mine is not None and mine == oldest
 
     async def recover(self) -> None:
         """Settle by rule what dead nodes left."""

@@ -6,7 +6,11 @@ import argparse
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol, TypeAlias
 
-from core.cli import account_commands as accounts, node_commands as node
+from core.cli import (
+    account_commands as accounts,
+    node_commands as node,
+    route_commands as routes,
+)
 from core.cli.client import Node
 from core.cli.output import Output
 
@@ -132,6 +136,14 @@ def _routes(commands: _Group, common: argparse.ArgumentParser) -> None:
     default = _add(group, "set-default", "where the rest goes", node.set_default_route, common)
     default.add_argument("username")
     _add(group, "clear-default", "the rest goes nowhere", node.delete_default_route, common)
+    _add(group, "peers", "with whom routes are exchanged", routes.peers, common)
+    ask = _add(group, "ask", "ask a peer for all of its routes anew", routes.ask, common)
+    ask.add_argument("username")
+    why = _add(group, "why", "which ways there are, and why one won", routes.why, common)
+    why.add_argument("destination")
+    changes = _add(group, "changes", "what changed of late", routes.changes, common)
+    changes.add_argument("--after", metavar="SEQUENCE", help="only what came since")
+    changes.add_argument("--limit", metavar="N", default="50", help="(default: 50)")
     explain = _add(commands, "explain", "where would a packet go?", node.explain, common)
     explain.add_argument("destination")
     explain.add_argument(

@@ -15,6 +15,8 @@ from core.control.explain import Explainer
 from core.control.operator import Operator
 from core.control.ping import Ping
 from core.control.rates import RateDesk
+from core.control.route_exchange import CHANGES_MAX, RouteExchangeDesk
+from core.control.route_views import RouteChangeView, RoutePeerView, RouteWhy
 from core.control.routes import RouteDesk
 from core.control.settlement import SettlementDesk
 from core.control.sources import ControlSources
@@ -78,6 +80,12 @@ class NodeControl(Operator):
             table=sources.routing_table,
             store=sources.routes,
             refresh=sources.refresh,
+        )
+        self._exchange = RouteExchangeDesk(
+            directory=sources.directory,
+            table=sources.routing_table,
+            exchange=sources.exchange,
+            clock=sources.clock,
         )
         self._explainer = Explainer(
             directory=sources.directory,
@@ -203,6 +211,27 @@ class NodeControl(Operator):
             from_username=from_username,
             expires_in_ms=expires_in_ms,
         )
+
+    # --- Route exchange
+
+    async def route_peers(self) -> Sequence[RoutePeerView]:
+        return await self._exchange.peers()
+
+    async def route_peer(self, username: str) -> RoutePeerView:
+        return await self._exchange.peer(username)
+
+    async def why_route(self, destination: str) -> RouteWhy:
+        return await self._exchange.why(destination)
+
+    async def route_changes(
+        self, *, after_sequence: int = 0, limit: int = 500
+    ) -> Sequence[RouteChangeView]:
+        return await self._exchange.changes(
+            after_sequence=after_sequence, limit=min(max(limit, 0), CHANGES_MAX)
+        )
+
+    async def ask_for_routes(self, username: str) -> RoutePeerView:
+        return await self._exchange.ask(username)
 
     # --- Rates
 

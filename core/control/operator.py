@@ -7,6 +7,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Protocol
 
+from core.control.route_operator import RouteExchangeOperator
 from core.control.views import (
     AccountCheck,
     AccountDetails,
@@ -29,7 +30,7 @@ from core.control.views import (
 )
 
 
-class Operator(Protocol):
+class Operator(RouteExchangeOperator, Protocol):
     """Everything an operator can see and do.
 
     What was changed is durable when a call returns; a call that raises changed nothing. Usernames

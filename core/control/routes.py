@@ -48,6 +48,7 @@ class RouteDesk:
             prefix=route.prefix,
             next_hop=name_of(self.directory, route.next_hop),
             source=route.source.value,
+            path=route.path,
         )
 
     async def set(self, prefix: str, username: str) -> None:

@@ -17,6 +17,7 @@ from core.ledger.books import Books
 from core.ledger.lease import LeaseStore
 from core.node_address import NodeAddress
 from core.rates.rate import RateStore, RateTable
+from core.routing.exchange import RouteExchange
 from core.routing.table import RouteStore, RoutingTable
 from core.service import Incoming, Outgoing
 from core.settlement.records import SettlementView
@@ -97,6 +98,7 @@ class ControlSources:
     node_address: NodeAddress
     directory: AccountDirectory
     routing_table: RoutingTable
+    exchange: RouteExchange
     rate_table: RateTable
     accounts: AccountStore
     routes: RouteStore

@@ -166,7 +166,9 @@ class RouteView:
     next_hop: str
     """A username."""
     source: str
-    """`static`, `account` or `default`."""
+    """`static`, `account`, `learned` or `default`."""
+    path: Sequence[str] = ()
+    """Of a learned one: the nodes on the way, the next hop first."""
 
 
 @final

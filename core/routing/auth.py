@@ -8,11 +8,17 @@ checked where the origin's own word is known: at a node that made the route, and
 from __future__ import annotations
 
 import hmac
+import secrets
 from hashlib import sha256
 from typing import Final
 
-SECRET_OCTETS: Final = 32
-SECRET_NAME: Final = "routing_secret"  # noqa: S105 - the name it is kept under
+ROUTING_SECRET: Final = "routing_secret"  # noqa: S105 - the name it is kept under
+_SECRET_OCTETS: Final = 32
+
+
+def fresh_secret() -> bytes:
+    """Return a secret that nobody has had before."""
+    return secrets.token_bytes(_SECRET_OCTETS)
 
 
 def origin_auth(secret: bytes, prefix: str) -> bytes:

@@ -521,6 +521,8 @@ IMPOSSIBLE_SETTINGS: Final = {
     "in_flight_max": "0",
     "in_flight_per_account_max": "1e3",
     "drain_seconds": "31",
+    "route_broadcast_interval_ms": "99",
+    "route_hold_down_ms": "30000",
     "journal_hours": "none",
     "log_level": "loudly",
     "name": " ",

@@ -10,7 +10,12 @@ from aiohttp import web
 
 from core.account import Secret
 from core.control.operator import Operator
-from core.links.control_http import account_calls as accounts, node_calls as node, watch_calls
+from core.links.control_http import (
+    account_calls as accounts,
+    node_calls as node,
+    route_calls as routes,
+    watch_calls,
+)
 from core.links.control_http.guard import Guard, is_loopback_host, known_hosts_only
 from core.links.control_http.problems import Handler, problem, problems
 
@@ -101,6 +106,11 @@ def _ours(operator: Operator, guard: Guard) -> list[web.RouteDef]:
         web.post("/accounts/{username}/settle", admin(accounts.settle)),
         web.post("/accounts/{username}/correction", admin(accounts.correct)),
         web.get("/routes/table", admin(node.route_table)),
+        web.get("/routes/peers", admin(routes.peers)),
+        web.get("/routes/peers/{username}", admin(routes.peer)),
+        web.post("/routes/peers/{username}/ask", admin(routes.ask)),
+        web.get("/routes/why", admin(routes.why)),
+        web.get("/routes/changes", admin(routes.changes)),
         web.delete("/routes/static/{prefix}", admin(node.delete_route)),
         web.put("/routes/default", admin(node.set_default_route)),
         web.delete("/routes/default", admin(node.delete_default_route)),

@@ -67,7 +67,12 @@ def ping_json(result: PingResult) -> Json:
 
 def route_json(route: RouteView) -> Json:
     """Return one line of the routing table."""
-    return {"prefix": route.prefix, "next_hop": route.next_hop, "source": route.source}
+    return {
+        "prefix": route.prefix,
+        "next_hop": route.next_hop,
+        "source": route.source,
+        "path": list(route.path),
+    }
 
 
 def answer_json(answer: RouteAnswer) -> Json:

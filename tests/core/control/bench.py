@@ -181,6 +181,7 @@ async def make_bench() -> Bench:
         node_address=node.address,
         directory=node.directory,
         routing_table=node.routing_table,
+        exchange=node.exchange,
         rate_table=node.rate_table,
         accounts=stores.accounts,
         routes=stores.routes,

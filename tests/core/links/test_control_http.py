@@ -345,6 +345,7 @@ async def test_static_and_default_routes_can_be_removed(api: ApiClient) -> None:
         "prefix": "",
         "next_hop": "alice",
         "source": "default",
+        "path": [],
     }
 
     assert (await api.delete("/routes/static/test.far")).status == 204
@@ -552,6 +553,11 @@ ADMIN_ONLY = [
     ("POST", "/accounts/alice/settle"),
     ("POST", "/accounts/alice/correction"),
     ("GET", "/routes/table"),
+    ("GET", "/routes/peers"),
+    ("GET", "/routes/peers/alice"),
+    ("POST", "/routes/peers/alice/ask"),
+    ("GET", "/routes/why"),
+    ("GET", "/routes/changes"),
     ("DELETE", "/routes/static/test.x"),
     ("PUT", "/routes/default"),
     ("DELETE", "/routes/default"),

@@ -1,0 +1,603 @@
+"""Route exchange with all peers: what they tell becomes routes, and what we know is told them.
+
+Everything here is in the event loop, and nothing takes it for more than a few milliseconds: an update is
+applied a few hundred routes at a time, and a table that ended is taken out of use likewise. What has
+changed is written to the store behind the packets, and told to the peers by `Speaker`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, final
+
+from core.account import Account, AccountId, RoutingRelation
+from core.clock import Clock
+from core.node_address import NodeAddress
+from core.routing.auth import origin_auth
+from core.routing.ccp import NO_TABLE, Mode, RouteControl, RouteUpdate, ToldRoute
+from core.routing.damping import CHANGED, WITHDRAWN, Damping
+from core.routing.forwarding import ForwardingLog
+from core.routing.importing import ImportRules
+from core.routing.learned import LearnedRoutes, Standings
+from core.routing.peer import Peer, takes_routes_from, tells_routes_to
+from core.routing.routes import told_routes
+from core.routing.table import Precedence, Route, RouteSource, RoutingTable
+
+log = logging.getLogger(__name__)
+
+ROUTES_AT_ONCE: Final = 250
+"""So many are applied in about 3 ms; then packets get their turn."""
+LARGE: Final = 5_000
+"""So many own routes are made in about 20 ms: more of them beside the loop."""
+ROUTES_MAX: Final = 500_000
+"""Of all peers together, about 150 MB."""
+CHANGES_KEPT: Final = 2_000
+HOLD_DOWN_MS_MIN: Final = 1_000
+HOLD_DOWN_MS_MAX: Final = 600_000
+"""A peer's word is believed within these bounds: its routes neither flicker nor stay for ever."""
+_TIGHT_HOLD_DOWN_MS: Final = 30_000
+_LENIENT_HOLD_DOWN_MS: Final = 45_000
+"""interledger-rs says 30 s and sends every 30 s, so that one late heartbeat would cost all its routes."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How often peers are told, and how long what is told holds."""
+
+    interval_ms: int = 30_000
+    """Between two heartbeats, and between two questions to a peer that did not answer."""
+    hold_down_ms: int = 45_000
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class RouteChange:
+    """The best learned route to a prefix became another one."""
+
+    sequence: int
+    at_ms: int
+    prefix: str
+    before: AccountId | None
+    after: AccountId | None
+    path: tuple[str, ...]
+    reason: str
+
+
+@final
+class RouteExchange:
+    """The peers' tables, our own, and the rules between them."""
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        address: NodeAddress,
+        table: RoutingTable,
+        timing: Timing,
+    ) -> None:
+        self.clock: Final = clock
+        self.address: Final = address
+        self.timing: Final = timing
+        self.secret = b""
+        """With which routes of our own are proved; all nodes on one store have the same."""
+        self.peers: Final[dict[AccountId, Peer]] = {}
+        self.learned: Final = LearnedRoutes(self._best_changed)
+        self.damping: Final = Damping()
+        self.used: Final[Counter[AccountId]] = Counter()
+        """How many prefixes each next hop is the best for."""
+        self.changes: Final[deque[RouteChange]] = deque(maxlen=CHANGES_KEPT)
+        self.log: ForwardingLog | None = None
+        """What we tell; made when the first peer asks for it."""
+        self.on_news: Callable[[], None] = lambda: None
+        """Called when there is something to tell, to ask or to save."""
+        self._table = table
+        self._accounts: Mapping[AccountId, Account] = {}
+        self._static: Mapping[str, AccountId] = {}
+        self._own: dict[str, Route] = {}
+        self._sequence = 0
+        self._reason = ""
+        self._has_news = False
+        self.own_is_old = False
+        """Whether `retell_own` is due: a peer began or ceased to speak for itself."""
+        self._reconfiguring = asyncio.Lock()
+        table.follow(self.learned.best)
+
+    # --- What the operator configures
+
+    async def configure(
+        self, accounts: Sequence[Account], static: Mapping[str, AccountId]
+    ) -> None:
+        """Go by these accounts and static routes from now on."""
+        async with self._reconfiguring:
+            before, self._accounts = self._accounts, {a.id: a for a in accounts}
+            self._static = static
+            neighbours: dict[str, AccountId] = {a.ilp_address: a.id for a in accounts}
+            for account_id in [known for known in self.peers if known not in self._accounts]:
+                self._forget(self.peers[account_id], "its account was deleted")
+            for account in accounts:
+                self._configure_peer(account, before.get(account.id), neighbours)
+            await self._rank(accounts)
+            self.mark_silent()
+            await self.retell_own()
+        self.on_news()
+
+    def _configure_peer(
+        self, account: Account, before: Account | None, neighbours: Mapping[str, AccountId]
+    ) -> None:
+        peer = self.peers.get(account.id)
+        if peer is None:
+            if not tells_routes_to(account) and not takes_routes_from(account):
+                return
+            rules = ImportRules(self.address.current, account, neighbours)
+            peer = self.peers[account.id] = Peer(account, rules)
+            if peer.takes:
+                peer.asking.due = self.clock.monotonic()
+            return
+        took, told = peer.takes, peer.tells
+        if peer.account == account and peer.rules.own == self.address.current:
+            peer.rules = ImportRules(peer.rules.own, account, neighbours)
+            return
+        same_rules = before is not None and (
+            (before.import_prefixes, before.routes_max, before.ilp_address)
+            == (account.import_prefixes, account.routes_max, account.ilp_address)
+            and peer.rules.own == self.address.current
+        )
+        if before is not None and before.routing_relation is not account.routing_relation:
+            # Who may hear of its routes has changed, and what was told to whom with it.
+            for other in self.peers.values():
+                if other.account.routing_relation is RoutingRelation.PARENT:
+                    self.start_telling_anew(other)
+        same_export = before is not None and before.export_prefixes == account.export_prefixes
+        peer.account = account
+        peer.rules = ImportRules(self.address.current, account, neighbours)
+        if not peer.takes:
+            if took:
+                paused = "it was paused" if not account.enabled else "its routes are not taken"
+                self.withdraw_all(peer, paused)
+                peer.asking.tell_idle = account.enabled
+                peer.asking.due = self.clock.monotonic() if account.enabled else None
+        elif not took or not same_rules:
+            self.ask_anew(peer)
+        if peer.tells and (not told or not same_export):
+            self.start_telling_anew(peer, withdraw_others=not same_export)
+
+    async def _rank(self, accounts: Sequence[Account]) -> None:
+        """Let weights and relations decide anew, where they have changed."""
+        standings = Standings(accounts)
+        self._table.precedence = Precedence(
+            {a.id: a.route_weight for a in accounts if a.route_weight},
+            self._table.precedence.silent,
+        )
+        if standings.same_ranks(self.learned.standings):
+            return
+        self.learned.standings = standings
+        self._reason = "the operator changed an account"
+        for number, prefix in enumerate(self.learned.contested(), 1):
+            self.learned.choose_anew(prefix)
+            if number % ROUTES_AT_ONCE == 0:
+                await asyncio.sleep(0)
+        for prefix in self._own:
+            self._tell(prefix)
+
+    # --- What peers send
+
+    def refuses_control(self, account: Account) -> str:
+        """Say why an account is not told our routes; empty where it is."""
+        peer = self.peers.get(account.id)
+        if peer is not None and peer.tells:
+            return ""
+        return (
+            f"We are not configured to send routes to you: {account.username} is our "
+            f"{account.routing_relation.value}, or its operator here said so."
+        )
+
+    async def take_control(self, account: Account, control: RouteControl) -> None:
+        """Tell a peer our routes from where it says, or tell it nothing more."""
+        peer = self.peers.get(account.id)
+        if peer is None or not peer.tells:
+            return
+        await self._speak_up()
+        telling = peer.telling
+        telling.mode = control.mode
+        telling.asked_table_id = control.table_id
+        telling.asked_epoch = control.epoch
+        telling.refusals = telling.failures = 0
+        telling.problem = ""
+        peer.is_unsaved = True
+        self.go_on_telling(peer)
+        self._is_there(peer)
+        self.on_news()
+
+    def go_on_telling(self, peer: Peer) -> None:
+        """Tell it from where it said that it knows our table."""
+        telling, now = peer.telling, self.clock.monotonic()
+        telling.asked += 1
+        if telling.asked_table_id == telling.table_id != NO_TABLE and (
+            self.log is not None and self.log.floor <= telling.asked_epoch <= self.log.current
+        ):
+            telling.epoch = telling.asked_epoch
+        else:
+            self.start_telling_anew(peer)
+        telling.due = now if telling.mode is Mode.SYNC else None
+
+    def refuses_update(self, account: Account) -> str:
+        """Say why an account's routes are not taken; empty where they are."""
+        peer = self.peers.get(account.id)
+        if peer is not None and peer.takes:
+            return ""
+        return (
+            f"Your route broadcasts are not accepted here: {account.username} is our "
+            f"{account.routing_relation.value}, or its operator here said so."
+        )
+
+    def is_flooding(self, account: Account) -> bool:
+        """Count one more update; tell whether they come faster than they can be applied beside the packets."""
+        peer = self.peers.get(account.id)
+        if peer is None or peer.may_send(self.clock.monotonic()):
+            return False
+        peer.heard.problem = (
+            "It sends updates faster than twenty a second: those above that are turned away."
+        )
+        return True
+
+    async def take_update(self, account: Account, update: RouteUpdate) -> None:
+        """Apply what a peer tells; what does not follow what we have is asked for anew."""
+        peer = self.peers.get(account.id)
+        if peer is None or not peer.takes:
+            return
+        peer.waiting += 1
+        try:
+            async with peer.applying:
+                if self.peers.get(account.id) is peer and peer.takes:
+                    await self._apply(peer, update)
+        finally:
+            peer.waiting -= 1
+        self.on_news()
+
+    def malformed(self, account: Account, problem: str) -> None:
+        """Note that a peer sent something that is no message of the protocol."""
+        peer = self.peers.get(account.id)
+        if peer is not None:
+            peer.heard.problem = f"It sent a message that cannot be read: {problem}."
+
+    async def _apply(self, peer: Peer, update: RouteUpdate) -> None:
+        heard = peer.heard
+        was_silent = heard.expires is None
+        self._hear(peer, update)
+        if update.table_id != heard.table_id:
+            self._end_table(peer)
+            heard.table_id, heard.epoch = update.table_id, 0
+            heard.refused, heard.problem = 0, ""
+        heard.current_epoch = update.current_epoch
+        if update.from_epoch > heard.epoch:
+            log.debug(
+                "%s told from epoch %d and we have %d: it is asked for the rest",
+                peer.account.username,
+                update.from_epoch,
+                heard.epoch,
+            )
+            peer.asking.after_gap = True
+            if peer.asking.due is None:
+                peer.asking.due = self.clock.monotonic()
+            return
+        if update.to_epoch < heard.epoch:
+            return  # older than what we have
+        if update.speaker != peer.account.ilp_address:
+            heard.problem = (
+                f"It calls itself {update.speaker}, and its account here says "
+                f"{peer.account.ilp_address}."
+            )
+        self._reason = f"{peer.account.username} told it"
+        for start in range(0, len(update.withdrawn), ROUTES_AT_ONCE):
+            if start and not await self._still(peer, update):
+                return
+            for prefix in update.withdrawn[start : start + ROUTES_AT_ONCE]:
+                self._withdraw(peer, prefix, penalty=WITHDRAWN)
+        for start in range(0, len(update.new_routes), ROUTES_AT_ONCE):
+            if (start or update.withdrawn) and not await self._still(peer, update):
+                return
+            for told in update.new_routes[start : start + ROUTES_AT_ONCE]:
+                self._take(peer, told, update)
+        heard.epoch = update.to_epoch
+        if was_silent:
+            self.mark_silent()
+
+    async def _still(self, peer: Peer, update: RouteUpdate) -> bool:
+        """Let packets have their turn; return whether the update is still to be applied."""
+        await asyncio.sleep(0)
+        self._reason = f"{peer.account.username} told it"
+        return peer.heard.table_id == update.table_id and peer.takes
+
+    def _hear(self, peer: Peer, update: RouteUpdate) -> None:
+        heard = peer.heard
+        given = update.hold_down_ms
+        if _TIGHT_HOLD_DOWN_MS <= given < _LENIENT_HOLD_DOWN_MS:
+            given = _LENIENT_HOLD_DOWN_MS
+        heard.hold_down_ms = min(max(given, HOLD_DOWN_MS_MIN), HOLD_DOWN_MS_MAX)
+        heard.heard_at_ms = self.clock.now_ms()
+        heard.expires = self.clock.monotonic() + heard.hold_down_ms / 1000
+        peer.is_unsaved = True
+        asking = peer.asking
+        self.own_is_old |= asking.given_up
+        asking.has_told = True
+        asking.after_gap = False
+        asking.refusals, asking.given_up, asking.problem = 0, False, ""
+        asking.due = None
+
+    def _is_there(self, peer: Peer) -> None:
+        """A peer that speaks the protocol after all, or again, is asked at once."""
+        asking = peer.asking
+        if peer.takes and peer.heard.table_id == NO_TABLE and not asking.under_way:
+            self.own_is_old |= asking.given_up
+            asking.refusals, asking.given_up, asking.problem = 0, False, ""
+            asking.due = self.clock.monotonic()
+
+    def _take(self, peer: Peer, told: ToldRoute, update: RouteUpdate) -> None:
+        heard, prefix = peer.heard, told.prefix
+        refusal = peer.rules.refusal(told, update.speaker)
+        known = heard.routes.get(prefix)
+        if not refusal and known is None:
+            if len(heard.routes) >= peer.routes_max:
+                refusal = f"it has {len(heard.routes)} routes here, and may have no more"
+            elif len(self.learned.best) >= ROUTES_MAX:
+                refusal = f"this node has {ROUTES_MAX} routes, and takes no more"
+        if refusal:
+            heard.refused += 1
+            heard.problem = (
+                f"{heard.refused} of its routes were not taken; the last, because {refusal}."
+            )
+            if known is not None:
+                self._withdraw(peer, prefix, penalty=0.0)
+            return
+        route = Route(prefix, peer.account.id, RouteSource.LEARNED, told.path, told.auth)
+        if known == route:
+            return
+        if known is not None and known.path != route.path:
+            self._damp(peer, prefix, CHANGED)
+        heard.routes[prefix] = route
+        peer.unsaved[prefix] = None
+        self.learned.put(route)
+
+    def _withdraw(self, peer: Peer, prefix: str, *, penalty: float) -> None:
+        if peer.heard.routes.pop(prefix, None) is None:
+            return
+        peer.unsaved[prefix] = None
+        if penalty:
+            self._damp(peer, prefix, penalty)
+        self.learned.drop(prefix, peer.account.id)
+
+    def _damp(self, peer: Peer, prefix: str, penalty: float) -> None:
+        way = (peer.account.id, prefix)
+        if self.damping.add(way, penalty, self.clock.monotonic()):
+            self.learned.damped.add(way)
+            self.learned.choose_anew(prefix)
+
+    # --- The end of a table
+
+    def withdraw_all(self, peer: Peer, reason: str) -> None:
+        """Take all of a peer's routes out of use, and know nothing of its table any more."""
+        if peer.heard.routes or peer.heard.table_id != NO_TABLE:
+            log.info("the routes of %s are withdrawn: %s", peer.account.username, reason)
+        self._end_table(peer)
+        peer.heard.table_id, peer.heard.epoch = NO_TABLE, 0
+        peer.heard.expires = None
+        self.mark_silent()
+        self.on_news()
+
+    def _end_table(self, peer: Peer) -> None:
+        heard = peer.heard
+        if heard.routes:
+            heard.stale.update(heard.routes)
+            heard.routes = {}
+        peer.unsaved.clear()
+        peer.generation += 1
+        peer.saved_epoch = 0
+        peer.is_unsaved = True
+
+    def _forget(self, peer: Peer, reason: str) -> None:
+        self.withdraw_all(peer, reason)
+        peer.asking.due = peer.telling.due = None
+        peer.telling.mode = Mode.IDLE
+        if not peer.heard.stale:
+            del self.peers[peer.account.id]
+
+    def clear_stale(self) -> bool:
+        """Take some more of the tables that ended out of use; return whether there is more to do."""
+        room = ROUTES_AT_ONCE
+        for account_id, peer in list(self.peers.items()):
+            stale, routes = peer.heard.stale, peer.heard.routes
+            self._reason = f"{peer.account.username} does not tell it any more"
+            while stale and room:
+                prefix, _ = stale.popitem()
+                room -= 1
+                if prefix not in routes:
+                    self.learned.drop(prefix, account_id)
+            if not stale and account_id not in self._accounts:
+                del self.peers[account_id]
+            if not room:
+                return True
+        return False
+
+    def tick(self, is_gone: Callable[[Account], bool]) -> None:
+        """Look once a second what time has ended: hold-downs, links that are gone, routes that waited."""
+        now = self.clock.monotonic()
+        for peer in list(self.peers.values()):
+            expires = peer.heard.expires
+            if expires is None:
+                continue
+            if now >= expires:
+                seconds = peer.heard.hold_down_ms / 1000
+                self.withdraw_all(peer, f"it has not been heard for {seconds:g} s")
+                peer.asking.due = now
+            elif is_gone(peer.account):
+                self.withdraw_all(peer, "its link is gone")
+                peer.asking.due = now
+        self._reason = "it has been steady for a while"
+        for way in [w for w in self.learned.damped if self.damping.may_be_used(w, now)]:
+            self.learned.damped.discard(way)
+            self.learned.choose_anew(way[1])
+        self.damping.forget_old(now)
+
+    def ask_anew(self, peer: Peer) -> None:
+        """Ask a peer for all of its routes; until it has told them, those that we have hold."""
+        peer.heard.table_id, peer.heard.epoch = NO_TABLE, 0
+        asking = peer.asking
+        asking.refusals, asking.given_up, asking.problem = 0, False, ""
+        asking.due = self.clock.monotonic()
+        peer.is_unsaved = True
+        self.on_news()
+
+    # --- What we tell
+
+    def start_telling_anew(self, peer: Peer, *, withdraw_others: bool = False) -> None:
+        """Tell a peer all that we know, as another table than the one that it had."""
+        telling = peer.telling
+        telling.table_id, telling.epoch = NO_TABLE, 0
+        telling.withdraw_others |= withdraw_others
+        telling.asked += 1
+        if telling.mode is Mode.SYNC:
+            telling.due = self.clock.monotonic()
+
+    def may_tell(self, peer: Peer, next_hop: AccountId) -> bool:
+        """Tell whether a peer may hear of routes over a next hop: not over itself, nor from one parent or peer to a parent."""
+        if next_hop == peer.account.id:
+            return False
+        other = self._accounts.get(next_hop)
+        if other is None:
+            return True  # this node itself
+        return peer.account.routing_relation is not RoutingRelation.PARENT or (
+            other.routing_relation not in (RoutingRelation.PARENT, RoutingRelation.PEER)
+        )
+
+    async def retell_own(self) -> None:
+        """Bring what we tell in line with our address, the accounts and the static routes."""
+        self.own_is_old = False
+        if self.log is None:
+            return
+        if self.log.own != self.address.current:
+            await self._rewrite_log()
+            return
+        before, after = self._own, await self._own_routes()
+        self._own = after
+        changed = [prefix for prefix in before if before[prefix] != after.get(prefix)]
+        changed += [prefix for prefix in after if prefix not in before]
+        await self._tell_all(changed)
+        self.news_for_listeners()
+
+    async def _speak_up(self) -> None:
+        """Make our own table when somebody first asks for it."""
+        async with self._reconfiguring:
+            if self.log is None:
+                await self._rewrite_log()
+
+    async def _rewrite_log(self) -> None:
+        self.log = ForwardingLog(self.address.current)
+        self._own = await self._own_routes()
+        await self._tell_all([*self._own, *self.learned.best])
+        for peer in self.peers.values():
+            self.start_telling_anew(peer)
+
+    async def _own_routes(self) -> dict[str, Route]:
+        own, secret = self.address.current, self.secret
+        static, accounts = dict(self._static), tuple(self._accounts.values())
+        quiet = {
+            account.id
+            for account in accounts
+            if (peer := self.peers.get(account.id)) is None
+            or not peer.takes
+            or peer.asking.given_up
+        }
+
+        def make() -> dict[str, Route]:
+            return {
+                route.prefix: route
+                for route in told_routes(
+                    own, accounts, static, quiet, lambda prefix: origin_auth(secret, prefix)
+                )
+            }
+
+        large = len(static) + len(accounts) > LARGE
+        return await asyncio.to_thread(make) if large else make()
+
+    async def _tell_all(self, prefixes: Iterable[str]) -> None:
+        for number, prefix in enumerate(prefixes, 1):
+            self._tell(prefix)
+            if number % ROUTES_AT_ONCE == 0:
+                await asyncio.sleep(0)
+
+    def _tell(self, prefix: str) -> None:
+        if self.log is not None and self.log.put(prefix, self._told(prefix)):
+            self._has_news = True
+
+    def _told(self, prefix: str) -> Route | None:
+        """Return what we tell of a prefix: what packets follow, with the path and proof that belong to it."""
+        own = self._own.get(prefix)
+        if own is not None and own.next_hop == "":
+            return own
+        followed = self._table.get(prefix)
+        if followed is None:
+            return own
+        if followed.source is RouteSource.LEARNED:
+            return followed
+        if own is not None:
+            return own
+        # A peer's own address, which its account brings: told as the peer itself told it.
+        for way in self.learned.ways(prefix):
+            if way.next_hop == followed.next_hop and not self.learned.unusable(way):
+                return way
+        return None
+
+    def news_for_listeners(self) -> None:
+        """Let those who listen be told what has changed."""
+        if not self._has_news:
+            return
+        self._has_news = False
+        now = self.clock.monotonic()
+        for peer in self.peers.values():
+            if peer.listens:
+                peer.telling.due = now
+
+    def mark_silent(self) -> None:
+        """Let what others tell of a peer's own address count once the peer itself is silent."""
+        silent = frozenset(
+            peer.account.id
+            for peer in self.peers.values()
+            if peer.takes and peer.asking.has_told and peer.heard.expires is None
+        )
+        before = self._table.precedence
+        if silent == before.silent:
+            return
+        self._table.precedence = Precedence(before.weights, silent)
+        for account_id in silent ^ frozenset(before.silent):
+            account = self._accounts.get(account_id)
+            if account is not None:
+                self._tell(account.ilp_address)
+
+    # --- What changed
+
+    def _best_changed(self, prefix: str, before: Route | None, after: Route | None) -> None:
+        self._tell(prefix)
+        hop_before = None if before is None else before.next_hop
+        hop_after = None if after is None else after.next_hop
+        if hop_before != hop_after:
+            if hop_before is not None:
+                self.used[hop_before] -= 1
+            if hop_after is not None:
+                self.used[hop_after] += 1
+            self._sequence += 1
+            self.changes.append(
+                RouteChange(
+                    self._sequence,
+                    self.clock.now_ms(),
+                    prefix,
+                    hop_before,
+                    hop_after,
+                    () if after is None else after.path,
+                    self._reason,
+                )
+            )

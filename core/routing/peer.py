@@ -1,0 +1,160 @@
+"""Route exchange with one account: what we have of its table, what it has of ours, and what is due."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Final, final
+
+from core.account import Account, RoutingRelation
+from core.routing.ccp import NO_TABLE, Mode, TableId
+from core.routing.importing import ImportRules
+from core.routing.table import Route
+
+ROUTES_PER_PEER_MAX: Final = 200_000
+"""About 60 MB; an operator may allow one peer less, or a few of them more."""
+UPDATES_PER_SECOND: Final = 20
+"""A peer that keeps to the protocol sends seven; each may take a few milliseconds of the loop."""
+UPDATES_BURST: Final = 400
+"""After a restart a hundred thousand routes come at once."""
+UPDATES_WAITING_MAX: Final = 32
+"""Of one peer, each of at most 32 KB, behind the one that is being applied."""
+
+_EXCHANGES: Final = (RoutingRelation.PARENT, RoutingRelation.PEER)
+
+
+def tells_routes_to(account: Account) -> bool:
+    """Tell whether an account is told our routes: by the operator's word, or by its relation."""
+    if not account.enabled or account.routing_relation is RoutingRelation.NON_ROUTING_ACCOUNT:
+        return False
+    if account.send_routes is not None:
+        return account.send_routes
+    return account.routing_relation in _EXCHANGES
+
+
+def takes_routes_from(account: Account) -> bool:
+    """Tell whether an account's routes are taken: by the operator's word, or by its relation."""
+    if not account.enabled or account.routing_relation is RoutingRelation.NON_ROUTING_ACCOUNT:
+        return False
+    if account.receive_routes is not None:
+        return account.receive_routes
+    return account.routing_relation in _EXCHANGES
+
+
+@final
+@dataclass(slots=True)
+class Heard:
+    """What we have of a peer's table."""
+
+    table_id: TableId = NO_TABLE
+    epoch: int = 0
+    current_epoch: int = 0
+    routes: dict[str, Route] = field(default_factory=dict)
+    stale: dict[str, Route] = field(default_factory=dict)
+    """Routes of a table that ended, until each has been looked at: a few hundred at a time."""
+    hold_down_ms: int = 0
+    heard_at_ms: int | None = None
+    expires: float | None = None
+    """On the monotonic clock; None where nothing can expire."""
+    refused: int = 0
+    problem: str = ""
+
+
+@final
+@dataclass(slots=True)
+class Asking:
+    """Whether a peer was asked for its routes, and what came of it."""
+
+    due: float | None = None
+    under_way: bool = False
+    last: float | None = None
+    after_gap: bool = False
+    """It told something that does not follow what we have."""
+    has_told: bool = False
+    """It has told its routes once, so that its silence means something."""
+    refusals: int = 0
+    """How often in a row the peer itself said no."""
+    given_up: bool = False
+    """It does not speak the protocol: it is asked rarely, and nobody is alarmed."""
+    problem: str = ""
+    tell_idle: bool = False
+    """It is told that its routes are not wanted any more."""
+
+
+@final
+@dataclass(slots=True)
+class Telling:
+    """What a peer has of our table."""
+
+    mode: Mode = Mode.IDLE
+    table_id: TableId = NO_TABLE
+    epoch: int = 0
+    asked: int = 0
+    """Counts its control messages: one that comes while an update is under way says where to go on."""
+    asked_table_id: TableId = NO_TABLE
+    asked_epoch: int = 0
+    withdraw_others: bool = False
+    """What it may not be told any more is taken back, since it may have been told."""
+    due: float | None = None
+    under_way: bool = False
+    sent: float | None = None
+    sent_at_ms: int | None = None
+    failures: int = 0
+    refusals: int = 0
+    problem: str = ""
+
+
+@final
+@dataclass(slots=True, eq=False)
+class Peer:
+    """One account that routes are exchanged with."""
+
+    account: Account
+    rules: ImportRules
+    heard: Heard = field(default_factory=Heard)
+    asking: Asking = field(default_factory=Asking)
+    telling: Telling = field(default_factory=Telling)
+    applying: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Updates are applied in the order in which they came."""
+    waiting: int = 0
+    tokens: float = UPDATES_BURST
+    tokens_at: float = 0.0
+    # What the store has of it, and what it does not have yet.
+    saving: asyncio.Lock = field(default_factory=asyncio.Lock)
+    generation: int = 0
+    version: int = 0
+    saved_epoch: int = 0
+    """Up to which epoch the store has every route."""
+    unsaved: dict[str, None] = field(default_factory=dict)
+    """Prefixes whose row is not as `heard.routes` is."""
+    is_unsaved: bool = False
+    """Whether anything else of it is not as the store has it."""
+
+    @property
+    def tells(self) -> bool:
+        return tells_routes_to(self.account)
+
+    @property
+    def takes(self) -> bool:
+        return takes_routes_from(self.account)
+
+    @property
+    def routes_max(self) -> int:
+        """How many routes it may have here."""
+        asked = self.account.routes_max
+        return ROUTES_PER_PEER_MAX if asked is None else asked
+
+    @property
+    def listens(self) -> bool:
+        """Whether it is to be told our routes, and has asked for them."""
+        return self.telling.mode is Mode.SYNC and self.tells
+
+    def may_send(self, now: float) -> bool:
+        """Count one more update; False where they come too fast to be looked at."""
+        elapsed = max(0.0, now - self.tokens_at)
+        self.tokens = min(UPDATES_BURST, self.tokens + elapsed * UPDATES_PER_SECOND)
+        self.tokens_at = now
+        if self.tokens < 1 or self.waiting >= UPDATES_WAITING_MAX:
+            return False
+        self.tokens -= 1
+        return True
