@@ -336,11 +336,14 @@ class Payer:
                 triggered_by=error.triggered_by,
             )
             return ending, nothing
-        except SettingError as error:
+        except (SettingError, StoreError) as error:
             return Ending(state=PaymentState.FAILED, reason=f"{error}."), nothing
         if found is None:
             return self._cancelled(), nothing
-        allowed = await self._let_send(payment, found)
+        try:
+            allowed = await self._let_send(payment, found)
+        except StoreError as error:
+            return Ending(state=PaymentState.FAILED, reason=f"{error}."), nothing
         if allowed.state is not PaymentState.SENDING or allowed.cancel_requested:
             return self._cancelled(), nothing
         sender = self._make_sender(self._send_from(order.account, payment.number))
@@ -354,7 +357,7 @@ class Payer:
                 found.terms, found.quote, on_progress=note, cancel=running.cancel
             )
             writing.cancel()
-        return self._ending(outcome), _progress_of(outcome)
+        return await self._ending(payment, outcome, running), _progress_of(outcome)
 
     async def _find_unless_cancelled(self, order: Order, running: _Running) -> Found | None:
         """Return what was found, or None where it was cancelled before."""
@@ -420,37 +423,37 @@ class Payer:
                     ended = await self._store.end_payment(payment.number, ending, progress)
                 except StoreError as error:
                     if self._is_stopping:
-                        log.warning(
-                            "the end of payment %s was not noted: %s", payment.id, error
-                        )
+                        log.warning("the end of payment %s is not noted: %s", payment.id, error)
                         return payment
                     await self._sleep(RETRY_SECONDS)
                 else:
-                    break
+                    log.info("payment %s is %s: %s", ended.id, ended.state.value, ended.reason)
+                    return ended
         finally:
             del self._running[payment.id]
             running.ended.set()
-        log.info("payment %s is %s: %s", ended.id, ended.state.value, ended.reason)
-        return ended
 
     def _cancelled(self) -> Ending:
         if self._is_stopping:
             return Ending(state=PaymentState.INTERRUPTED, reason=STOPPED)
         return Ending(state=PaymentState.CANCELLED, reason=CANCELLED)
 
-    def _ending(self, outcome: Outcome) -> Ending:
-        match outcome.state:
-            case OutcomeState.COMPLETED:
-                return Ending(state=PaymentState.COMPLETED, reason=outcome.reason)
-            case OutcomeState.CANCELLED:
+    async def _ending(self, payment: Payment, outcome: Outcome, running: _Running) -> Ending:
+        if outcome.state is OutcomeState.COMPLETED:
+            return Ending(state=PaymentState.COMPLETED, reason=outcome.reason)
+        if running.cancel.is_set() or outcome.state is OutcomeState.CANCELLED:
+            return self._cancelled()
+        with contextlib.suppress(StoreError):
+            # Where another process cancels it, the books may be the first to say so.
+            known = await self._store.payment(payment.id)
+            if known is not None and known.cancel_requested:
                 return self._cancelled()
-            case _:
-                return Ending(
-                    state=PaymentState.FAILED,
-                    reason=outcome.reason,
-                    reject_code=outcome.reject_code,
-                    triggered_by=outcome.triggered_by,
-                )
+        return Ending(
+            state=PaymentState.FAILED,
+            reason=outcome.reason,
+            reject_code=outcome.reject_code,
+            triggered_by=outcome.triggered_by,
+        )
 
     def _send_from(self, account_id: AccountId, payment: PaymentNumber | None) -> Send:
         """Return how a packet of the account is sent: as one that has come in from it."""
