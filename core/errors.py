@@ -212,6 +212,10 @@ class SpspError(InterledgerError):
     """A payment's receiver cannot be found, or does not answer as one; says who and why."""
 
 
+class RateSourceError(InterledgerError):
+    """A source of rates does not answer, or not with prices; says why."""
+
+
 class SettlementError(InterledgerError):
     """A settlement engine could not do what it was asked."""
 

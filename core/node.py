@@ -202,7 +202,7 @@ class Node:
         return in_order(
             [
                 # First, since the books hold both amounts.
-                lambda behind: ExchangeRateService(behind, self.rate_table, address),
+                lambda behind: ExchangeRateService(behind, self.rate_table, address, clock),
                 # Behind the rate, since it counts what the next hop would get; before the books hold it.
                 lambda behind: ThroughputService(behind, self.throughput, address),
                 # Before the expiry is shortened: the books keep until when the sender waits.

@@ -67,6 +67,8 @@ class Conversion:
     """Our income in outgoing smallest units, floored."""
     remainder: Fraction
     """What flooring left over, in outgoing smallest units; it stays in the exchange position."""
+    rate_id: int | None = None
+    """Names the prices that the rate comes from; None where no price was needed."""
 
 
 @final

@@ -73,10 +73,10 @@ class RateSource:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """What a source said at one time; every price is above zero and finite, and the base's is 1."""
+    """What a source said at one time; every price is above zero, and the base's is 1."""
 
     base: str
-    prices: Mapping[str, Decimal]
+    prices: Mapping[str, Fraction]
     at_ms: int
     """By its own stamp where it has one."""
     problems: Sequence[str] = ()

@@ -7,9 +7,11 @@ from fractions import Fraction
 from typing import Generic, Protocol, TypeVar, final
 
 from core.account import AMOUNT_MAX_BOOKED, Asset, format_amount
+from core.clock import Clock
 from core.node_address import NodeAddress
 from core.packet import ErrorCode, Reject, Reply, max_packet_amount_data
-from core.rates.rate import convert, largest_convertible
+from core.rates.formats import duration
+from core.rates.rate import Quote, convert, largest_convertible
 from core.service import (
     Conversion,
     Explanation,
@@ -21,12 +23,14 @@ from core.service import (
 
 
 class AssetAccount(Protocol):
-    """An account whose amounts count something."""
+    """An account whose amounts count something; its spread is our share of what goes to it."""
 
     @property
     def username(self) -> str: ...
     @property
     def asset(self) -> Asset: ...
+    @property
+    def spread(self) -> Fraction | None: ...
 
 
 A = TypeVar("A", bound=AssetAccount)
@@ -35,12 +39,8 @@ A = TypeVar("A", bound=AssetAccount)
 class Rates(Protocol):
     """The rates in force, in memory."""
 
-    @property
-    def spread(self) -> Fraction:
-        """The share of each conversion that is ours."""
-
-    def rate(self, source: Asset, target: Asset) -> Fraction | None:
-        """Return target smallest units for one source smallest unit, or None where a price is missing."""
+    def quote(self, source: Asset, target: Asset) -> Quote | None:
+        """Return how one asset becomes the other, or None where a price is missing."""
 
 
 @final
@@ -49,12 +49,14 @@ class ExchangeRateService(Generic[A]):
     """Write the next hop's amount into the packet, exactly, and keep how it came about for the books.
 
     Where both accounts count alike and no spread is taken, nothing is computed. The fraction and
-    the spread stay with us; what would round to nothing is R01, what does not fit the books F08.
+    the spread stay with us; what would round to nothing is R01, what does not fit the books F08. A
+    price that is missing or too old is T00: nothing is forwarded at a rate that may not hold.
     """
 
     next: OutgoingService[A]
     rates: Rates
     address: NodeAddress
+    clock: Clock
 
     async def send(self, request: OutgoingRequest[A]) -> Reply:
         converted = self._convert(request)
@@ -87,20 +89,24 @@ class ExchangeRateService(Generic[A]):
     def _convert(self, request: OutgoingRequest[A]) -> tuple[int, Conversion | None] | Reject:
         amount = request.incoming_amount
         source, target = request.from_account.asset, request.to_account.asset
-        spread = self.rates.spread
-        if not spread and source == target:
-            if amount > AMOUNT_MAX_BOOKED:
-                return self._too_large(request, AMOUNT_MAX_BOOKED)
-            return amount, None
-        rate = self.rates.rate(source, target)
-        if rate is None:
+        quote = self.rates.quote(source, target)
+        if quote is None:
             return self.address.reject(
                 ErrorCode.INTERNAL_ERROR,
                 f"This node has no exchange rate from {source.code} to {target.code}.",
             )
+        of_account = request.to_account.spread
+        spread = quote.spread if of_account is None else of_account
+        if not spread and source == target:
+            if amount > AMOUNT_MAX_BOOKED:
+                return self._too_large(request, AMOUNT_MAX_BOOKED)
+            return amount, None
+        if quote.stale_at_ms is not None and self.clock.now_ms() >= quote.stale_at_ms:
+            return self.address.reject(ErrorCode.INTERNAL_ERROR, self._stale(quote))
         if amount == 0:
             return 0, None
-        outgoing_amount, conversion = convert(amount, rate, spread)
+        rate = quote.rate
+        outgoing_amount, conversion = convert(amount, rate, spread, quote.rate_id)
         if outgoing_amount == 0:
             return self.address.reject(
                 ErrorCode.INSUFFICIENT_SOURCE_AMOUNT,
@@ -110,6 +116,14 @@ class ExchangeRateService(Generic[A]):
         if max(amount, outgoing_amount, conversion.spread_amount) > AMOUNT_MAX_BOOKED:
             return self._too_large(request, _largest(rate, spread))
         return outgoing_amount, conversion
+
+    def _stale(self, quote: Quote) -> str:
+        age = duration(self.clock.now_ms() - quote.at_ms)
+        return (
+            f"This node's rate of {quote.oldest} is {age} old, and at most "
+            f"{duration(quote.max_age_ms)} are allowed: its source has to answer again, or this "
+            "node's operator to set a price."
+        )
 
     def _too_large(self, request: OutgoingRequest[A], maximum: int) -> Reject:
         source = request.from_account.asset

@@ -14,6 +14,7 @@ from core.rates.rate import RateTable, convert
 from core.service import OutgoingRequest
 from core.services.exchange_rate import ExchangeRateService
 from core.testing.builders import EUR, USD, XRP, account, outgoing, prepare
+from core.testing.clock import FakeClock
 from core.testing.services import FakeOutgoing
 
 ADDRESS = NodeAddress(address("test.node"))
@@ -32,7 +33,7 @@ async def converted(
     request = outgoing(
         prepare(amount), sender=account(asset=source), receiver=account("bob", asset=target)
     )
-    reply = await ExchangeRateService(behind, table, ADDRESS).send(request)
+    reply = await ExchangeRateService(behind, table, ADDRESS, FakeClock()).send(request)
     if isinstance(reply, Reject):
         assert behind.requests == []
         assert request.prepare.amount == amount
@@ -151,7 +152,9 @@ async def test_explaining_says_amounts_rate_and_spread() -> None:
     table = rates("0.01", USD="1", XRP="0.5")
     request = outgoing(prepare(100), receiver=account("bob", asset=XRP))
 
-    step, _ = await ExchangeRateService(FakeOutgoing(), table, ADDRESS).explain(request)
+    step, _ = await ExchangeRateService(FakeOutgoing(), table, ADDRESS, FakeClock()).explain(
+        request
+    )
 
     assert step.facts == {"incoming_amount": 100, "outgoing_amount": 1_980_000_000}
     for words in ("1.00 USD", "1.98 XRP", "0.02 XRP", "1/100"):
