@@ -33,8 +33,10 @@ from core.links.http_front import HttpFront, serve
 from core.links.http_server import IlpEndpoint
 from core.links.http_shared import ilp_packets
 from core.links.link_states import LinkStates
+from core.links.spsp_server import SpspServer
 from core.node import STOPPING, Link, Node
 from core.node_address import NodeAddress
+from core.payments.gate import InvoiceGate
 from core.stores.record import Stores, open_stores
 from core.telemetry.log import LogMemory
 
@@ -118,6 +120,14 @@ class NodeHost:
             # Before all others: who may call the API by which name is no matter of packets.
             endpoint = IlpEndpoint(node.directory, stores.accounts.hash_token)
             app.middlewares.insert(0, ilp_packets(endpoint, node.incoming))
+            spsp = SpspServer(
+                node.directory,
+                node.stream_credentials,
+                InvoiceGate(stores.payments, clock),
+                clock,
+                default_account=config.default_spsp_account,
+            )
+            app.middlewares.insert(1, spsp.middleware())
             runner = web.AppRunner(
                 app, access_log=None, handle_signals=False, shutdown_timeout=API_SECONDS
             )

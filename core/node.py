@@ -256,6 +256,7 @@ class Node:
             ROUTING_SECRET, fresh_secret()
         )
         await self.refresh()
+        await self.void_what_ended_here()
         await self.elect()
         await self._exchanging.start()
         every = self._every

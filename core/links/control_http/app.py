@@ -146,8 +146,6 @@ def _later() -> list[web.RouteDef]:
         web.post("/accounts/{username}/payments", not_yet("send payments")),
         web.get("/accounts/{username}/payments/incoming", not_yet("tell of incoming payments")),
         web.get("/payments/incoming", not_yet("tell of incoming payments")),
-        web.get("/accounts/{username}/spsp", not_yet("receive payments (SPSP)")),
-        web.get("/.well-known/pay", not_yet("receive payments (SPSP)")),
         web.get("/accounts/{username}/ilp/btp", not_yet("speak BTP")),
     ]
 

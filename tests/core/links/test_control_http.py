@@ -380,8 +380,6 @@ async def test_the_log_s_level_is_set(api: ApiClient, bench: Bench) -> None:
         ("POST", "/accounts/alice/payments"),
         ("GET", "/accounts/alice/payments/incoming"),
         ("GET", "/payments/incoming"),
-        ("GET", "/accounts/alice/spsp"),
-        ("GET", "/.well-known/pay"),
         ("GET", "/accounts/alice/ilp/btp"),
     ],
 )
@@ -637,9 +635,7 @@ async def test_every_call_of_the_application_stands_in_one_of_these_lists(bench:
         for route in app.router.routes()
         if route.resource is not None and route.method != "HEAD"
     }
-    later = {
-        path for _, path in served if "payments" in path or "spsp" in path or "btp" in path
-    } | {"/.well-known/pay"}
+    later = {path for _, path in served if "payments" in path or "btp" in path}
     assert {row for row in served if row[1] not in later} == known | set(OPEN)
 
 
