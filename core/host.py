@@ -24,6 +24,7 @@ from core.control.node_control import NodeControl
 from core.control.sources import ControlSources, NodeFacts
 from core.control.views import LinkState
 from core.links.btp.link import BtpLink
+from core.links.btp.shared import btp_upgrades
 from core.links.circuit_breaker import CircuitBreaker
 from core.links.control_http import ApiOptions, build_app
 from core.links.control_http.connection import ApiConnection
@@ -102,6 +103,7 @@ class NodeHost:
                 clock,
                 config,
                 make_link,
+                came_up=states.came_up,
                 is_gone=lambda account: states.state(account)[0] is LinkState.DOWN,
             )
             btp = links[0].btp
@@ -120,6 +122,7 @@ class NodeHost:
             # Before all others: who may call the API by which name is no matter of packets.
             endpoint = IlpEndpoint(node.directory, stores.accounts.hash_token)
             app.middlewares.insert(0, ilp_packets(endpoint, node.incoming))
+            app.middlewares.insert(1, btp_upgrades(btp))
             spsp = SpspServer(
                 node.directory,
                 node.stream_credentials,

@@ -33,30 +33,31 @@ def ilp_packets(endpoint: IlpEndpoint, incoming: Incoming) -> Middleware:
 
     @web.middleware
     async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
-        asked = endpoint.examine(_head(request))
+        asked = endpoint.examine(request_head(request))
         if asked is None:
             return await handler(request)
         if asked.problem is not None:
-            return _problem(asked.problem)
+            return problem_response(asked.problem)
         account = endpoint.account(asked)
         if account is None:
-            return _problem(UNAUTHORIZED)
+            return problem_response(UNAUTHORIZED)
         body = bytearray()
         async for part in request.content.iter_any():
             body += part
             if len(body) > BODY_OCTETS_MAX:
-                return _problem(BODY_TOO_LARGE)
+                return problem_response(BODY_TOO_LARGE)
         try:
             prepare = Prepare(body)
         except PacketError as error:
-            return _problem(bad_packet(error))
+            return problem_response(bad_packet(error))
         reply = await incoming.handle(IncomingRequest(account, prepare))
         return web.Response(body=bytes(reply.octets), content_type=CONTENT_TYPE.decode())
 
     return answer
 
 
-def _head(request: web.Request) -> RequestHead:
+def request_head(request: web.Request) -> RequestHead:
+    """Return what aiohttp has read, as the port's own parser would."""
     message = request.version
     return RequestHead(
         method=request.method.encode(),
@@ -69,7 +70,7 @@ def _head(request: web.Request) -> RequestHead:
     )
 
 
-def _problem(problem: Problem) -> web.Response:
+def problem_response(problem: Problem) -> web.Response:
     """Return what the port itself would say."""
     octets = problem.response(date=b"", keep_alive=True)
     head, _, body = octets.partition(b"\r\n\r\n")

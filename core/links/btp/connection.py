@@ -271,10 +271,7 @@ class BtpConnection(asyncio.Protocol):
             return
         transport.write(out[0] if len(out) == 1 else b"".join(out))
         out.clear()
-        if (
-            not self._is_writable
-            and transport.get_write_buffer_size() > self._owner.limits.unsent_octets_end
-        ):
+        if transport.get_write_buffer_size() > self._owner.limits.unsent_octets_end:
             self.abort("It does not read what it is sent.")
 
     # --- What the transport calls

@@ -429,6 +429,11 @@ def _in_flight(connection: BtpConnection) -> int:
     return connection.in_flight
 
 
+def names_an_account(target: bytes) -> bool:
+    """Tell whether a request's target is the BTP endpoint of an account, whatever it asks there."""
+    return _username(target.partition(b"?")[0]) is not None
+
+
 def _username(path: bytes) -> str | None:
     """Return the account that a path names, or None where it names none."""
     if not (path.startswith(b"/accounts/") and path.endswith(b"/ilp/btp")):

@@ -43,7 +43,7 @@ async def test_a_packet_that_comes_goes_through_the_chain_and_its_reply_goes_bac
     assert (answer.kind, answer.request_id) == (btp.RESPONSE, 9)
     reply = parse_reply(answer.entries[0].data)
     assert isinstance(reply, Fulfill)
-    assert reply.data == b"hello"
+    assert bytes(reply.data) == b"hello"
     assert scene.chain.seen == [("alice", b"hello")]
 
 
