@@ -20,8 +20,8 @@ from core.payments.records import (
 )
 from core.service import PaymentNumber
 
-PAGE_MAX: Final = 1_000
-"""Rows of one page: a list is read in some milliseconds, and packets wait no longer behind it."""
+PAGE_MAX: Final = 1_001
+"""Rows of one page, and the one that says that there are more: read in some milliseconds."""
 INTERRUPTED: Final = (
     "The node process that made it ended before the payment did, and nobody goes on with it."
 )
