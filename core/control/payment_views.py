@@ -264,6 +264,6 @@ class IncomingNotice:
     """Counts the packets of the connection, as its sender does."""
     connection_closed: bool
     connection: str
-    received: int
-    """What its connection has brought so far, this packet included."""
+    received: int | None
+    """What its connection has brought so far, this packet included; None for a packet without money."""
     invoice: str | None

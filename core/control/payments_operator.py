@@ -62,12 +62,15 @@ class PaymentOperator(Protocol):
             NotFound: there is none of this id.
         """
 
+    async def wait_until_ended(self, payment_id: str) -> PaymentView:
+        """Return it once it has ended, however long that takes; raises NotFound."""
+
     async def cancel_payment(self, payment_id: str) -> PaymentView:
         """Send nothing more of it: what is in flight is waited for, what was sent stays sent.
 
         Raises:
             NotFound: there is none of this id.
-            Conflict: it has ended already, or another node process makes it that did not yet hear.
+            Conflict: it has ended already.
         """
 
     async def payments(self, query: PaymentQuery) -> PaymentPage:
