@@ -93,7 +93,14 @@ def _link(account: Account) -> Iterator[str]:
     name = account.name
     if not account.enabled:
         yield f"{name} is paused: nothing is taken from it and nothing sent to it."
-    if account.ilp_over_http_url is not None:
-        yield f"Packets for {name} go to {account.ilp_over_http_url}."
-    elif account.ilp_over_btp_url is None:
+    http, btp = account.ilp_over_http_url, account.ilp_over_btp_url
+    if btp is not None:
+        yield f"{name} is dialled over BTP at {btp}, and packets go both ways there."
+    elif account.has_ilp_over_btp_incoming_token:
+        yield f"Packets for {name} go over its own BTP connection, while it has one."
+    if http is not None:
+        speaks_btp = btp is not None or account.has_ilp_over_btp_incoming_token
+        when = " while BTP is not connected" if speaks_btp else ""
+        yield f"Packets for {name} go to {http}{when}."
+    elif btp is None and not account.has_ilp_over_btp_incoming_token:
         yield f"{name} has no address to send packets to, and can only send."

@@ -123,11 +123,25 @@ def _link(account: Account, details: AccountDetails) -> Iterator[FieldProblem]:
         yield FieldProblem(
             "ilp_over_http_url", "it is not set: the outgoing token beside it has no use"
         )
-    if account.ilp_over_btp_url is not None:
+    btp_url = account.ilp_over_btp_url
+    if btp_url is not None:
+        if btp_url.startswith(("ws:", "btp+ws:")) and not is_loopback(btp_url):
+            yield FieldProblem(
+                "ilp_over_btp_url",
+                "it is not encrypted: everybody on the way can read the token; use wss",
+            )
+        if account.ilp_over_btp_outgoing_token is None:
+            yield FieldProblem(
+                "ilp_over_btp_outgoing_token",
+                f"it is not set: {name} will probably not let you connect",
+            )
+    elif account.ilp_over_btp_outgoing_token is not None:
         yield FieldProblem(
-            "ilp_over_btp_url", "it is kept, but this version sends no packets over BTP"
+            "ilp_over_btp_url", "it is not set: the outgoing token beside it has no use"
         )
-    if not account.has_ilp_over_http_incoming_token:
+    hears = account.has_ilp_over_http_incoming_token or account.has_ilp_over_btp_incoming_token
+    # Over a BTP connection of ours, the other side sends too, and needs no token of ours.
+    if not hears and btp_url is None:
         yield FieldProblem(
             "ilp_over_http_incoming_token", f"it is not set: {name} cannot send you packets"
         )

@@ -33,7 +33,11 @@ class Ping:
     async def send(self, username: str) -> PingResult:
         """Send one; raises UnknownAccount, and Conflict where there is no address to send to."""
         account = find_account(self.directory, username)
-        if account.ilp_over_http_url is None and account.ilp_over_btp_url is None:
+        if (
+            account.ilp_over_http_url is None
+            and account.ilp_over_btp_url is None
+            and not account.has_ilp_over_btp_incoming_token
+        ):
             raise Conflict(
                 f"{account.name} has no address to send to: it can only be heard when it sends"
             )

@@ -251,7 +251,17 @@ def test_an_address_of_the_engine_s_ledger_is_checked() -> None:
             "bob will probably not accept your packets",
         ),
         ({"ilp_over_http_outgoing_token": "x" * 20}, "ilp_over_http_url", "has no use"),
-        ({"ilp_over_btp_url": "wss://bob.example"}, "ilp_over_btp_url", "over BTP"),
+        (
+            {"ilp_over_btp_url": "btp+ws://bob.example"},
+            "ilp_over_btp_url",
+            "everybody on the way can read the token",
+        ),
+        (
+            {"ilp_over_btp_url": "wss://bob.example"},
+            "ilp_over_btp_outgoing_token",
+            "bob will probably not let you connect",
+        ),
+        ({"ilp_over_btp_outgoing_token": "x" * 20}, "ilp_over_btp_url", "has no use"),
         (
             {"ilp_over_http_incoming_token": "short"},
             "ilp_over_http_incoming_token",
@@ -371,6 +381,21 @@ def test_sound_settings_have_no_warning() -> None:
         ({}, "What you owe bob is settled only when you say so."),
         ({"enabled": False}, "bob is paused: nothing is taken from it and nothing sent to it."),
         ({}, "bob has no address to send packets to, and can only send."),
+        (
+            {"ilp_over_btp_url": "wss://bob.example"},
+            "bob is dialled over BTP at wss://bob.example, and packets go both ways there.",
+        ),
+        (
+            {"ilp_over_btp_incoming_token": "x" * 20},
+            "Packets for bob go over its own BTP connection, while it has one.",
+        ),
+        (
+            {
+                "ilp_over_btp_url": "wss://bob.example",
+                "ilp_over_http_url": "https://bob.example/ilp",
+            },
+            "Packets for bob go to https://bob.example/ilp while BTP is not connected.",
+        ),
         (
             {"label": "Bob's Bank", "min_balance": 0},
             "Bob's Bank must pay in advance, and may owe you nothing.",
