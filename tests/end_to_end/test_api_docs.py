@@ -25,7 +25,6 @@ START_SECONDS: Final = 30
 VARIES: Final = re.compile(
     r"id|version|.*_ms|latency_us|store_url|store_octets|http_bind|node_number|last_change"
     r"|destination_account|shared_secret"
-    r"|destination_account|shared_secret"
 )
 _FENCE: Final = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
