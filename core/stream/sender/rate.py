@@ -15,6 +15,9 @@ from core.packet import AMOUNT_MAX
 RATE_DIGITS: Final = 1000
 """A rate is known well enough when it was measured on so many delivered units."""
 
+SAFEST_OF: Final = 64
+"""How many numbers of units are compared for the one that rounding takes least from."""
+
 MORE_UNITS_MAX: Final = 256
 """How many units more than needed are tried, one by one, for a packet that passes; with a slippage
 of half a percent one of the first 200 does."""
@@ -127,8 +130,17 @@ def amount_to_deliver(units: int, *, limit: int, rate: Fraction, min_rate: Fract
 
 
 def _safest(limit: int, min_rate: Fraction) -> int:
-    """Return the largest amount that passes at every rate that is not below the least, but for a hair."""
+    """Return the amount that passes at the lowest rate, of those that buy the most units; 0 where none does.
+
+    For so many units, that is the most that may be sent for them: the rest of the division is what
+    the path has to give more than the least rate.
+    """
     if not min_rate:
         return limit
-    units = times_floor(limit, min_rate)
-    return min(limit, per_floor(units, min_rate)) if units else 0
+    most = times_floor(limit, min_rate)
+    best, best_units = 0, 0
+    for units in range(most, max(0, most - SAFEST_OF), -1):
+        amount = min(limit, per_floor(units, min_rate))
+        if amount and (not best or units * best < best_units * amount):
+            best, best_units = amount, units
+    return best
