@@ -14,17 +14,20 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Final, Protocol, TypeAlias, final
 
-from core.account import Account, AccountDirectory, AccountId
+from core.account import Account, AccountDirectory, AccountId, NewTokens
 from core.clock import Clock
 from core.config import ILP_ADDRESS_DEFAULT, NodeConfig
 from core.control.words import counted
-from core.errors import NodeFenced, StoreError
+from core.errors import AccountExists, NodeFenced, StoreError
 from core.ledger.afterwards import Afterwards
 from core.ledger.books import Balance
 from core.ledger.lease import RENEW_SECONDS, NodeLease
 from core.node_address import NodeAddress
-from core.packet import address
+from core.packet import Address, address
 from core.payments.gate import InvoiceGate
+from core.payments.notices import Notices
+from core.peering.parent import ParentAddress
+from core.peering.readdress import moves
 from core.rates.rate import RateTable
 from core.routing.auth import ROUTING_SECRET, fresh_secret
 from core.routing.exchange import RouteExchange, Timing
@@ -39,6 +42,7 @@ from core.services.echo import EchoService, PingAnswerService, Pings
 from core.services.exchange_rate import ExchangeRateService
 from core.services.expiry import ExpiryService
 from core.services.ildcp import IldcpService
+from core.services.incoming_payments import IncomingPaymentsService
 from core.services.last_resort import LastResortService
 from core.services.max_packet_amount import MaxPacketAmountService
 from core.services.rate_limit import RateLimits, RateLimitService
@@ -70,6 +74,7 @@ ROLL_UP_ROWS: Final = 2_000
 ROLL_UP_ROUNDS: Final = 5
 """5 × 2,000 rows in 2 s keep up with 5,000 packets a second."""
 PRUNE_SECONDS: Final = 60.0
+DAY_MS: Final = 24 * 3600 * 1000
 AFTERWARDS_MAX: Final = 20_000
 LINK_SECONDS: Final = 1.0
 AFTERWARDS_SECONDS: Final = 1.0
@@ -106,10 +111,12 @@ class Node:
         make_link: MakeLink,
         *,
         is_gone: Callable[[Account], bool] = lambda _account: False,
+        came_up: Callable[[AccountId], int] = lambda _account: 0,
     ) -> None:
         """Put everything together; nothing runs, and no packet is let in, before `start`.
 
         `is_gone` tells whether an account's link is down: the routes that it told are withdrawn then.
+        `came_up` counts how often its link was back: a parent is asked again for our address.
         """
         self.stores: Final = stores
         self.clock: Final = clock
@@ -123,6 +130,7 @@ class Node:
         # With a secret of its own until the store's is in force: no packet is let in before.
         self.stream_credentials: Final = StreamCredentials(clock, new_secret())
         self.running_totals: Final = RunningTotals()
+        self.notices: Final = Notices(stores.payments.close_connection)
         self.limits: Final = RateLimits(clock)
         self.duplicates: Final = Duplicates(clock)
         self.throughput: Final = Throughput(clock)
@@ -150,6 +158,17 @@ class Node:
             self.link,
             speaks=lambda: self._talks,
             is_gone=is_gone,
+        )
+        self.changing: Final = asyncio.Lock()
+        """Held while an account is read, changed and written, so that no change is lost to another."""
+        self.parent: Final = ParentAddress(
+            directory=self.directory,
+            link=self.link,
+            clock=clock,
+            address=self.address,
+            adopt=self.move_to,
+            came_up=came_up,
+            is_given=config.ilp_address is not None,
         )
         self.outgoing: Final[Outgoing] = self._outgoing_chain(self.link)
         self.incoming: Final[Incoming] = self._incoming_chain(self.outgoing)
@@ -205,6 +224,8 @@ class Node:
                 lambda behind: ExchangeRateService(behind, self.rate_table, address, clock),
                 # Behind the rate, since it counts what the next hop would get; before the books hold it.
                 lambda behind: ThroughputService(behind, self.throughput, address),
+                # Before the books: what it tells of is booked.
+                lambda behind: IncomingPaymentsService(behind, self.notices, clock),
                 # Before the expiry is shortened: the books keep until when the sender waits.
                 self._balance_service,
                 # Behind the books, which then say what its receipts may say; before all that is for a next hop.
@@ -265,6 +286,7 @@ class Node:
         self._tasks.start(every(POLL_SECONDS, self.refresh_if_changed), name="poll")
         self._tasks.start(every(STEP_SECONDS, self.end_step), name="history")
         self._tasks.start(every(STEP_SECONDS, self.afterwards.sweep), name="late replies")
+        self._tasks.start(every(STEP_SECONDS, self.parent.step), name="parent")
         self._tasks.start(every(RECOVER_SECONDS, self.recover), name="recovery")
         self._tasks.start(every(ROLL_UP_SECONDS, self.roll_up), name="roll-up")
         self._tasks.start(every(PRUNE_SECONDS, self._prune), name="prune")
@@ -323,6 +345,62 @@ class Node:
                 log.warning("this node was %s and is %s now", stored, self.address.current)
             await settings.save_setting(ADDRESS_SETTING, self.address.current)
 
+    async def move_to(self, new: Address) -> None:
+        """Be called so from now on, with every account and static route that stands under our address.
+
+        The address itself is written last: what a kill leaves half done, the next answer of the
+        parent completes. Children learn of it when they ask again.
+
+        Raises:
+            PacketError: an account's address would be longer than one may be; nothing was changed.
+            StoreError: it cannot be written.
+        """
+        old = self.address.current
+        async with self.changing:
+            stores = self.stores
+            static = await stores.routes.load_routes()
+            found = moves(await stores.accounts.load_accounts(), static, old=old, new=new)
+            left = await self._move_accounts(found.accounts)
+            if found.routes:
+                kept = {prefix: hop for prefix, hop in static.items() if prefix}
+                await stores.routes.replace_routes(
+                    {found.routes.get(prefix, prefix): hop for prefix, hop in kept.items()}
+                )
+            await stores.settings.save_setting(ADDRESS_SETTING, new)
+            self.address.current = new
+            await self.refresh()
+        log.info(
+            "this node was %s and is %s now, and %s with it%s",
+            old,
+            new,
+            counted(len(found.accounts) - len(left), "account"),
+            "".join(f"; {name} keeps its address" for name in left),
+        )
+
+    async def _move_accounts(self, accounts: Sequence[Account]) -> Sequence[str]:
+        """Write accounts with their new addresses; return the names of those that another one is in the way of."""
+        waiting = list(accounts)
+        while waiting:
+            in_the_way = []
+            for account in waiting:
+                try:
+                    await self.stores.accounts.update_account(account, NewTokens())
+                except AccountExists:  # one that is still to move, perhaps
+                    in_the_way.append(account)
+            if len(in_the_way) == len(waiting):
+                break
+            waiting = in_the_way
+        return [account.username for account in waiting]
+
+    async def _follow_address(self) -> None:
+        """Take over the address that another process of this store was given."""
+        if self.config.ilp_address is not None:
+            return
+        stored = await self.stores.settings.load_setting(ADDRESS_SETTING)
+        if stored is not None and stored != self.address.current:
+            log.info("this node was %s and is %s now", self.address.current, stored)
+            self.address.current = address(stored)
+
     # --- What the packets' path knows of the store
 
     async def refresh(self) -> None:
@@ -344,6 +422,8 @@ class Node:
         changed = {
             kind for kind, number in versions.items() if number != self._versions.get(kind)
         }
+        if "settings" in changed:
+            await self._follow_address()
         if "accounts" in changed:
             accounts = await stores.accounts.load_accounts()
             token_hashes = await stores.accounts.load_token_hashes()
@@ -361,8 +441,11 @@ class Node:
         if "learned" in changed:
             await self._exchanging.keeper.look()
         if "rates" in changed:
-            prices = await stores.rates.load_prices()
-            self.rate_table.replace(prices, await stores.rates.load_spread())
+            self.rate_table.serve(
+                await stores.rate_feed.latest_snapshot(),
+                await stores.rates.load_spread(),
+                await stores.rate_feed.load_pair_spreads(),
+            )
         self._versions = dict(versions)
         self.changes += 1
 
@@ -432,6 +515,13 @@ class Node:
                 counted(found.transfers, "packet"),
             )
             await self.void_what_ended_here()
+        # Behind the books: what such a payment has sent is final by now.
+        for payment in await self.stores.payments.close_dead_payments():
+            log.warning(
+                "payment %s was interrupted: node %d, which made it, is gone",
+                payment.id,
+                payment.node,
+            )
 
     async def void_what_ended_here(self) -> None:
         """Void the legs whose receiver a dead node was itself: what it had not booked, it told nobody of."""
@@ -472,7 +562,11 @@ class Node:
                 return
 
     async def _prune(self) -> None:
-        await self.stores.history.prune(now_s=self.clock.now_ms() // 1000)
+        now_ms = self.clock.now_ms()
+        await self.stores.history.prune(now_s=now_ms // 1000)
+        await self.stores.payments.prune_payments(
+            before_ms=now_ms - self.config.payment_days * DAY_MS, rows_max=ROLL_UP_ROWS
+        )
 
     async def _every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
         name = getattr(work, "__name__", "work").strip("_").replace("_", " ")

@@ -1,0 +1,168 @@
+"""Who we are, asked of our parent (RFC-0031): at the start, when the parent changes, and when its link is back.
+
+A node whose operator gave it no address is called what its parent calls it. A parent that does not
+give addresses says so once, and is left in peace: its peers have addresses that their operators agreed on.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from hashlib import sha256
+from typing import Final, final
+
+from core.account import Account, AccountDirectory, AccountId, RoutingRelation
+from core.clock import Clock
+from core.errors import PacketError, SettingError
+from core.node_address import NodeAddress
+from core.packet import Address, Fulfill, Reject, scheme
+from core.service import Outgoing, OutgoingRequest
+from core.services.ildcp_message import CONDITION, IldcpAnswer, ildcp_request
+
+log = logging.getLogger(__name__)
+
+REQUEST_MS: Final = 10_000
+"""How long an answer is waited for; the parent has it in memory."""
+AGAIN_SECONDS: Final = 600.0
+"""A parent that answered is asked again, in case it was given another address itself."""
+QUIET_SECONDS: Final = 3_600.0
+"""One that gives no addresses may be set up otherwise one day."""
+RETRY_SECONDS_FIRST: Final = 1.0
+RETRY_SECONDS_MAX: Final = 60.0
+_NOWHERE: Final = ("peer", "self")
+"""Schemes that are for one link or machine: no node is called so."""
+
+
+@final
+class ParentAddress:
+    """Asks, when it is time, and hands a new address to `adopt`, which moves what stands under the old one."""
+
+    def __init__(
+        self,
+        *,
+        directory: AccountDirectory,
+        link: Outgoing,
+        clock: Clock,
+        address: NodeAddress,
+        adopt: Callable[[Address], Awaitable[None]],
+        came_up: Callable[[AccountId], int],
+        is_given: bool,
+    ) -> None:
+        """`came_up` counts how often an account's link was back; `is_given`: nobody is asked."""
+        self._directory = directory
+        self._link = link
+        self._clock = clock
+        self._address = address
+        self._adopt = adopt
+        self._came_up = came_up
+        self.is_given: Final = is_given
+        self.asked_at_ms: int | None = None
+        self.answered_at_ms: int | None = None
+        self.problem = ""
+        """Why the last question came to nothing, a sentence; empty where it did not."""
+        self._asked: Account | None = None
+        self._ups = -1
+        self._due = 0.0
+        self._retry_seconds = RETRY_SECONDS_FIRST
+
+    @property
+    def parent(self) -> Account | None:
+        """The account that is our parent; None without one, while it is paused, or where there are several."""
+        parents = [
+            account
+            for account in self._directory.all()
+            if account.routing_relation is RoutingRelation.PARENT and account.enabled
+        ]
+        return parents[0] if len(parents) == 1 else None
+
+    @property
+    def next_at_ms(self) -> int | None:
+        """When it is asked again by itself."""
+        if self.is_given or self.parent is None:
+            return None
+        return self._clock.now_ms() + max(
+            0, round(1000 * (self._due - self._clock.monotonic()))
+        )
+
+    async def step(self) -> None:
+        """Ask if it is time to; call it every second. Raises StoreError where a new address cannot be kept."""
+        parent = None if self.is_given else self.parent
+        if parent is None:
+            self._asked = None
+            return
+        ups = self._came_up(parent.id)
+        is_news = parent is not self._asked or ups != self._ups
+        if is_news:
+            self._retry_seconds = RETRY_SECONDS_FIRST
+        if is_news or self._clock.monotonic() >= self._due:
+            self._asked, self._ups = parent, ups
+            await self.ask(parent)
+
+    async def ask(self, parent: Account) -> None:
+        """Ask it now; `problem` says what came of it. Raises StoreError where a new address cannot be kept."""
+        self.asked_at_ms = self._clock.now_ms()
+        # Whatever comes of it, even an error on the way: not again at once.
+        self._due = self._clock.monotonic() + RETRY_SECONDS_FIRST
+        expires_at_ms = self.asked_at_ms + REQUEST_MS
+        request = OutgoingRequest(
+            parent, parent, ildcp_request(expires_at_ms=expires_at_ms), 0, expires_at_ms
+        )
+        reply = await self._link.send(request)
+        if isinstance(reply, Reject):
+            self._refused(parent, reply)
+            return
+        try:
+            answer = _read(reply)
+            self._check(answer)
+            if answer.address != self._address.current:
+                await self._adopt(answer.address)
+        except (PacketError, SettingError) as error:
+            self._failed(f"{parent.name} gave an address that cannot be ours: {error}.")
+            self._later(QUIET_SECONDS)
+            return
+        self.answered_at_ms = self._clock.now_ms()
+        self._later(AGAIN_SECONDS)
+        self._retry_seconds = RETRY_SECONDS_FIRST
+        if answer.asset == parent.asset:
+            self.problem = ""
+        else:
+            self._failed(
+                f"{parent.name} counts {answer.asset} with us, and its account here counts "
+                f"{parent.asset}: every amount between the two means something else"
+            )
+
+    def _check(self, answer: IldcpAnswer) -> None:
+        if scheme(answer.address) in _NOWHERE:
+            raise SettingError(
+                "ilp_address", f"{answer.address} is for one link or machine only"
+            )
+
+    def _refused(self, parent: Account, reject: Reject) -> None:
+        code = reject.code.decode("ascii", "replace")
+        why = reject.message or code
+        if code.startswith("F") and reject.triggered_by != self._address.current:
+            self._failed(
+                f"{parent.name} gives no addresses ({code}: {why}), as some nodes do not: set this "
+                "node's own with --ilp-address, as agreed on with its operator",
+                is_ordinary=True,
+            )
+            self._later(QUIET_SECONDS)
+            return
+        self._failed(f"{parent.name} was asked for our address and gave none: {why}")
+        self._later(self._retry_seconds)
+        self._retry_seconds = min(2 * self._retry_seconds, RETRY_SECONDS_MAX)
+
+    def _failed(self, problem: str, *, is_ordinary: bool = False) -> None:
+        """Note it, and log it once while it lasts."""
+        if problem != self.problem:
+            log.log(logging.INFO if is_ordinary else logging.WARNING, "%s", problem)
+        self.problem = problem
+
+    def _later(self, seconds: float) -> None:
+        self._due = self._clock.monotonic() + seconds
+
+
+def _read(fulfill: Fulfill) -> IldcpAnswer:
+    if sha256(fulfill.fulfillment).digest() != CONDITION:
+        raise PacketError("its fulfillment is not that of an IL-DCP packet", octet=0)
+    return IldcpAnswer.decode(fulfill.data)
