@@ -99,6 +99,7 @@ class NodeConfig:
     route_broadcast_interval_ms: int = 30_000
     route_hold_down_ms: int = 45_000
     journal_hours: int = 24
+    payment_days: int = 366
     default_spsp_account: str | None = None
     """Who is paid at `$host` itself; None answers that nobody is."""
     public_host: str | None = None
@@ -319,6 +320,11 @@ SETTINGS: Final = (
         "journal_hours", "H",
         "how long each packet keeps a row of its own in the journal, before it is folded into totals "
         "(default: 24)", _number(1, 24 * 366),
+    ),
+    Setting(
+        "payment_days", "D",
+        "how long payments that ended, received payments and closed invoices are kept, with their idempotency keys "
+        "(default: 366)", _number(1, 36_600),
     ),
     Setting(
         "default_spsp_account", "USERNAME",

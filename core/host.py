@@ -21,6 +21,7 @@ from core.account import Secret
 from core.clock import Clock, WallClock
 from core.config import Bind, NodeConfig, admin_token, sqlite_path
 from core.control.node_control import NodeControl
+from core.control.place import Place
 from core.control.sources import ControlSources, NodeFacts
 from core.control.views import LinkState
 from core.links.btp.link import BtpLink
@@ -34,10 +35,12 @@ from core.links.http_front import HttpFront, serve
 from core.links.http_server import IlpEndpoint
 from core.links.http_shared import ilp_packets
 from core.links.link_states import LinkStates
+from core.links.spsp_client import SpspClient
 from core.links.spsp_server import SpspServer
 from core.node import STOPPING, Link, Node
 from core.node_address import NodeAddress
 from core.payments.gate import InvoiceGate
+from core.payments.payer import Payer
 from core.stores.record import Stores, open_stores
 from core.telemetry.log import LogMemory
 
@@ -57,6 +60,7 @@ class NodeHost:
     node: Node
     control: NodeControl
     """The operator's door, in process."""
+    payer: Payer
     front: HttpFront
     url: str
     """Where peers and operators reach it."""
@@ -110,8 +114,16 @@ class NodeHost:
             undo.push_async_callback(node.stop, 0)
             await node.start()
 
+            payer = Payer(
+                store=stores.payments,
+                directory=node.directory,
+                incoming=node.incoming,
+                resolver=SpspClient(lambda: config.reach(node.address.current)),
+                clock=clock,
+            )
+            undo.push_async_callback(payer.finish, 0)
             bound: list[str] = []
-            control = NodeControl(_sources(node, states, memory, bound))
+            control = NodeControl(_sources(node, states, memory, bound, payer))
             options = ApiOptions(
                 admin_token=token,
                 account_by_token=lambda given: _username(node, given),
@@ -161,6 +173,7 @@ class NodeHost:
             stores=stores,
             node=node,
             control=control,
+            payer=payer,
             front=front,
             url=url,
             admin_token=token,
@@ -173,11 +186,14 @@ class NodeHost:
         """Accept nothing more, answer what is in flight, book it, and close everything, in order."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self.config.drain_seconds
+        self.payer.stop()
         self.node.gate.close(STOPPING)
         await self.front.close(self.config.drain_seconds)
         with contextlib.suppress(TimeoutError):  # packets on the API's connections
             async with asyncio.timeout_at(deadline):
                 await self.node.gate.drained()
+        await self.payer.finish(max(0.0, deadline - loop.time()))
+        await self.node.notices.finish(API_SECONDS)
         await self._runner.cleanup()
         await self.node.stop(max(0.0, deadline - loop.time()))
         await self.stores.close()
@@ -186,7 +202,7 @@ class NodeHost:
 
 
 def _sources(
-    node: Node, states: LinkStates, memory: LogMemory, bound: Sequence[str]
+    node: Node, states: LinkStates, memory: LogMemory, bound: Sequence[str], payer: Payer
 ) -> ControlSources:
     stores, path = node.stores, sqlite_path(node.stores.url)
     assert node.lease is not None
@@ -215,6 +231,13 @@ def _sources(
         leases=stores.leases,
         settlements=stores.settlements,
         history=stores.history,
+        payments=stores.payments,
+        payer=payer,
+        notices=node.notices,
+        place=Place(
+            public_host=node.config.public_host,
+            bound=lambda: _reachable_bind(node.config.http_bind, bound),
+        ),
         changes=stores.settings,
         traffic=node.recorder,
         links=states,
@@ -246,6 +269,12 @@ def _octets(path: Path) -> int:
         with contextlib.suppress(OSError):
             octets += part.stat().st_size
     return octets
+
+
+def _reachable_bind(bind: Bind, bound: Sequence[str]) -> str:
+    """Return where this machine reaches the port, with the number that it really has."""
+    port = bound[0].rpartition(":")[2] if bound else bind.port
+    return str(Bind(_reachable(bind.host), int(port)))
 
 
 def _reachable(host: str) -> str:

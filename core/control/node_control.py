@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from decimal import Decimal
 from fractions import Fraction
 from typing import Final, final
@@ -13,6 +14,22 @@ from core.control.books import UNKNOWN_TRANSFERS_MAX, BooksDesk
 from core.control.engines import EngineDesk
 from core.control.explain import Explainer
 from core.control.operator import Operator
+from core.control.payment_views import (
+    IncomingNotice,
+    InvoiceOrder,
+    InvoicePage,
+    InvoiceQuery,
+    InvoiceView,
+    PaymentOrder,
+    PaymentPage,
+    PaymentQuery,
+    PaymentQuote,
+    PaymentView,
+    ReceiveAddress,
+    ReceivedPage,
+    ReceivedQuery,
+)
+from core.control.payments import PaymentDesk
 from core.control.ping import Ping
 from core.control.rates import RateDesk
 from core.control.route_exchange import CHANGES_MAX, RouteExchangeDesk
@@ -110,6 +127,16 @@ class NodeControl(Operator):
         )
         self._books = BooksDesk(
             directory=sources.directory, books=sources.books, accounts=self._accounts
+        )
+        self._payments = PaymentDesk(
+            directory=sources.directory,
+            store=sources.payments,
+            books=sources.books,
+            rates=sources.rate_table,
+            payer=sources.payer,
+            notices=sources.notices,
+            place=sources.place,
+            clock=sources.clock,
         )
         self._traffic = TrafficDesk(
             directory=sources.directory,
@@ -273,6 +300,58 @@ class NodeControl(Operator):
 
     async def assign_unmatched(self, key: str, username: str) -> None:
         await self._settlements.assign(key, username)
+
+    # --- Payments
+
+    async def quote_payment(self, order: PaymentOrder) -> PaymentQuote:
+        return await self._payments.quote_payment(order)
+
+    async def start_payment(
+        self, order: PaymentOrder, *, idempotency_key: str | None = None
+    ) -> PaymentView:
+        return await self._payments.start_payment(order, idempotency_key=idempotency_key)
+
+    async def payment(self, payment_id: str) -> PaymentView:
+        return await self._payments.payment(payment_id)
+
+    async def wait_for_payment(
+        self, payment_id: str, *, after_change: int, seconds: float
+    ) -> PaymentView:
+        return await self._payments.wait_for_payment(
+            payment_id, after_change=after_change, seconds=seconds
+        )
+
+    async def wait_until_ended(self, payment_id: str) -> PaymentView:
+        return await self._payments.wait_until_ended(payment_id)
+
+    async def cancel_payment(self, payment_id: str) -> PaymentView:
+        return await self._payments.cancel_payment(payment_id)
+
+    async def payments(self, query: PaymentQuery) -> PaymentPage:
+        return await self._payments.payments(query)
+
+    async def received_payments(self, query: ReceivedQuery) -> ReceivedPage:
+        return await self._payments.received_payments(query)
+
+    async def receive_address(self, username: str) -> ReceiveAddress:
+        return await self._payments.receive_address(username)
+
+    async def create_invoice(self, order: InvoiceOrder) -> InvoiceView:
+        return await self._payments.create_invoice(order)
+
+    async def invoice(self, invoice_id: str) -> InvoiceView:
+        return await self._payments.invoice(invoice_id)
+
+    async def cancel_invoice(self, invoice_id: str) -> InvoiceView:
+        return await self._payments.cancel_invoice(invoice_id)
+
+    async def invoices(self, query: InvoiceQuery) -> InvoicePage:
+        return await self._payments.invoices(query)
+
+    def watch_incoming(
+        self, username: str | None = None
+    ) -> AbstractAsyncContextManager[AsyncIterator[IncomingNotice]]:
+        return self._payments.watch_incoming(username)
 
     # --- Books
 

@@ -7,6 +7,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Protocol
 
+from core.control.payments_operator import PaymentOperator
 from core.control.route_operator import RouteExchangeOperator
 from core.control.views import (
     AccountCheck,
@@ -30,7 +31,7 @@ from core.control.views import (
 )
 
 
-class Operator(RouteExchangeOperator, Protocol):
+class Operator(PaymentOperator, RouteExchangeOperator, Protocol):
     """Everything an operator can see and do.
 
     What was changed is durable when a call returns; a call that raises changed nothing. Usernames

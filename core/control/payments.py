@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -31,6 +31,7 @@ from core.control.payment_views import (
     ReceivedView,
 )
 from core.control.payments_operator import PaymentOperator
+from core.control.place import Place
 from core.control.routes import name_of
 from core.errors import Conflict, NotFound
 from core.ledger.books import Books
@@ -51,7 +52,6 @@ from core.payments.store import (
 )
 from core.rates.rate import RateTable
 from core.services.incoming_payments import IncomingPayment
-from core.stream.payment_pointer import payment_pointer
 
 log = logging.getLogger(__name__)
 
@@ -64,31 +64,6 @@ WAIT_SECONDS_MAX: Final = 60.0
 _UNKNOWN_ASSET: Final = Asset("?", 0)
 
 Row = TypeVar("Row", Payment, ReceivedPayment, Invoice)
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """Where this node is reached by who wants to pay."""
-
-    public_host: str | None
-    bound: Callable[[], str]
-    """Its own address and port, as `127.0.0.1:7770`."""
-
-    def of_account(self, username: str) -> tuple[str | None, str]:
-        """Return an account's payment pointer, where there is one, and its URL."""
-        return self._named(f"/{username}", f"/accounts/{username}/spsp")
-
-    def of_invoice(self, username: str, invoice_id: str) -> tuple[str | None, str]:
-        """Return an invoice's payment pointer, where there is one, and its URL."""
-        path = f"/accounts/{username}/invoices/{invoice_id}/spsp"
-        return self._named(path, path)
-
-    def _named(self, public: str, local: str) -> tuple[str | None, str]:
-        if self.public_host is None:
-            return None, f"http://{self.bound()}{local}"
-        url = f"https://{self.public_host}{public}"
-        return payment_pointer(url), url
 
 
 @final

@@ -12,10 +12,14 @@ from typing import Protocol, final
 
 from core.account import Account, AccountDirectory, AccountId, AccountStore
 from core.clock import Clock
+from core.control.place import Place
 from core.control.views import LinkState
 from core.ledger.books import Books
 from core.ledger.lease import LeaseStore
 from core.node_address import NodeAddress
+from core.payments.notices import Notices
+from core.payments.payer import Payer
+from core.payments.store import PaymentStore
 from core.rates.rate import RateStore, RateTable
 from core.routing.exchange import RouteExchange
 from core.routing.table import RouteStore, RoutingTable
@@ -107,6 +111,10 @@ class ControlSources:
     leases: LeaseStore
     settlements: SettlementView
     history: HistoryStore
+    payments: PaymentStore
+    payer: Payer
+    notices: Notices
+    place: Place
     changes: ChangeSource
     traffic: TrafficSource
     links: LinkSource

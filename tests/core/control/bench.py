@@ -9,11 +9,13 @@ from typing import Any, final
 from core.account import Account, AccountId
 from core.config import NodeConfig
 from core.control.node_control import NodeControl
+from core.control.place import Place
 from core.control.sources import ControlSources, NodeFacts
 from core.control.views import AccountDetails, AccountView, LinkState
 from core.errors import SettingError
 from core.ledger.books import Transfer, TransferId
 from core.node import Node
+from core.payments.payer import Payer
 from core.packet import Reply, address
 from core.service import Explanation, OutgoingRequest
 from core.settlement.store import EngineIdentity, EngineLease, EngineReport
@@ -22,6 +24,7 @@ from core.stores.record import Stores
 from core.telemetry.records import LogLine
 from core.testing.builders import CONDITION, FULFILLMENT
 from core.testing.clock import FakeClock
+from core.testing.payments import FakeResolver
 from core.testing.services import FakeOutgoing
 
 
@@ -190,6 +193,16 @@ async def make_bench() -> Bench:
         leases=stores.leases,
         settlements=stores.settlements,
         history=stores.history,
+        payments=stores.payments,
+        payer=Payer(
+            store=stores.payments,
+            directory=node.directory,
+            incoming=node.incoming,
+            resolver=FakeResolver(),
+            clock=clock,
+        ),
+        notices=node.notices,
+        place=Place(public_host=None, bound=lambda: "127.0.0.1:7770"),
         changes=stores.settings,
         traffic=node.recorder,
         links=links,
