@@ -154,6 +154,8 @@ def read_flagged_token(server_secret: bytes, token: bytes) -> TokenTerms:
         tag = _text(octets)
     if flags & _RECEIPTS:
         middle, end = at + NONCE_OCTETS, at + NONCE_OCTETS + RECEIPT_SECRET
+        if end > len(view):
+            raise PacketError("the token ends within its receipts' terms", octet=at)
         receipts = _receipts(bytes(view[at:middle]), bytes(view[middle:end]))
         at = end
     if flags & _ASSET:

@@ -14,6 +14,7 @@ from core.packet import Prepare, oer, parse_reply
 from core.packet.address import parse_address
 from core.packet.timestamp import read_timestamp, write_timestamp
 from core.services.ildcp_message import IldcpAnswer
+from tests.fuzz.stream_decoders import STREAM_TARGETS
 
 
 def prepare(octets: bytes) -> None:
@@ -57,8 +58,17 @@ def ildcp_answer(octets: bytes) -> None:
 
 TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     target.__name__: target
-    for target in (prepare, reply, ilp_address, timestamp, lengths, ildcp_answer)
-}
+    for target in (
+        prepare,
+        reply,
+        ilp_address,
+        timestamp,
+        lengths,
+        ildcp_answer,
+        btp_packet,
+        btp_stream,
+    )
+} | STREAM_TARGETS
 
 
 def run(target: Callable[[bytes], None], octets: bytes) -> None:

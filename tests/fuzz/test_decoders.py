@@ -6,6 +6,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from core.packet import ErrorCode, Fulfill, Prepare, Reject
+from core.stream.frames import StreamData, StreamMaxMoney, StreamMoney
+from core.stream.packet import PacketType, StreamPacket
 from tests.fuzz.decoders import TARGETS, run
 
 SEEDS = (
@@ -19,6 +21,19 @@ SEEDS = (
     b"test.alice.1",
     b"20261124170000123",
     b"\x0etest.parent.us\x09\x03USD",
+    write_ilp(MESSAGE, 1, Fulfill.build(bytes(32)).octets),
+    BtpPacket(ERROR, 1, error=BtpError("F00", "NotAcceptedError", 0, b"no")).encode(),
+    StreamPacket(
+        3,
+        PacketType.PREPARE,
+        500,
+        (StreamMoney(1, 5), StreamMoney(3, 2), StreamMaxMoney(1, 9, 2), StreamData(1, 0, b"d")),
+    ).encode(),
+    b"\x0b\x03tag" + bytes(48) + b"\x03USD\x09" + bytes(8),
+    b'{"destination_account": "test.bob.token", "shared_secret": "' + b"A" * 43 + b'="}',
+    b"$wallet.example/alice",
+    FrameWriter(is_server=False).frame(BtpPacket(MESSAGE, 1).encode()),
+    FrameWriter(is_server=True).frame(BtpPacket(RESPONSE, 1).encode()),
 )
 
 
