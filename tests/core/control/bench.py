@@ -17,6 +17,7 @@ from core.ledger.books import Transfer, TransferId
 from core.node import Node
 from core.payments.payer import Payer
 from core.packet import Reply, address
+from core.payments.payer import Payer
 from core.service import Explanation, OutgoingRequest
 from core.settlement.store import EngineIdentity, EngineLease, EngineReport
 from core.stores.memory import open_memory
