@@ -66,7 +66,7 @@ class RouteControl:
         ))  # fmt: skip
 
     @classmethod
-    def decode(cls, octets: bytes | memoryview) -> RouteControl:
+    def decode(cls, octets: bytes | bytearray | memoryview) -> RouteControl:
         """Return the message in `octets`; what stands behind it is ignored.
 
         Raises:
@@ -186,7 +186,7 @@ class RouteUpdate:
         )
 
     @classmethod
-    def decode(cls, octets: bytes | memoryview) -> RouteUpdate:
+    def decode(cls, octets: bytes | bytearray | memoryview) -> RouteUpdate:
         """Return the message in `octets`; what stands behind it is ignored.
 
         Raises:

@@ -457,8 +457,8 @@ class RouteExchange:
     def start_telling_anew(self, peer: Peer, *, withdraw_others: bool = False) -> None:
         """Tell a peer all that we know, as another table than the one that it had."""
         telling = peer.telling
+        telling.withdraw_others |= withdraw_others and telling.table_id != NO_TABLE
         telling.table_id, telling.epoch = NO_TABLE, 0
-        telling.withdraw_others |= withdraw_others
         telling.asked += 1
         if telling.mode is Mode.SYNC:
             telling.due = self.clock.monotonic()
