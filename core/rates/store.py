@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Final, NamedTuple, Protocol, runtime_checkable
 
 from core.rates.records import (
     FeedSettings,
@@ -16,9 +16,9 @@ from core.rates.records import (
     SourceStatus,
 )
 
-ALL_KEPT_MS = 7 * 86_400_000
-"""Every set of prices is kept for a week: longer than any packet has a row of its own."""
-HOURLY_KEPT_MS = 400 * 86_400_000
+ALL_KEPT_MS: Final = 7 * 86_400_000
+"""Every set of prices is kept for a week, or as long as packets have rows of their own that name it."""
+HOURLY_KEPT_MS: Final = 400 * 86_400_000
 """Then one an hour for a year, then one a day."""
 
 
@@ -93,8 +93,8 @@ class RateFeedStore(Protocol):
     ) -> Sequence[RateSnapshot]:
         """Return the newest first."""
 
-    async def prune_snapshots(self, now_ms: int) -> int:
-        """Thin out what is older than a week; return how many went. The newest stays in any case."""
+    async def prune_snapshots(self, now_ms: int, *, all_kept_ms: int) -> int:
+        """Thin out what is older than that; return how many went. The newest stays in any case."""
 
     async def converted_by(self, transfer_id: int) -> ConvertedBy | None:
         """Return how a packet was converted; None where it has no row, or none any more."""

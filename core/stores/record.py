@@ -14,6 +14,7 @@ from core.ledger.books import AuditReport, Books
 from core.ledger.lease import LeaseStore
 from core.payments.store import PaymentStore
 from core.rates.rate import RateStore
+from core.rates.store import RateFeedStore
 from core.routing.store import LearnedRouteStore
 from core.routing.table import RouteStore
 from core.settlement.store import SettlementStore
@@ -41,7 +42,7 @@ class SettingStore(Protocol):
         """
 
     async def versions(self) -> Mapping[str, int]:
-        """Return a number for each of `accounts`, `routes`, `learned`, `rates`, `settings` that grows with each change.
+        """Return a number for each of `accounts`, `routes`, `learned`, `rates`, `rate_feed`, `settings` that grows with each change.
 
         With it every node sees within a poll what another one, or an engine, has changed.
         """
@@ -59,6 +60,7 @@ class Stores:
     routes: RouteStore
     learned: LearnedRouteStore
     rates: RateStore
+    rate_feed: RateFeedStore
     settings: SettingStore
     settlements: SettlementStore
     history: HistoryStore

@@ -9,6 +9,7 @@ from core.stores.memory.history import MemoryHistory
 from core.stores.memory.learned import MemoryLearnedRoutes
 from core.stores.memory.leases import MemoryLeases
 from core.stores.memory.payments import MemoryPayments
+from core.stores.memory.rate_feed import MemoryRateFeed
 from core.stores.memory.rates import MemoryRates
 from core.stores.memory.routes import MemoryRoutes
 from core.stores.memory.settings import MemorySettings
@@ -22,6 +23,7 @@ def open_memory(clock: Clock) -> Stores:
     state = MemoryState()
     books = MemoryBooks(state, clock)
     settlements = MemorySettlements(state, books, clock)
+    rate_feed = MemoryRateFeed(state, books)
 
     async def close() -> None:
         """Keep nothing open: there is nothing to close."""
@@ -33,7 +35,8 @@ def open_memory(clock: Clock) -> Stores:
         leases=MemoryLeases(state, clock),
         routes=MemoryRoutes(state),
         learned=MemoryLearnedRoutes(state),
-        rates=MemoryRates(state),
+        rates=MemoryRates(state, rate_feed, clock),
+        rate_feed=rate_feed,
         settings=MemorySettings(state),
         settlements=settlements,
         history=MemoryHistory(state),

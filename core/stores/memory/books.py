@@ -116,6 +116,11 @@ class MemoryBooks(Books):
         self._journal.rows[transfer_id] = _Row(transfer, self._clock.now_ms())
         return transfer_id
 
+    def transfer(self, transfer_id: TransferId) -> Transfer | None:
+        """Return a packet that has a row."""
+        row = self._journal.rows.get(transfer_id)
+        return None if row is None else row.transfer
+
     async def fulfill(
         self, transfer_id: TransferId, fulfillment: bytes, received: Received | None = None
     ) -> Mapping[int, int]:

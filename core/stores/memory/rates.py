@@ -7,7 +7,9 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import final
 
+from core.clock import Clock
 from core.rates.rate import RateStore
+from core.stores.memory.rate_feed import MemoryRateFeed
 from core.stores.memory.state import MemoryState
 from core.stores.rate_rules import refuse_impossible_prices, refuse_impossible_spread
 
@@ -16,18 +18,19 @@ from core.stores.rate_rules import refuse_impossible_prices, refuse_impossible_s
 class MemoryRates(RateStore):
     """What the operator set, exactly."""
 
-    def __init__(self, state: MemoryState) -> None:
+    def __init__(self, state: MemoryState, feed: MemoryRateFeed, clock: Clock) -> None:
         self._state = state
-        self._prices: dict[str, Decimal] = {}
+        self._feed = feed
+        self._clock = clock
         self._spread = Fraction(0)
 
     async def load_prices(self) -> Mapping[str, Decimal]:
-        return dict(self._prices)
+        return dict(self._feed.own)
 
     async def replace_prices(self, prices: Mapping[str, Decimal]) -> None:
         refuse_impossible_prices(prices)
-        self._prices = dict(prices)
-        self._state.changed("rates")
+        self._feed.own = dict(prices)
+        self._feed.renew(self._clock.now_ms())
 
     async def load_spread(self) -> Fraction:
         return self._spread

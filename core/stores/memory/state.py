@@ -28,6 +28,7 @@ class MemoryState:
             "routes": 0,
             "learned": 0,
             "rates": 0,
+            "rate_feed": 0,
             "settings": 0,
         }
     )

@@ -30,6 +30,7 @@ from core.stores.sqlite.opening import (
     refuse_other_tables,
 )
 from core.stores.sqlite.payments import SqlitePayments
+from core.stores.sqlite.rate_feed import SqliteRateFeed
 from core.stores.sqlite.rates import SqliteRates
 from core.stores.sqlite.routes import SqliteRoutes
 from core.stores.sqlite.secrets import PASSPHRASE_VARIABLE, open_vault
@@ -82,7 +83,8 @@ async def open_sqlite(
         leases=leases,
         routes=SqliteRoutes(file),
         learned=SqliteLearnedRoutes(file),
-        rates=SqliteRates(file),
+        rates=SqliteRates(file, clock),
+        rate_feed=SqliteRateFeed(file, vault),
         settings=SqliteSettings(file, vault),
         settlements=settlements,
         history=SqliteHistory(file),

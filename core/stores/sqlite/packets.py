@@ -68,6 +68,8 @@ _INSERT: Final = """
         payment)
     VALUES (?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
+_CONVERSIONS_MAX: Final = 1_000
+"""Numbers that are remembered: those of the pairs in use; rates come and go."""
 _DECIDE: Final = "UPDATE transfer SET state = ?, final_at_ms = ?, result = ? WHERE id = ?"
 _STRANDED: Final = "INSERT INTO unknown VALUES (?)"
 
@@ -160,7 +162,7 @@ class Packets(Batch[Operation, int]):
         """Oldest first, as they are made."""
         self._accounts_version = -1
         self._accounts: dict[AccountId, tuple[int, int | None]] = {}
-        self._conversions: dict[tuple[int, int, int, int], int] = {}
+        self._conversions: dict[tuple[int, int, int, int, int], int] = {}
         self._lines: dict[int, Line] = {}
         """Balances as this left them, true while `_left` is."""
         self._left: _Left | None = None
@@ -395,18 +397,23 @@ class Packets(Batch[Operation, int]):
         return known
 
     def _conversion(self, connection: sqlite3.Connection, conversion: Conversion) -> int:
-        """Return the number of a rate and spread, written at its first use."""
+        """Return the number of a rate and spread, and where they come from, written at its first use."""
         rate, spread = conversion.rate, conversion.spread
-        key = (rate.numerator, rate.denominator, spread.numerator, spread.denominator)
+        rate_id = conversion.rate_id or 0
+        key = (rate.numerator, rate.denominator, spread.numerator, spread.denominator, rate_id)
         number = self._conversions.get(key)
         if number is None:
-            texts = (fraction_text(rate), fraction_text(spread))
+            values = (fraction_text(rate), fraction_text(spread), rate_id)
             connection.execute(
-                "INSERT OR IGNORE INTO conversion (rate, spread) VALUES (?, ?)", texts
+                "INSERT OR IGNORE INTO conversion (rate, spread, rate_id) VALUES (?, ?, ?)",
+                values,
             )
             (number,) = connection.execute(
-                "SELECT number FROM conversion WHERE rate = ? AND spread = ?", texts
+                "SELECT number FROM conversion WHERE rate = ? AND spread = ? AND rate_id = ?",
+                values,
             ).fetchone()
+            if len(self._conversions) >= _CONVERSIONS_MAX:
+                self._conversions.clear()
             self._conversions[key] = number
         return number
 

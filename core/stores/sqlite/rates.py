@@ -8,9 +8,11 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Final, final
 
+from core.clock import Clock
 from core.rates.rate import RateStore
 from core.stores.rate_rules import refuse_impossible_prices, refuse_impossible_spread
 from core.stores.sqlite.connection import SqliteFile
+from core.stores.sqlite.snapshots import renew
 from core.stores.sqlite.tables import count_change, table
 
 _SPREAD: Final = "rates.spread"
@@ -21,8 +23,9 @@ _SPREAD: Final = "rates.spread"
 class SqliteRates(RateStore):
     """The table `price`, and one setting."""
 
-    def __init__(self, file: SqliteFile) -> None:
+    def __init__(self, file: SqliteFile, clock: Clock) -> None:
         self._file = file
+        self._clock = clock
 
     async def load_prices(self) -> Mapping[str, Decimal]:
         rows = await self._file.read(
@@ -34,12 +37,13 @@ class SqliteRates(RateStore):
 
     async def replace_prices(self, prices: Mapping[str, Decimal]) -> None:
         refuse_impossible_prices(prices)
+        now_ms = self._clock.now_ms()
         rows = [{"asset_code": code, "price": str(price)} for code, price in prices.items()]
 
         def work(connection: sqlite3.Connection) -> None:
             connection.execute("DELETE FROM price")
             table(connection, "price").insert_all(rows)
-            count_change(connection, "rates")
+            renew(connection, now_ms)
 
         await self._file.write(work)
 

@@ -78,7 +78,7 @@ async def test_each_change_makes_its_own_version_grow(
     await change(stores)
 
     after = await stores.settings.versions()
-    assert set(after) == {"accounts", "routes", "learned", "rates", "settings"}
+    assert set(after) == {"accounts", "routes", "learned", "rates", "rate_feed", "settings"}
     assert {name for name in after if after[name] > before[name]} == {kind}
 
 

@@ -23,6 +23,7 @@ from core.stores.sqlite.migrations.m0003_settlements import create_settlements
 from core.stores.sqlite.migrations.m0004_history import create_history
 from core.stores.sqlite.migrations.m0005_payments import create_payments
 from core.stores.sqlite.migrations.m0006_learned_routes import create_learned_routes
+from core.stores.sqlite.migrations.m0007_rate_feed import create_rate_feed
 from core.stores.sqlite.migrations.m0008_account_limits import add_account_limits
 
 Step = Callable[[Database], None]
@@ -35,6 +36,7 @@ STEPS: Final[Sequence[tuple[str, Step]]] = (
     ("m0004_history", create_history),
     ("m0005_payments", create_payments),
     ("m0006_learned_routes", create_learned_routes),
+    ("m0007_rate_feed", create_rate_feed),
     ("m0008_account_limits", add_account_limits),
 )
 """Every step, by the name under which it is recorded, in the order they are done."""
