@@ -10,6 +10,9 @@ from collections.abc import Callable
 from typing import Final
 
 from core.errors import PacketError
+from core.links.btp.exchange import Exchange, Phase
+from core.links.btp.packet import parse_packet, read_ilp
+from core.links.btp.websocket import BadFrame, FrameReader
 from core.packet import Prepare, oer, parse_reply
 from core.packet.address import parse_address
 from core.packet.timestamp import read_timestamp, write_timestamp
@@ -54,6 +57,51 @@ def ildcp_answer(octets: bytes) -> None:
     answer = IldcpAnswer.decode(octets)
     encoded = answer.encode()
     assert encoded == octets[: len(encoded)]
+
+
+def btp_packet(octets: bytes) -> None:
+    """A BTP packet, and the short way of reading it."""
+    short = read_ilp(octets)
+    packet = parse_packet(octets)
+    if packet.error is None:
+        assert parse_packet(packet.encode()) == packet
+    if short is not None:
+        found = packet.entry("ilp")
+        assert found is not None
+        assert (short[0], short[1], bytes(short[2])) == (
+            packet.kind,
+            packet.request_id,
+            found.data,
+        )
+
+
+def btp_stream(octets: bytes) -> None:
+    """A WebSocket's stream to either side, cut in two, and what comes out of it given to an exchange."""
+    for is_server in (True, False):
+        whole, cut = (FrameReader(is_server=is_server, octets_max=1000) for _ in range(2))
+        exchange: Exchange[Asking] = Exchange(is_server=is_server, first_id=1, in_flight_max=2)
+        if not is_server:
+            exchange.login("token", "")
+        middle = len(octets) // 2
+        try:
+            messages = whole.feed(octets)
+            assert cut.feed(octets[:middle]) + cut.feed(octets[middle:]) == messages
+        except BadFrame:
+            continue
+        for _, message in messages:
+            exchange.receive(message, lambda: 0)
+    for is_server in (True, False):
+        exchange = Exchange(is_server=is_server, first_id=1, in_flight_max=2)
+        exchange.phase = Phase.OPEN
+        exchange.ask(Asking(), b"")
+        exchange.receive(octets, lambda: 0)
+        assert exchange.in_flight <= 1
+
+
+class Asking:
+    """A request of ours."""
+
+    deadline = 0.0
 
 
 TARGETS: Final[dict[str, Callable[[bytes], None]]] = {

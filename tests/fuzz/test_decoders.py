@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, strategies as st
 
+from core.links.btp.packet import ERROR, MESSAGE, RESPONSE, BtpError, BtpPacket, write_ilp
+from core.links.btp.websocket import FrameWriter
 from core.packet import ErrorCode, Fulfill, Prepare, Reject
 from core.stream.frames import StreamData, StreamMaxMoney, StreamMoney
 from core.stream.packet import PacketType, StreamPacket
