@@ -105,9 +105,11 @@ class OutgoingData:
             self._heard = True
             self._connection_max = max(connection, default=BUFFER_OCTETS)
             self._stream_max = max(stream, default=BUFFER_OCTETS)
-        elif connection or stream:
-            self._connection_max = max([self._connection_max, *connection])
-            self._stream_max = max([self._stream_max, *stream])
+            return
+        before = self._limit
+        self._connection_max = max([self._connection_max, *connection])
+        self._stream_max = max([self._stream_max, *stream])
+        if self._limit > before:
             self._told = False
 
     def ask_again(self) -> None:

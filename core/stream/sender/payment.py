@@ -261,7 +261,8 @@ class Payment:
     @property
     def _limit(self) -> int:
         """The largest packet that the path lets through and whose minimum can be said."""
-        return min(self._path.limit, self._carried_max, self._source_max)
+        path = self._path.trial or self._path.limit
+        return min(path, self._carried_max, self._source_max)
 
     @property
     def _source_left(self) -> int:
@@ -307,7 +308,7 @@ class Payment:
             return 0
         high = self._estimate.high
         if self._room_is_strict and high:
-            return per_floor(room, high)
+            return per_floor(room + 1, high)
         return per_ceil(room, self._estimate.low) if self._estimate.low else AMOUNT_MAX
 
     @property
@@ -318,6 +319,7 @@ class Payment:
         return not self._amount_within(min(self._limit, self._fits_the_room()))
 
     def _money_packet(self, amount: int, now: float, now_ms: int) -> Sent:
+        self._path.tried(amount)
         frames: tuple[Frame, ...] = (_MONEY,)
         if self._data.is_ready:
             frames += self._data.take()
@@ -488,6 +490,7 @@ class Payment:
                     self._amounts.size, self._in_flight_amount + sent.amount
                 )
                 self._amounts.congested()
+                self._amounts.increase = max(1, self._amounts.size // 8)
         elif code.startswith(("T", "R")):
             if code == "R02":
                 self._packet_seconds = min(self._packet_seconds * 2, PACKET_SECONDS_MAX)
@@ -509,8 +512,7 @@ class Payment:
             and self._delivered + self._in_flight_units + got > self._room
         ):
             self._room_is_strict = True
-        self._slows_down(sent, now)
-        if not answer.code.startswith(("T", "R")):
+        if self._slows_down(sent, now) and not answer.code.startswith(("T", "R")):
             self._refusals += 1
             if self._refusals > REFUSALS_MAX:
                 self._rejected_for_good(answer)

@@ -48,7 +48,8 @@ def test_packets_sent_before_we_knew_do_not_halve_it_again() -> None:
 def test_what_was_halved_too_far_is_raised_until_it_is_nearly_exact() -> None:
     path, maximum, refusals = PathMaximum(), 700, 0
     for _ in range(100):
-        amount = min(path.limit, 1_000)
+        amount = min(path.trial or path.limit, 1_000)
+        path.tried(amount)
         if amount > maximum:
             path.refused(amount, b"")
             refusals += 1
