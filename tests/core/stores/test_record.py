@@ -91,7 +91,8 @@ class Half:
 def whole(stores: Stores) -> Stores:
     return Stores(
         url="whole:", accounts=stores.accounts, books=stores.books, leases=stores.leases,
-        routes=stores.routes, rates=stores.rates, settings=stores.settings,
+        routes=stores.routes, learned=stores.learned, rates=stores.rates,
+        rate_feed=stores.rate_feed, settings=stores.settings,
         settlements=stores.settlements, history=stores.history, payments=stores.payments,
         close=stores.close,
     )
@@ -100,7 +101,8 @@ def whole(stores: Stores) -> Stores:
 def lacking(stores: Stores) -> Stores:
     return Stores(
         url="half:", accounts=Half(), books=stores.books, leases=stores.leases,
-        routes=stores.routes, rates=stores.rates, settings=stores.settings,
+        routes=stores.routes, learned=stores.learned, rates=stores.rates,
+        rate_feed=stores.rate_feed, settings=stores.settings,
         settlements=stores.settlements, history=stores.history, payments=stores.payments,
         close=stores.close,
     )
