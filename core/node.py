@@ -55,6 +55,7 @@ from core.services.validate_incoming import ValidateIncomingService
 from core.services.validate_outgoing import ValidateOutgoingService
 from core.stores.record import Stores, check_stores
 from core.stream.credentials import STREAM_SECRET_NAME, StreamCredentials, new_secret
+from core.stream.inbox import StreamInbox
 from core.stream.receiver import RunningTotals
 from core.tasks import TaskOwner
 from core.telemetry.history import HistoryPoint
@@ -130,6 +131,7 @@ class Node:
         # With a secret of its own until the store's is in force: no packet is let in before.
         self.stream_credentials: Final = StreamCredentials(clock, new_secret())
         self.running_totals: Final = RunningTotals()
+        self.stream_inbox: Final = StreamInbox()
         self.notices: Final = Notices(stores.payments.close_connection)
         self.limits: Final = RateLimits(clock)
         self.duplicates: Final = Duplicates(clock)
@@ -243,7 +245,12 @@ class Node:
     def _stream_receiver(self, behind: Outgoing) -> Outgoing:
         gate = InvoiceGate(self.stores.payments, self.clock)
         return StreamReceiverService(
-            behind, self.stream_credentials, gate, self.running_totals, self.address
+            behind,
+            self.stream_credentials,
+            gate,
+            self.running_totals,
+            self.stream_inbox,
+            self.address,
         )
 
     def _books_of_pings(self) -> Outgoing:

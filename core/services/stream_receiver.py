@@ -24,6 +24,8 @@ from core.service import (
     Verdict,
 )
 from core.stream.credentials import Connection, StreamCredentials
+from core.stream.frames import StreamData
+from core.stream.inbox import StreamInbox
 from core.stream.receiver import Heard, Refusal, RunningTotals
 
 EXPIRED = "The payment address has expired: ask for a new one."
@@ -61,6 +63,7 @@ class StreamReceiverService(Generic[A]):
     credentials: StreamCredentials
     gate: ReceiveGate
     totals: RunningTotals
+    inbox: StreamInbox
     address: NodeAddress
 
     async def send(self, request: OutgoingRequest[A]) -> Reply:
@@ -80,10 +83,12 @@ class StreamReceiverService(Generic[A]):
 
         left = None if receivable is None else receivable - heard.amount
         if heard.amount == 0:
+            self._take_data(account.id, heard)
             return heard.fulfill(self.totals.of(account.id, connection), left)
 
         def seal(totals: Mapping[int, int]) -> Fulfill:
             self.totals.note(account.id, connection, totals)
+            self._take_data(account.id, heard)
             return heard.fulfill(totals, left)
 
         request.seal = seal
@@ -128,6 +133,13 @@ class StreamReceiverService(Generic[A]):
         """Return how much more may come in, or None for any amount."""
         invoice = connection.terms.tag
         return None if invoice is None else await self.gate.receivable(account, invoice)
+
+    def _take_data(self, account: AccountId, heard: Heard) -> None:
+        """Keep what was written on the streams: a Fulfill says that it has come."""
+        for frame in heard.packet.of(StreamData):
+            self.inbox.add(
+                account, heard.connection.id, frame.stream_id, frame.offset, frame.data
+            )
 
     def _reject(
         self, account: AccountId, heard: Heard, refusal: Refusal, receivable: int | None

@@ -31,6 +31,7 @@ from core.stream.frames import (
     StreamMoney,
     StreamReceipt,
 )
+from core.stream.inbox import StreamInbox
 from core.stream.packet import PacketType, StreamPacket
 from core.stream.receipt import Receipt, ReceiptTerms
 from core.stream.receiver import (
@@ -65,6 +66,7 @@ class Receiver:
         self.clock = FakeClock()
         self.bob = account("bob")
         self.gate = FakeGate()
+        self.inbox = StreamInbox()
         self.link = FakeOutgoing()
         self.credentials = StreamCredentials(self.clock, b"k" * 32)
         self.service: StreamReceiverService[Account] = StreamReceiverService(
@@ -72,6 +74,7 @@ class Receiver:
             self.credentials,
             self.gate,
             RunningTotals(),
+            self.inbox,
             NodeAddress(address("test.node")),
         )
         self.booked: dict[int, int] = {}
@@ -375,6 +378,25 @@ async def test_data_within_the_window_is_taken(receiver: Receiver) -> None:
 
     assert isinstance(reply, Fulfill)
     assert StreamMaxData(1, DATA_OCTETS_MAX) in stream_reply(bobs, reply).frames
+
+
+async def test_what_is_written_on_a_stream_is_kept_with_its_connection(
+    receiver: Receiver,
+) -> None:
+    bobs = receiver.issue()
+    connection = receiver.credentials.find(
+        receiver.bob.id, receiver.bob.ilp_address, bobs.destination
+    )
+    assert connection is not None
+    refused = stream_prepare(bobs, 0, StreamData(1, 0, b"no"), fulfillable=False)
+    for prepare in (
+        refused,
+        stream_prepare(bobs, 0, StreamData(1, 5, b"for May")),
+        stream_prepare(bobs, 9, StreamMoney(1, 1), StreamData(1, 0, b"rent ")),
+    ):
+        await receiver.send(prepare)
+
+    assert receiver.inbox.text(receiver.bob.id, connection.id) == "rent for May"
 
 
 async def test_credentials_whose_time_is_over_are_unreachable(receiver: Receiver) -> None:

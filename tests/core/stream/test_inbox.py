@@ -1,0 +1,72 @@
+"""What payers write: put together whatever the order, and bounded."""
+
+from __future__ import annotations
+
+import itertools
+
+from hypothesis import given, strategies as st
+
+from core.account import AccountId
+from core.stream.inbox import STREAMS_KEPT, StreamInbox
+
+BOB = AccountId("bob")
+
+
+@given(st.text(min_size=1, max_size=60), st.data())
+def test_pieces_in_any_order_and_as_often_as_they_come_make_the_whole(
+    text: str, data: st.DataObject
+) -> None:
+    octets, inbox = text.encode(), StreamInbox()
+    cuts = sorted(
+        data.draw(st.sets(st.integers(0, len(octets)), max_size=5)) | {0, len(octets)}
+    )
+    pieces = [(start, octets[start:end]) for start, end in itertools.pairwise(cuts)]
+    again = data.draw(st.lists(st.sampled_from(pieces), max_size=3))
+
+    for offset, piece in data.draw(st.permutations([*pieces, *again])):
+        inbox.add(BOB, "c", 1, offset, piece)
+
+    assert inbox.text(BOB, "c") == text
+
+
+def test_only_what_has_come_without_a_gap_is_told() -> None:
+    inbox = StreamInbox()
+    inbox.add(BOB, "c", 1, 0, b"first")
+    inbox.add(BOB, "c", 1, 9, b"third")
+
+    assert inbox.text(BOB, "c") == "first"
+
+
+def test_what_came_first_stays() -> None:
+    inbox = StreamInbox()
+    inbox.add(BOB, "c", 1, 0, b"paid")
+    inbox.add(BOB, "c", 1, 2, b"nt it black")
+
+    assert inbox.text(BOB, "c") == "paid it black"
+
+
+def test_streams_connections_and_accounts_are_kept_apart() -> None:
+    inbox = StreamInbox()
+    inbox.add(BOB, "c", 3, 0, b"second")
+    inbox.add(BOB, "c", 1, 0, b"first")
+    inbox.add(BOB, "d", 1, 0, b"other")
+
+    assert inbox.text(BOB, "c") == "first\nsecond"
+    assert inbox.text(BOB, "e") == ""
+    assert inbox.text(AccountId("alice"), "c") == ""
+
+
+def test_what_is_not_utf8_is_shown_as_well_as_it_can_be() -> None:
+    inbox = StreamInbox()
+    inbox.add(BOB, "c", 1, 0, b"\xff!")
+
+    assert inbox.text(BOB, "c") == "\ufffd!"
+
+
+def test_the_oldest_is_forgotten_for_one_more() -> None:
+    inbox = StreamInbox()
+    for number in range(STREAMS_KEPT + 1):
+        inbox.add(BOB, str(number), 1, 0, b"x")
+
+    assert inbox.text(BOB, "0") == ""
+    assert inbox.text(BOB, "1") == "x"
