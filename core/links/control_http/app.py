@@ -13,13 +13,17 @@ from core.control.operator import Operator
 from core.links.control_http import (
     account_calls as accounts,
     node_calls as node,
+    payment_calls as payments,
     route_calls as routes,
     watch_calls,
 )
-from core.links.control_http.guard import Guard, is_loopback_host, known_hosts_only
+from core.links.control_http.guard import Access, Guard, is_loopback_host, known_hosts_only
 from core.links.control_http.problems import Handler, problem, problems
 
 Call: TypeAlias = Callable[[Operator, web.Request], Awaitable[web.StreamResponse]]
+CallOfSomebody: TypeAlias = Callable[
+    [Operator, web.Request, Access], Awaitable[web.StreamResponse]
+]
 
 
 @final
@@ -46,6 +50,7 @@ def build_app(operator: Operator, options: ApiOptions) -> web.Application:
         [
             *_interledger_rs(operator, guard, loopback=is_loopback_host(options.bind_host)),
             *_ours(operator, guard),
+            *_payments(operator, guard),
             *_later(),
         ]
     )
@@ -133,6 +138,42 @@ def _ours(operator: Operator, guard: Guard) -> list[web.RouteDef]:
     ]
 
 
+def _payments(operator: Operator, guard: Guard) -> list[web.RouteDef]:
+    """Return the calls for payments: interledger-rs's first, then ours."""
+
+    def admin(call: Call) -> Handler:
+        return _admin(operator, guard, call)
+
+    def owner(call: Call) -> Handler:
+        return _admin_or_owner(operator, guard, call)
+
+    def somebody(call: CallOfSomebody) -> Handler:
+        async def answer(request: web.Request) -> web.StreamResponse:
+            return await call(operator, request, guard.require_anybody_known(request))
+
+        return answer
+
+    return [
+        web.post("/accounts/{username}/payments", owner(payments.pay)),
+        web.get("/accounts/{username}/payments/incoming", owner(payments.watch_account)),
+        web.get("/payments/incoming", admin(payments.watch_all)),
+        web.post("/accounts/{username}/payments/quote", owner(payments.quote)),
+        web.get("/accounts/{username}/payments", owner(payments.list_payments)),
+        web.get("/accounts/{username}/payments/received", owner(payments.list_received)),
+        web.get("/accounts/{username}/payment-address", owner(payments.receive_address)),
+        web.post("/accounts/{username}/invoices", owner(payments.create_invoice)),
+        web.get("/accounts/{username}/invoices", owner(payments.list_invoices)),
+        web.post("/payments", admin(payments.start)),
+        web.get("/payments", admin(payments.list_payments)),
+        web.get("/payments/received", admin(payments.list_received)),
+        web.get("/payments/{id}", somebody(payments.show)),
+        web.post("/payments/{id}/cancel", somebody(payments.cancel)),
+        web.get("/invoices", admin(payments.list_invoices)),
+        web.get("/invoices/{id}", somebody(payments.show_invoice)),
+        web.post("/invoices/{id}/cancel", somebody(payments.cancel_invoice)),
+    ]
+
+
 def _later() -> list[web.RouteDef]:
     """Return interledger-rs's calls that this version does not have: they say so."""
 
@@ -143,9 +184,6 @@ def _later() -> list[web.RouteDef]:
         return answer
 
     return [
-        web.post("/accounts/{username}/payments", not_yet("send payments")),
-        web.get("/accounts/{username}/payments/incoming", not_yet("tell of incoming payments")),
-        web.get("/payments/incoming", not_yet("tell of incoming payments")),
         web.get("/accounts/{username}/ilp/btp", not_yet("speak BTP")),
     ]
 

@@ -65,6 +65,13 @@ class Guard:
             raise NotAuthorized(_REFUSED)
         return access
 
+    def require_anybody_known(self, request: web.Request) -> Access:
+        """Let the operator and every account's user pass, to what is then shown to its owner alone."""
+        access = self.access(request)
+        if not access.admin and access.username is None:
+            raise NotAuthorized(_REFUSED)
+        return access
+
     def require_admin_or_owner(self, request: web.Request) -> Access:
         """Let the operator and the account's own user pass; raises NotAuthorized.
 

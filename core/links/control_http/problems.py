@@ -20,6 +20,7 @@ from core.errors import (
     NodeFenced,
     NotAuthorized,
     NotFound,
+    PaymentImpossible,
     SettingError,
     SettingErrors,
     StoreUnavailable,
@@ -48,6 +49,7 @@ _STATUS: Final[Mapping[type[InterledgerError], int]] = {
     InsufficientBalance: 409,
     Conflict: 409,
     TransferDecided: 409,
+    PaymentImpossible: 422,
     StoreUnavailable: 503,
     NodeFenced: 503,
 }
