@@ -44,6 +44,7 @@ from core.stream.receiver import (
 from core.testing.builders import account, outgoing
 from core.testing.clock import START_MS, FakeClock
 from core.testing.services import FakeOutgoing
+from tests.core.packet.vectors import load
 from tests.core.stream.sending import stream_prepare, stream_reply
 
 RECEIPTS = ReceiptTerms(b"n" * 16, b"s" * 32)
@@ -195,14 +196,16 @@ async def test_an_address_with_more_segments_is_the_same_connection(receiver: Re
 # --- Streams
 
 
-async def test_shares_split_the_amount_as_the_rfc_has_it(receiver: Receiver) -> None:
-    bobs = receiver.issue()
-    frames = (StreamMoney(1, 5), StreamMoney(3, 15), StreamMoney(5, 30))
+@pytest.mark.parametrize("row", load("rfcs/misc.json")["stream_share_split"])
+async def test_shares_split_the_amount_as_the_rfc_has_it(
+    receiver: Receiver, row: dict[str, Any]
+) -> None:
+    frames = [StreamMoney(2 * n + 1, share) for n, share in enumerate(row["shares"])]
 
-    _, request = await receiver.send(stream_prepare(bobs, 100, *frames))
+    _, request = await receiver.send(stream_prepare(receiver.issue(), row["amount"], *frames))
 
     assert request.received is not None
-    assert request.received.streams == ((1, 10), (3, 30), (5, 60))
+    assert [part for _, part in request.received.streams] == row["received"]
 
 
 @given(
