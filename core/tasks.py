@@ -42,6 +42,11 @@ class TaskOwner:
     def __len__(self) -> int:
         return len(self._tasks)
 
+    async def settled(self) -> None:
+        """Wait for what runs now; what is started meanwhile is not waited for."""
+        if self._tasks:
+            await asyncio.wait(tuple(self._tasks))
+
     async def finish(self, timeout_seconds: float) -> None:
         """Wait for what runs, at most so long, then cancel the rest and wait for its end."""
         if self._tasks:

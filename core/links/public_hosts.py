@@ -31,7 +31,7 @@ def refuse_address(host: str, text: str, reach: Reach) -> None:
     if reach is Reach.ANY:
         return
     try:
-        found = _innermost(ipaddress.ip_address(text.partition("%")[0]))
+        found = innermost(ipaddress.ip_address(text.partition("%")[0]))
     except ValueError:
         raise SpspError(f"{host} leads to {text!r}, which is no address") from None
     if reach is Reach.LOOPBACK and found.is_loopback:
@@ -49,12 +49,12 @@ def is_loopback(text: str) -> bool:
     if text == "localhost":
         return True
     try:
-        return _innermost(ipaddress.ip_address(text)).is_loopback
+        return innermost(ipaddress.ip_address(text)).is_loopback
     except ValueError:
         return False
 
 
-def _innermost(found: _Address) -> _Address:
+def innermost(found: _Address) -> _Address:
     """Return the IPv4 address that an IPv6 one stands for, in each of the ways that there are."""
     if isinstance(found, ipaddress.IPv4Address):
         return found
