@@ -164,7 +164,7 @@ class Probe:
             assert terms.delivered_amount is not None
             delivered_min = delivered = terms.delivered_amount
             source_estimate = per_ceil(delivered, max(estimate.low, min_rate))
-            source = self._source_max(min_rate, at_best=per_floor(delivered, high))
+            source = self._source_max(min_rate, at_best=per_floor(delivered, high) + 1)
             first = amount_to_deliver(
                 delivered, limit=min(limit, source), rate=estimate.low, min_rate=min_rate
             )

@@ -135,31 +135,42 @@ class _Run:
         self._wake.set()
 
     def _send_what_is_due(self) -> None:
-        while (
-            sent := self._exchange.next_packet(self._clock.monotonic(), self._clock.now_ms())
-        ) is not None:
-            if not self._tasks.start(self._one(sent), name="a packet of a payment"):
+        while (sent := self._next()) is not None:
+            if not self._tasks.start(self._carry(sent), name="packets of a payment"):
                 self._take(sent, _ours("More packets are under way than this node allows."))
 
-    async def _one(self, sent: Sent) -> None:
-        reply: Reply = _ours("The packet was not sent: an error of this node, see its log.")
-        try:
-            reply = await self._send(sent.prepare)
-        except InterledgerError as error:
-            reply = _ours(f"The packet was not sent: {error}.")
-        finally:
+    def _next(self) -> Sent | None:
+        if self._over:
+            return None
+        return self._exchange.next_packet(self._clock.monotonic(), self._clock.now_ms())
+
+    async def _carry(self, first: Sent) -> None:
+        """Send a packet, and after its reply the next: one task for each packet that may be in flight."""
+        sent: Sent | None = first
+        while sent is not None:
+            try:
+                reply = await self._send(sent.prepare)
+            except InterledgerError as error:
+                reply = _ours(f"The packet was not sent: {error}.")
+            except BaseException:
+                self._take(
+                    sent, _ours("The packet was not sent: an error of this node, see its log.")
+                )
+                self._wake.set()
+                raise
             self._take(sent, reply)
+            sent = self._next()
+            self._send_what_is_due()
+            self._wake_for_news()
 
     def _take(self, sent: Sent, reply: Reply) -> None:
         self._exchange.replied(sent, reply, self._clock.monotonic())
-        if self._over:
-            return
-        if self._on_reply is not None:
+        if self._on_reply is not None and not self._over:
             self._on_reply()
-        self._send_what_is_due()
-        exchange = self._exchange
-        # Whoever waits is woken for the end, and for a moment before the one it waits for; no reply needs it.
-        if exchange.is_finished or exchange.wake_at() < self._waits_until:
+
+    def _wake_for_news(self) -> None:
+        """Wake who waits: for the end, and for a moment before the one it waits for; no reply needs it."""
+        if self._exchange.is_finished or self._exchange.wake_at() < self._waits_until:
             self._wake.set()
 
 

@@ -25,7 +25,6 @@ from core.stream.frames import (
     ConnectionAssetDetails,
     ConnectionClose,
     Frame,
-    StreamClose,
     StreamData,
     StreamMaxMoney,
 )
@@ -41,6 +40,9 @@ SECRET: Final = bytes(range(32))
 ADDRESS: Final = "test.node.bob.token"
 HOP: Final = "test.hop"
 STEPS_MAX: Final = 60_000
+
+
+USD: Final = ConnectionAssetDetails("USD", 2)
 
 
 class DoesNotEnd(AssertionError):
@@ -60,6 +62,7 @@ class Receiver:
     frames: Callable[[StreamPacket], tuple[Frame, ...]] = lambda packet: ()
     refuses: Callable[[StreamPacket], ErrorCode | None] = lambda packet: None
     speaks: bool = True
+    asset: ConnectionAssetDetails | None = USD
     received: int = 0
     data: dict[int, bytes] = field(default_factory=dict)
     closed: bool = False
@@ -96,7 +99,7 @@ class Receiver:
     def _says(self, packet: StreamPacket, kind: PacketType, amount: int) -> bytes:
         if not self.speaks:
             return b""
-        frames: tuple[Frame, ...] = (ConnectionAssetDetails("USD", 2),)
+        frames: tuple[Frame, ...] = () if self.asset is None else (self.asset,)
         if self.receive_max is not None:
             frames += (StreamMaxMoney(1, self.receive_max, self.received),)
         said = StreamPacket(
@@ -131,6 +134,8 @@ class Path:
     def send(self, prepare: Prepare, now: float) -> tuple[float, Reply]:
         """Return when the reply to a packet comes, and the reply."""
         at = now + self.random.uniform(*self.delay)
+        if prepare.destination != ADDRESS:
+            return at, _says(ErrorCode.UNREACHABLE)
         own = self.answers(prepare, now)
         if own is not None:
             return at, own
@@ -231,7 +236,3 @@ def terms(**changes: object) -> PaymentTerms:
     """Return terms for sending or delivering, as the test names it."""
     asked: dict[str, object] = {"destination": ADDRESS, "shared_secret": SECRET, **changes}
     return PaymentTerms(**asked)  # type: ignore[arg-type]
-
-
-def closing(code: int = 1, message: str = "") -> tuple[Frame, ...]:
-    return (StreamClose(1, code, message),)
