@@ -25,6 +25,7 @@ from desktop.event_loop import calm_garbage_collector, new_event_loop
 from desktop.node_host import EmbeddedNode, ThrowAway
 from desktop.presenters.logs import LogsPresenter
 from desktop.presenters.overview import OverviewPresenter
+from desktop.presenters.payments import PaymentsPresenter
 from desktop.presenters.peers import PeersPresenter
 from desktop.presenters.routes import RoutesPresenter
 from desktop.presenters.settlements import SettlementsPresenter
@@ -39,6 +40,7 @@ from desktop.views.logs import LogsPage
 from desktop.views.main_window import MainWindow
 from desktop.views.overview import OverviewPage
 from desktop.views.page import Page
+from desktop.views.payments import PaymentsPage
 from desktop.views.peers import PeersPage
 from desktop.views.pictures import take_pictures
 from desktop.views.routes import RoutesPage
@@ -155,6 +157,7 @@ class Desktop(QObject):
             RoutesPage(RoutesPresenter(operator, clock, names, self)),
             TrafficPage(TrafficPresenter(operator, clock, names, self)),
             SettlementsPage(SettlementsPresenter(operator, clock, engines, names, self)),
+            PaymentsPage(PaymentsPresenter(operator, clock, names, self)),
             LogsPage(LogsPresenter(operator, clock, self)),
         )
         self.window = MainWindow(self.shell, self.pages, settings, theme)

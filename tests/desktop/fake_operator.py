@@ -55,6 +55,8 @@ from core.packet import address, covers, error_words
 from core.packet.reply import ErrorCode
 from core.service import Step, Verdict
 from core.settlement.records import Direction, EngineStatus, SettlementState
+from tests.desktop.fake_payments import FakePayments
+from tests.desktop.fake_routes import FakeRoutes
 
 NOW_MS: Final = 1_795_521_600_000
 """Tuesday 24 November 2026, 12:00 UTC."""
@@ -87,7 +89,7 @@ class FakeClock:
 
 
 @final
-class FakeOperator(Operator):
+class FakeOperator(FakePayments, FakeRoutes, Operator):
     """A node of the desktop's tests; see the module."""
 
     def __init__(self, *, peers: int = 12, clock: FakeClock | None = None) -> None:
@@ -111,6 +113,8 @@ class FakeOperator(Operator):
         self.log_lines: list[LogLine] = []
         self.default_engines: dict[str, str] = {}
         self.changes = 1
+        self.begin_payments(self.clock.now_ms())
+        self.begin_routes(self.clock.now_ms())
         self._packets = 0
         if peers:
             self._populate(peers)

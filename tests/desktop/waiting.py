@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 from PySide6.QtWidgets import QWidget
@@ -18,3 +19,12 @@ async def activated(window: QWidget) -> None:
             return
         await asyncio.sleep(STEP_SECONDS)
     raise TimeoutError("the window was not activated")
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    """Wait until something is so."""
+    for _ in range(STEPS_MAX):
+        if is_so():
+            return
+        await asyncio.sleep(STEP_SECONDS)
+    raise TimeoutError("it did not come to be so")

@@ -23,6 +23,7 @@ from pytestqt.qtbot import QtBot
 from desktop.models.settlements import EngineCard
 from desktop.models.traffic import CODE
 from desktop.presenters.logs import LogsPresenter
+from desktop.presenters.payments import PaymentsPresenter
 from desktop.presenters.peers import PeersPresenter
 from desktop.presenters.routes import RoutesPresenter
 from desktop.presenters.settlements import SettlementsPresenter
@@ -32,6 +33,7 @@ from desktop.views.detail import plain
 from desktop.views.inputs import Choice
 from desktop.views.logs import LogsPage
 from desktop.views.page import Page
+from desktop.views.payments import PaymentsPage
 from desktop.views.peers import PeersPage
 from desktop.views.routes import RoutesPage
 from desktop.views.settlements import DONE, DUE, UNKNOWN, UNMATCHED, SettlementsPage
@@ -50,6 +52,7 @@ MAKERS: dict[str, Callable[[FakeOperator], Page]] = {
     "settlements": lambda operator: SettlementsPage(
         SettlementsPresenter(operator, operator.clock)
     ),
+    "payments": lambda operator: PaymentsPage(PaymentsPresenter(operator, operator.clock)),
     "logs": lambda operator: LogsPage(LogsPresenter(operator, operator.clock)),
 }
 

@@ -1,0 +1,374 @@
+"""Payments as they are shown: a quote, a payment and how far it is, requests for money, what came in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, final
+
+from PySide6.QtCore import QObject
+
+from desktop import formatting
+from desktop.models.table import Column, TableModel
+
+AssetText = tuple[str, int]
+"""Code and scale."""
+
+STATE_TEXTS: Final = {
+    "pending": "Looking up",
+    "sending": "Sending",
+    "completed": "Completed",
+    "failed": "Failed",
+    "cancelled": "Cancelled",
+    "interrupted": "Interrupted",
+    "open": "Open",
+    "paid": "Paid",
+    "expired": "Expired",
+}
+STATE_COLUMN: Final = 1
+"""Of payments and of invoices: a delegate colours it."""
+EXPIRY_CHOICES: Final = (
+    ("", "never expires"),
+    ("3600", "for an hour"),
+    ("86400", "for a day"),
+    ("604800", "for a week"),
+)
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Payer:
+    """An account to pay from, in a list to choose from."""
+
+    username: str
+    name: str
+    asset: AssetText
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PayForm:
+    """What was typed, as text."""
+
+    username: str
+    receiver: str
+    amount: str
+    fixes_delivery: bool
+    """The amount is what the receiver gets, not what is sent."""
+    slippage: str = ""
+    memo: str = ""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuoteShown:
+    """What paying would cost and bring."""
+
+    form: PayForm
+    """That it was asked for: another one needs another quote."""
+    sentence: str
+    facts: Sequence[tuple[str, str]]
+    problems: Sequence[str]
+    pay_text: str
+    """For the button: `Pay 12.40 USD`."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentRow:
+    """One payment; amounts with the asset that each counts."""
+
+    id: str
+    username: str
+    name: str
+    receiver: str
+    destination: str
+    asset: AssetText
+    receiver_asset: AssetText | None
+    source_amount: int | None
+    delivered_amount: int | None
+    sent: int
+    in_flight: int
+    undecided: int
+    delivered: int
+    delivered_exact: bool
+    state: str
+    cancel_requested: bool
+    progress_percent: int
+    packets: int
+    rejects: int
+    rate_text: str
+    """Packets a second, while it sends."""
+    reject_code: str
+    triggered_by: str
+    """Remote text."""
+    reason: str
+    sentence: str
+    memo: str
+    created_at_ms: int
+    updated_at_ms: int
+    ended_at_ms: int | None
+
+    @property
+    def is_open(self) -> bool:
+        return self.state in ("pending", "sending")
+
+    @property
+    def state_text(self) -> str:
+        if self.is_open and self.cancel_requested:
+            return "Cancelling"
+        if self.state == "sending":
+            return f"Sending, {self.progress_percent} %"
+        return STATE_TEXTS.get(self.state, self.state)
+
+    @property
+    def wanted_text(self) -> str:
+        """What was asked for."""
+        if self.source_amount is not None:
+            return f"send {formatting.amount(self.source_amount, *self.asset)}"
+        return f"deliver {self._theirs(self.delivered_amount or 0)}"
+
+    @property
+    def sent_text(self) -> str:
+        return formatting.amount(self.sent, *self.asset)
+
+    @property
+    def delivered_text(self) -> str:
+        at_least = "" if self.delivered_exact else "≥ "
+        return f"{at_least}{self._theirs(self.delivered)}"
+
+    def _theirs(self, amount: int) -> str:
+        if self.receiver_asset is None:
+            return f"{formatting.count(amount)} of its units"
+        return formatting.amount(amount, *self.receiver_asset)
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvoiceRow:
+    """One request for money."""
+
+    id: str
+    username: str
+    name: str
+    asset: AssetText
+    amount: int
+    received: int
+    description: str
+    state: str
+    payment_pointer: str
+    url: str
+    sentence: str
+    created_at_ms: int
+    expires_at_ms: int | None
+    paid_at_ms: int | None
+
+    @property
+    def state_text(self) -> str:
+        return STATE_TEXTS.get(self.state, self.state)
+
+    @property
+    def handed_out(self) -> str:
+        """What who shall pay is given."""
+        return self.payment_pointer or self.url
+
+    @property
+    def amount_text(self) -> str:
+        return formatting.amount(self.amount, *self.asset)
+
+    @property
+    def received_text(self) -> str:
+        return formatting.amount(self.received, *self.asset)
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceivedRow:
+    """What came in over one connection."""
+
+    number: int
+    username: str
+    name: str
+    from_name: str
+    asset: AssetText
+    received: int
+    packets: int
+    destination: str
+    invoice: str
+    closed: bool
+    first_at_ms: int
+    last_at_ms: int
+
+    @property
+    def received_text(self) -> str:
+        return formatting.amount(self.received, *self.asset)
+
+    @property
+    def state_text(self) -> str:
+        return "Ended" if self.closed else "Open"
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentFilter:
+    """What is left of the history: all that is set must hold."""
+
+    text: str = ""
+    state: str = ""
+
+    def passes(self, row: PaymentRow) -> bool:
+        wanted = self.text.casefold()
+        return (not self.state or row.state == self.state) and (
+            not wanted
+            or wanted in row.receiver.casefold()
+            or wanted in row.memo.casefold()
+            or wanted in row.name.casefold()
+        )
+
+    def __bool__(self) -> bool:
+        return bool(self.text or self.state)
+
+
+def _time(at_ms: int) -> str:
+    return formatting.moment(at_ms)[5:16]
+
+
+PAYMENT_COLUMNS: Final[Sequence[Column[PaymentRow]]] = (
+    Column(
+        title="Started",
+        text=lambda row: _time(row.created_at_ms),
+        sort_key=lambda row: row.created_at_ms,
+        tooltip=lambda row: formatting.moment(row.created_at_ms),
+        width=104,
+    ),
+    Column(
+        title="State",
+        text=lambda row: row.state_text,
+        sort_key=lambda row: row.state,
+        tooltip=lambda row: row.reason or row.sentence,
+        width=132,
+    ),
+    Column(title="From", text=lambda row: row.name, width=110, gives_way=2),
+    Column(title="To", text=lambda row: row.receiver, width=200, stretch=True),
+    Column(
+        title="Sent",
+        text=lambda row: row.sent_text,
+        sort_key=lambda row: (row.asset, row.sent),
+        right=True,
+        width=120,
+    ),
+    Column(
+        title="Delivered",
+        text=lambda row: row.delivered_text,
+        sort_key=lambda row: (row.receiver_asset or ("", 0), row.delivered),
+        right=True,
+        width=120,
+    ),
+    Column(title="Note", text=lambda row: row.memo, width=140, gives_way=3),
+    Column(
+        title="Packets",
+        text=lambda row: formatting.count(row.packets),
+        sort_key=lambda row: row.packets,
+        right=True,
+        width=76,
+        gives_way=4,
+    ),
+)
+
+INVOICE_COLUMNS: Final[Sequence[Column[InvoiceRow]]] = (
+    Column(
+        title="Made",
+        text=lambda row: _time(row.created_at_ms),
+        sort_key=lambda row: row.created_at_ms,
+        tooltip=lambda row: formatting.moment(row.created_at_ms),
+        width=104,
+    ),
+    Column(
+        title="State",
+        text=lambda row: row.state_text,
+        sort_key=lambda row: row.state,
+        tooltip=lambda row: row.sentence,
+        width=100,
+    ),
+    Column(title="For", text=lambda row: row.name, width=110),
+    Column(
+        title="Asked",
+        text=lambda row: row.amount_text,
+        sort_key=lambda row: (row.asset, row.amount),
+        right=True,
+        width=120,
+    ),
+    Column(
+        title="Received",
+        text=lambda row: row.received_text,
+        sort_key=lambda row: (row.asset, row.received),
+        right=True,
+        width=120,
+        gives_way=1,
+    ),
+    Column(
+        title="What for", text=lambda row: row.description, width=160, stretch=True, gives_way=2
+    ),
+    Column(
+        title="Paid at",
+        text=lambda row: row.handed_out,
+        width=260,
+        gives_way=3,
+    ),
+)
+
+RECEIVED_COLUMNS: Final[Sequence[Column[ReceivedRow]]] = (
+    Column(
+        title="Last packet",
+        text=lambda row: _time(row.last_at_ms),
+        sort_key=lambda row: row.last_at_ms,
+        tooltip=lambda row: formatting.moment(row.last_at_ms),
+        width=104,
+    ),
+    Column(title="For", text=lambda row: row.name, width=120),
+    Column(
+        title="Received",
+        text=lambda row: row.received_text,
+        sort_key=lambda row: (row.asset, row.received),
+        right=True,
+        width=130,
+    ),
+    Column(title="Came through", text=lambda row: row.from_name, width=130, gives_way=1),
+    Column(
+        title="Packets",
+        text=lambda row: formatting.count(row.packets),
+        sort_key=lambda row: row.packets,
+        right=True,
+        width=80,
+        gives_way=2,
+    ),
+    Column(title="Connection", text=lambda row: row.state_text, width=94, gives_way=3),
+    Column(
+        title="Address",
+        text=lambda row: row.destination,
+        width=240,
+        stretch=True,
+        gives_way=4,
+    ),
+)
+
+
+class PaymentsModel(TableModel[PaymentRow]):
+    """Payments, the newest first."""
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(PAYMENT_COLUMNS, lambda row: row.id, parent=parent)
+
+
+class InvoicesModel(TableModel[InvoiceRow]):
+    """Requests for money, the newest first."""
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(INVOICE_COLUMNS, lambda row: row.id, parent=parent)
+
+
+class ReceivedModel(TableModel[ReceivedRow]):
+    """What came in, the newest first."""
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(RECEIVED_COLUMNS, lambda row: row.number, parent=parent)

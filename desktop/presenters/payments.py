@@ -1,0 +1,539 @@
+"""The payments page: paying with a quote, progress and cancel; asking for money; what was paid and came in."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+import secrets
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from PySide6.QtCore import QObject, Signal
+
+from core.account import Asset
+from core.clock import Clock
+from core.control.operator import Operator
+from core.control.payment_views import (
+    InvoiceOrder,
+    InvoiceQuery,
+    InvoiceView,
+    PaymentOrder,
+    PaymentQuery,
+    PaymentQuote,
+    PaymentView,
+    ReceiveAddress,
+    ReceivedQuery,
+    ReceivedView,
+)
+from core.control.shares import read_share
+from core.errors import InterledgerError, SettingError
+from desktop import formatting
+from desktop.models.payments import (
+    InvoiceRow,
+    InvoicesModel,
+    Payer,
+    PayForm,
+    PaymentFilter,
+    PaymentRow,
+    PaymentsModel,
+    QuoteShown,
+    ReceivedModel,
+    ReceivedRow,
+)
+from desktop.names import Names
+from desktop.presenters.page import PagePresenter
+from desktop.presenters.peer_editor import readable
+from desktop.presenters.pieces import in_pieces
+from desktop.tasks import sentence
+
+PAGE_ROWS: Final = 100
+ROWS_MAX: Final = 1_000
+"""Of each list; what is older is in the CSV file."""
+FOLLOW_SECONDS: Final = 5.0
+RATE_DIGITS: Final = 6
+UNITS: Final = ("units", 0)
+"""How a receiver's amounts are counted who does not say in what."""
+
+T = TypeVar("T")
+
+
+class PaymentsPresenter(PagePresenter):
+    """Pays from any account, and shows what was paid, asked for and received."""
+
+    payers_changed = Signal(object)
+    """The accounts to pay from, as Payers."""
+    asking_changed = Signal(bool)
+    """A quote is being asked for: up to ten seconds."""
+    quoted = Signal(object)
+    """The QuoteShown, or None where what was typed has changed since."""
+    refused = Signal(str, str)
+    """A field of the form, or nothing, and why there is no quote."""
+    current_changed = Signal(object)
+    """The payment that is followed, as a PaymentRow."""
+    address_changed = Signal(object)
+    """How an account is paid: a ReceiveAddress."""
+    invoice_made = Signal(str)
+    """The id of a request for money that was just made."""
+    loaded_changed = Signal(bool)
+
+    def __init__(
+        self,
+        operator: Operator,
+        clock: Clock,
+        names: Names | None = None,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(operator, clock, parent)
+        self.names = names or Names()
+        self.history = PaymentsModel(self)
+        self.invoices = InvoicesModel(self)
+        self.received = ReceivedModel(self)
+        self.payers: Sequence[Payer] = ()
+        self.loaded = False
+        self.quote_shown: QuoteShown | None = None
+        self.current: PaymentRow | None = None
+        self._order: PaymentOrder | None = None
+        self._asked = 0
+        self._following: asyncio.Task[None] | None = None
+
+    async def update(self) -> None:
+        accounts = await self.operator.accounts()
+        self.names.learn(accounts)
+        payers = tuple(
+            Payer(
+                username=view.account.username,
+                name=view.account.name,
+                asset=_asset(view.account.asset),
+            )
+            for view in accounts
+        )
+        if payers != self.payers:
+            self.payers = payers
+            self.payers_changed.emit(payers)
+        await self._update_history()
+        await self._update_invoices()
+        await self._update_received()
+        if not self.loaded:
+            self.loaded = True
+            self.loaded_changed.emit(True)
+
+    async def _update_history(self) -> None:
+        async def page(before: int | None) -> tuple[Sequence[PaymentView], int | None]:
+            found = await self.operator.payments(PaymentQuery(before=before, limit=PAGE_ROWS))
+            return found.rows, found.next
+
+        views = await self._newest(page, first=not self.loaded)
+        rows = await in_pieces(views, lambda view: payment_row(view, self.names))
+        self.history.replace(_merged(self.history.rows, rows, lambda row: row.id))
+
+    async def _update_invoices(self) -> None:
+        async def page(before: int | None) -> tuple[Sequence[InvoiceView], int | None]:
+            found = await self.operator.invoices(InvoiceQuery(before=before, limit=PAGE_ROWS))
+            return found.rows, found.next
+
+        views = await self._newest(page, first=not self.loaded)
+        rows = await in_pieces(views, lambda view: invoice_row(view, self.names))
+        self.invoices.replace(_merged(self.invoices.rows, rows, lambda row: row.id))
+
+    async def _update_received(self) -> None:
+        async def page(before: int | None) -> tuple[Sequence[ReceivedView], int | None]:
+            found = await self.operator.received_payments(
+                ReceivedQuery(before=before, limit=PAGE_ROWS)
+            )
+            return found.rows, found.next
+
+        views = await self._newest(page, first=not self.loaded)
+        rows = await in_pieces(views, lambda view: received_row(view, self.names))
+        self.received.replace(_merged(self.received.rows, rows, lambda row: row.number))
+
+    @staticmethod
+    async def _newest(
+        page: Callable[[int | None], Awaitable[tuple[Sequence[T], int | None]]], *, first: bool
+    ) -> list[T]:
+        """Return the newest page; at first as many as are shown at all."""
+        found: list[T] = []
+        before: int | None = None
+        while True:
+            rows, before = await page(before)
+            found += rows
+            if before is None or not first or len(found) >= ROWS_MAX:
+                return found
+
+    # --- Paying
+
+    def asset_of(self, username: str) -> tuple[str, int] | None:
+        """Return what this account counts."""
+        return next((p.asset for p in self.payers if p.username == username), None)
+
+    def ask(self, form: PayForm) -> None:
+        """Ask what this payment would cost and bring; no money moves."""
+        self._asked += 1
+        self.tasks.start(self.quote(form), name="asking for a quote")
+
+    def forget_quote(self) -> None:
+        """Another payment is being typed: the quote is no longer what would be paid."""
+        self._asked += 1
+        self._order = None
+        if self.quote_shown is not None:
+            self.quote_shown = None
+            self.quoted.emit(None)
+
+    async def quote(self, form: PayForm) -> None:
+        """Ask, and return when it is answered."""
+        asked = self._asked
+        self.asking_changed.emit(True)
+        try:
+            order, found = await self._quote(form)
+        except formatting.AmountProblem as problem:
+            self.refused.emit("amount", str(problem))
+        except SettingError as fault:
+            self.refused.emit(_field_of(fault.field), readable(fault.problem))
+        except InterledgerError as error:
+            self.refused.emit("", sentence(error))
+        else:
+            if asked == self._asked:
+                self._order = order
+                self.quote_shown = quote_shown(form, found)
+                self.quoted.emit(self.quote_shown)
+        finally:
+            self.asking_changed.emit(False)
+
+    async def _quote(self, form: PayForm) -> tuple[PaymentOrder, PaymentQuote]:
+        asset = self.asset_of(form.username)
+        if asset is None:
+            raise SettingError("username", "choose the account to pay from")
+        if not form.receiver.strip():
+            raise SettingError(
+                "receiver", "a payment pointer is needed, as in $example.com/bob"
+            )
+        slippage = read_share("slippage", form.slippage) if form.slippage.strip() else None
+        order = PaymentOrder(
+            username=form.username,
+            receiver=form.receiver.strip(),
+            slippage=slippage,
+            memo=form.memo.strip(),
+        )
+        if not form.fixes_delivery:
+            amount = formatting.parse_amount(form.amount, *asset, minimum=1)
+            order = replace(order, source_amount=amount)
+            return order, await self.operator.quote_payment(order)
+        # What the receiver counts is not known before it was asked: the smallest payment asks it.
+        asking = replace(order, source_amount=1)
+        theirs = (await self.operator.quote_payment(asking)).receiver_asset
+        amount = formatting.parse_amount(
+            form.amount, *(UNITS if theirs is None else _asset(theirs)), minimum=1
+        )
+        order = replace(order, delivered_amount=amount)
+        return order, await self.operator.quote_payment(order)
+
+    def pay(self) -> None:
+        """Pay what was quoted."""
+        order = self._order
+        if order is None:
+            return
+        self.forget_quote()
+        key = secrets.token_urlsafe(16)
+
+        async def work() -> str:
+            view = await self.operator.start_payment(order, idempotency_key=key)
+            self.follow(view.id)
+            return f"Paying {order.receiver}"
+
+        self.run(work, name=f"paying {order.receiver}")
+
+    def follow(self, payment_id: str) -> None:
+        """Show how far this payment is, until it has ended."""
+        if self._following is not None:
+            self._following.cancel()
+        self._following = self.tasks.spawn(self._follow(payment_id))
+
+    async def _follow(self, payment_id: str) -> None:
+        view = await self.operator.payment(payment_id)
+        while True:
+            self.current = payment_row(view, self.names)
+            self.current_changed.emit(self.current)
+            if view.state.is_final:
+                self.refresh()
+                return
+            view = await self.operator.wait_for_payment(
+                payment_id, after_change=view.change, seconds=FOLLOW_SECONDS
+            )
+
+    def cancel(self, payment_id: str) -> None:
+        """Send nothing more of this payment."""
+
+        async def work() -> str:
+            view = await self.operator.cancel_payment(payment_id)
+            return f"The payment to {view.receiver} is cancelled; what was sent stays sent"
+
+        self.run(work, name="cancelling a payment")
+
+    # --- Being paid
+
+    def show_address(self, username: str) -> None:
+        """Find out how this account is paid."""
+
+        async def load() -> None:
+            address: ReceiveAddress = await self.operator.receive_address(username)
+            self.address_changed.emit(address)
+
+        if username:
+            self.tasks.start(load())
+
+    def invoice_problem(self, username: str, amount: str) -> str:
+        """Return why no request can be made of this, or nothing."""
+        asset = self.asset_of(username)
+        if asset is None:
+            return "Choose the account that is to be paid."
+        try:
+            formatting.parse_amount(amount, *asset, minimum=1)
+        except formatting.AmountProblem as problem:
+            return str(problem)
+        return ""
+
+    def ask_for(self, username: str, amount: str, description: str, expires: str) -> None:
+        """Make a request for money; its pointer is for who shall pay."""
+        asset = self.asset_of(username)
+        if asset is None:
+            return
+        value = formatting.parse_amount(amount, *asset, minimum=1)
+        order = InvoiceOrder(
+            username=username,
+            amount=value,
+            description=description.strip(),
+            expires_in_seconds=int(expires) if expires else None,
+        )
+
+        async def work() -> str:
+            view = await self.operator.create_invoice(order)
+            await self._update_invoices()
+            self.invoice_made.emit(view.id)
+            return f"{formatting.amount(value, *asset)} are asked for"
+
+        self.run(work, name="asking for money")
+
+    def cancel_invoice(self, invoice_id: str) -> None:
+        """Take nothing more for this request."""
+
+        async def work() -> str:
+            await self.operator.cancel_invoice(invoice_id)
+            return "The request is cancelled"
+
+        self.run(work, name="cancelling a request")
+
+    # --- History
+
+    def filter(self, wanted: PaymentFilter) -> None:
+        """Leave only the payments that pass."""
+        self.history.set_filter(wanted.passes if wanted else None)
+
+    def export(self, path: Path) -> None:
+        """Write every payment, also those that are not shown, into a CSV file."""
+
+        async def work() -> str:
+            views: list[PaymentView] = []
+            before: int | None = None
+            while True:
+                page = await self.operator.payments(
+                    PaymentQuery(before=before, limit=PAGE_ROWS)
+                )
+                views += page.rows
+                if (before := page.next) is None:
+                    break
+            text = payments_csv(views)
+            try:
+                await asyncio.to_thread(path.write_text, text, encoding="utf-8", newline="")
+            except OSError as error:
+                raise SettingError(
+                    "file", f"{path} cannot be written: {error.strerror}"
+                ) from None
+            return f"{formatting.counted(len(views), 'payment')} written to {path.name}"
+
+        self.run(work, name="exporting payments")
+
+
+# --- From the node's views to what is shown
+
+
+def payment_row(view: PaymentView, names: Names) -> PaymentRow:
+    """Return a payment as a row of its table."""
+    return PaymentRow(
+        id=view.id,
+        username=view.username,
+        name=names.of(view.username),
+        receiver=view.receiver,
+        destination=view.destination,
+        asset=_asset(view.asset),
+        receiver_asset=None if view.receiver_asset is None else _asset(view.receiver_asset),
+        source_amount=view.source_amount,
+        delivered_amount=view.delivered_amount,
+        sent=view.sent,
+        in_flight=view.in_flight,
+        undecided=view.undecided,
+        delivered=view.delivered,
+        delivered_exact=view.delivered_exact,
+        state=view.state.value,
+        cancel_requested=view.cancel_requested,
+        progress_percent=int(view.progress * 100),
+        packets=view.packets,
+        rejects=view.rejects,
+        rate_text=formatting.packets_per_second(view.packets_per_second),
+        reject_code=view.reject_code,
+        triggered_by=view.triggered_by,
+        reason=view.reason,
+        sentence=view.sentence,
+        memo=view.memo,
+        created_at_ms=view.created_at_ms,
+        updated_at_ms=view.updated_at_ms,
+        ended_at_ms=view.ended_at_ms,
+    )
+
+
+def invoice_row(view: InvoiceView, names: Names) -> InvoiceRow:
+    """Return a request for money as a row of its table."""
+    return InvoiceRow(
+        id=view.id,
+        username=view.username,
+        name=names.of(view.username),
+        asset=_asset(view.asset),
+        amount=view.amount,
+        received=view.received,
+        description=view.description,
+        state=view.state.value,
+        payment_pointer=view.payment_pointer or "",
+        url=view.url,
+        sentence=view.sentence,
+        created_at_ms=view.created_at_ms,
+        expires_at_ms=view.expires_at_ms,
+        paid_at_ms=view.paid_at_ms,
+    )
+
+
+def received_row(view: ReceivedView, names: Names) -> ReceivedRow:
+    """Return what came in as a row of its table."""
+    return ReceivedRow(
+        number=view.number,
+        username=view.username,
+        name=names.of(view.username),
+        from_name=names.of(view.from_username),
+        asset=_asset(view.asset),
+        received=view.received,
+        packets=view.packets,
+        destination=view.destination,
+        invoice=view.invoice or "",
+        closed=view.closed,
+        first_at_ms=view.first_at_ms,
+        last_at_ms=view.last_at_ms,
+    )
+
+
+def quote_shown(form: PayForm, quote: PaymentQuote) -> QuoteShown:
+    """Return a quote as it is shown."""
+    ours = _asset(quote.asset)
+    theirs = UNITS if quote.receiver_asset is None else _asset(quote.receiver_asset)
+    facts = [
+        ("At most sent", formatting.amount(quote.source_amount, *ours)),
+        ("Arrives, as probed", formatting.amount(quote.delivered_amount, *theirs)),
+        ("At least arrives", formatting.amount(quote.delivered_amount_min, *theirs)),
+        ("Rate", rate_text(quote.rate, ours, theirs)),
+    ]
+    if quote.fees is not None:
+        facts.append(("Kept on the way", f"{_percent(quote.fees)} of the market rate"))
+    if quote.packet_amount_max is not None:
+        facts.append(("Largest packet", formatting.amount(quote.packet_amount_max, *ours)))
+    if quote.available is not None:
+        facts.append(("Left to send", formatting.amount(quote.available, *ours)))
+    facts.append(("Receiver", quote.destination))
+    return QuoteShown(
+        form=form,
+        sentence=quote.sentence,
+        facts=tuple(facts),
+        problems=tuple(quote.problems),
+        pay_text=f"Pay {formatting.amount(quote.source_amount, *ours)}",
+    )
+
+
+def rate_text(rate: Fraction, ours: tuple[str, int], theirs: tuple[str, int]) -> str:
+    """Return a rate of smallest units in whole ones: `1 USD = 0.9125 EUR`."""
+    whole = rate * Fraction(10) ** (ours[1] - theirs[1])
+    return f"1 {ours[0]} = {decimal_text(whole)} {theirs[0]}"
+
+
+def decimal_text(value: Fraction, digits: int = RATE_DIGITS) -> str:
+    """Return a number with so many digits that count, cut off and marked where it goes on."""
+    if value == 0:
+        return "0"
+    sign = formatting.MINUS if value < 0 else ""
+    value = abs(value)
+    decimals = 0
+    while decimals < 30 and value * 10**decimals < 10 ** (digits - 1):
+        decimals += 1
+    scaled = value * 10**decimals
+    text = formatting.plain_number(int(scaled), decimals)
+    exact = scaled.denominator == 1
+    if "." in text and exact:
+        text = text.rstrip("0").rstrip(".")
+    whole, point, rest = text.partition(".")
+    return f"{sign}{formatting.count(int(whole))}{point}{rest}{'' if exact else '…'}"
+
+
+def payments_csv(views: Iterable[PaymentView]) -> str:
+    """Return payments as CSV; amounts are decimal text, exact, without grouping."""
+    out = io.StringIO()
+    writer: Any = csv.writer(out)
+    writer.writerow(
+        (
+            "id", "account", "receiver", "destination", "state", "asset", "sent", "in_flight",
+            "undecided", "receiver_asset", "delivered", "delivered_exact", "packets", "rejects",
+            "reject_code", "triggered_by", "reason", "memo", "created_at", "ended_at",
+        )
+    )  # fmt: skip
+    for view in views:
+        scale, theirs = view.asset.scale, view.receiver_asset
+        ended = view.ended_at_ms
+        writer.writerow(
+            _safe(cell)
+            for cell in (
+                view.id, view.username, view.receiver, view.destination, view.state.value,
+                view.asset.code,
+                formatting.plain_number(view.sent, scale),
+                formatting.plain_number(view.in_flight, scale),
+                formatting.plain_number(view.undecided, scale),
+                "" if theirs is None else theirs.code,
+                formatting.plain_number(view.delivered, 0 if theirs is None else theirs.scale),
+                "yes" if view.delivered_exact else "no",
+                str(view.packets), str(view.rejects), view.reject_code, view.triggered_by,
+                view.reason, view.memo,
+                formatting.moment(view.created_at_ms),
+                "" if ended is None else formatting.moment(ended),
+            )
+        )  # fmt: skip
+    return out.getvalue()
+
+
+def _safe(cell: str) -> str:
+    """Return text that a spreadsheet takes for text: others write some of it."""
+    return f"'{cell}" if cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell
+
+
+def _merged(before: Sequence[T], newest: Sequence[T], key: Callable[[T], object]) -> list[T]:
+    """Return the newest rows, and behind them the older ones that were known."""
+    known = {key(row) for row in newest}
+    return [*newest, *(row for row in before if key(row) not in known)][:ROWS_MAX]
+
+
+def _percent(share: Fraction) -> str:
+    return f"{decimal_text(share * 100, 3)}\u00a0%"
+
+
+def _field_of(field: str) -> str:
+    """Return the form's field for one of the order's."""
+    return "amount" if field in ("source_amount", "delivered_amount") else field
+
+
+def _asset(asset: Asset) -> tuple[str, int]:
+    return asset.code, asset.scale
