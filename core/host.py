@@ -24,6 +24,7 @@ from core.control.node_control import NodeControl
 from core.control.place import Place
 from core.control.sources import ControlSources, NodeFacts
 from core.control.views import LinkState
+from core.links.auto_peer_client import AutoPeerClient
 from core.links.btp.link import BtpLink
 from core.links.btp.shared import btp_upgrades
 from core.links.circuit_breaker import CircuitBreaker
@@ -243,6 +244,10 @@ def _sources(
         links=states,
         log=memory,
         incoming=node.incoming,
+        pings=node.pings,
+        parent=node.parent,
+        post_offer=AutoPeerClient(),
+        changing=node.changing,
         # A person who asks wants to know now, whatever is left alone for its failures.
         link=node.link.link if isinstance(node.link, CircuitBreaker) else node.link,
         refresh=node.refresh,

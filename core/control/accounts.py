@@ -50,7 +50,7 @@ class AccountDesk:
     views: AccountViews
     clock: Clock
     refresh: Refresh
-    _changing: asyncio.Lock = field(default_factory=asyncio.Lock, init=False, repr=False)
+    changing: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
 
     async def all(self) -> Sequence[AccountView]:
         accounts = sorted(self.directory.all(), key=lambda account: account.username)
@@ -64,7 +64,7 @@ class AccountDesk:
         return (await self._draft(details, account)).check
 
     async def create(self, details: AccountDetails) -> AccountView:
-        async with self._changing:
+        async with self.changing:
             account, tokens = _sound(await self._draft(details, None))
             await self.store.insert_account(account, tokens)
             log.info("account %s was added, %s", account.username, account.asset)
@@ -82,7 +82,7 @@ class AccountDesk:
         )
 
     async def delete(self, username: str, *, even_with_balance: bool) -> AccountView:
-        async with self._changing:
+        async with self.changing:
             account = find_account(self.directory, username)
             view = await self.views.one(account)
             await self.store.delete_account(account.id, even_with_balance=even_with_balance)
@@ -93,7 +93,7 @@ class AccountDesk:
     async def _change(
         self, username: str, details_for: Callable[[Account], AccountDetails]
     ) -> AccountView:
-        async with self._changing:
+        async with self.changing:
             existing = find_account(self.directory, username)
             draft = await self._draft(details_for(existing), existing)
             account, tokens = _sound(draft)

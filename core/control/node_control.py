@@ -10,6 +10,7 @@ from typing import Final, final
 
 from core.control.account_views import AccountViews, RecentNets
 from core.control.accounts import AccountDesk
+from core.control.auto_peering import AutoPeerDesk
 from core.control.books import UNKNOWN_TRANSFERS_MAX, BooksDesk
 from core.control.engines import EngineDesk
 from core.control.explain import Explainer
@@ -30,7 +31,16 @@ from core.control.payment_views import (
     ReceivedQuery,
 )
 from core.control.payments import PaymentDesk
+from core.control.peering import AddressDesk
+from core.control.peering_views import (
+    AutoPeerRequest,
+    AutoPeerResult,
+    ParentView,
+    PingKind,
+    PingReport,
+)
 from core.control.ping import Ping
+from core.control.ping_address import AddressPing
 from core.control.rates import RateDesk
 from core.control.route_exchange import CHANGES_MAX, RouteExchangeDesk
 from core.control.route_views import RouteChangeView, RoutePeerView, RouteWhy
@@ -85,6 +95,24 @@ class NodeControl(Operator):
             views=views,
             clock=sources.clock,
             refresh=sources.refresh,
+            changing=sources.changing,
+        )
+        self._address_ping = AddressPing(
+            directory=sources.directory,
+            table=sources.routing_table,
+            node_address=sources.node_address,
+            incoming=sources.incoming,
+            link=sources.link,
+            pings=sources.pings,
+            clock=sources.clock,
+        )
+        self._address = AddressDesk(
+            node_address=sources.node_address, parent=sources.parent, clock=sources.clock
+        )
+        self._auto_peer = AutoPeerDesk(
+            accounts=self._accounts,
+            node_address=sources.node_address,
+            post=sources.post_offer,
         )
         self._ping = Ping(
             directory=sources.directory,
@@ -206,6 +234,30 @@ class NodeControl(Operator):
 
     async def ping(self, username: str) -> PingResult:
         return await self._ping.send(username)
+
+    # --- Among other nodes
+
+    async def ping_address(
+        self,
+        destination: str,
+        *,
+        kind: PingKind = PingKind.ECHO,
+        amount: int = 0,
+        from_username: str | None = None,
+        count: int = 1,
+    ) -> PingReport:
+        return await self._address_ping.send(
+            destination, kind=kind, amount=amount, from_username=from_username, count=count
+        )
+
+    async def parent(self) -> ParentView:
+        return self._address.view()
+
+    async def ask_parent(self) -> ParentView:
+        return await self._address.ask()
+
+    async def auto_peer(self, request: AutoPeerRequest) -> AutoPeerResult:
+        return await self._auto_peer.peer(request)
 
     # --- Routes
 

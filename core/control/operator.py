@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import Protocol
 
 from core.control.payments_operator import PaymentOperator
+from core.control.peering_operator import PeeringOperator
 from core.control.route_operator import RouteExchangeOperator
 from core.control.views import (
     AccountCheck,
@@ -31,7 +32,7 @@ from core.control.views import (
 )
 
 
-class Operator(PaymentOperator, RouteExchangeOperator, Protocol):
+class Operator(PeeringOperator, PaymentOperator, RouteExchangeOperator, Protocol):
     """Everything an operator can see and do.
 
     What was changed is durable when a call returns; a call that raises changed nothing. Usernames

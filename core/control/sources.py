@@ -6,8 +6,9 @@ named in `ControlSources` as they are.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, final
 
 from core.account import Account, AccountDirectory, AccountId, AccountStore
@@ -20,10 +21,13 @@ from core.node_address import NodeAddress
 from core.payments.notices import Notices
 from core.payments.payer import Payer
 from core.payments.store import PaymentStore
+from core.peering.auto_peering import PostOffer
+from core.peering.parent import ParentAddress
 from core.rates.rate import RateStore, RateTable
 from core.routing.exchange import RouteExchange
 from core.routing.table import RouteStore, RoutingTable
 from core.service import Incoming, Outgoing
+from core.services.echo import Pings
 from core.settlement.records import SettlementView
 from core.settlement.store import ENGINE_LEASE_MS
 from core.telemetry.history import HistoryStore
@@ -123,8 +127,15 @@ class ControlSources:
     """The whole incoming chain, for explaining."""
     link: Outgoing
     """The outgoing link alone, for pings: they meet no rate, no balance and no route."""
+    pings: Pings
+    """What waits for its echo."""
+    parent: ParentAddress
+    post_offer: PostOffer
+    """Sends an auto-peering offer to whoever takes peers by itself."""
     refresh: Callable[[], Awaitable[None]]
     """Load accounts, routes and rates from the store into the packet path's memory, now."""
+    changing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while an account is read, changed and written: by the door, and by a node that gets another address."""
     engine_alive_ms: int = ENGINE_LEASE_MS
     """An engine that has not written of itself for so long counts as gone."""
 

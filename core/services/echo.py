@@ -12,6 +12,7 @@ from fractions import Fraction
 from hashlib import sha256
 from typing import Final, Generic, Protocol, TypeVar, final
 
+from core.account import Asset
 from core.clock import Clock
 from core.errors import PacketError
 from core.node_address import NodeAddress
@@ -47,26 +48,42 @@ def echo_request_data(source: str) -> bytes:
 
 
 @final
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """What came back of a ping, and what it counts."""
+
+    amount: int
+    asset: Asset
+
+
+@final
 class Pings:
     """The pings that we sent ourselves, each with the fulfillment of its condition."""
 
-    __slots__ = ("_clock", "_waiting")
+    __slots__ = ("_arrived", "_clock", "_waiting")
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._waiting: dict[bytes, tuple[bytes, int]] = {}
+        self._arrived: dict[bytes, Arrival] = {}
 
     def sent(self, fulfillment: bytes, *, expires_at_ms: int) -> bytes:
         """Wait for the echo of a ping that can be fulfilled so, and return its condition."""
         condition = sha256(fulfillment).digest()
         while len(self._waiting) >= PINGS_MAX:
-            del self._waiting[next(iter(self._waiting))]
+            self.done(next(iter(self._waiting)))
         self._waiting[condition] = (fulfillment, expires_at_ms)
         return condition
 
-    def done(self, condition: bytes) -> None:
-        """Wait for it no longer."""
+    def done(self, condition: bytes) -> Arrival | None:
+        """Wait for it no longer; return what came back, if it has."""
         self._waiting.pop(condition, None)
+        return self._arrived.pop(condition, None)
+
+    def arrived(self, condition: bytes, amount: int, asset: Asset) -> None:
+        """Note that an echo is here; one that nobody waits for is not noted."""
+        if condition in self._waiting:
+            self._arrived[condition] = Arrival(amount, asset)
 
     def fulfillment(self, condition: bytes) -> bytes | None:
         """Return what fulfills a ping of ours, or None where there is no such ping under way."""
@@ -77,10 +94,12 @@ class Pings:
 
 
 class EchoAccount(Protocol):
-    """An account whose name a sentence can use."""
+    """An account whose echo counts something."""
 
     @property
     def username(self) -> str: ...
+    @property
+    def asset(self) -> Asset: ...
 
 
 A = TypeVar("A", bound=EchoAccount)
@@ -130,13 +149,13 @@ class EchoService(Generic[A]):
                 source = _read_echo(data[len(ECHO_PREFIX) :])
             except PacketError as error:
                 return self.address.reject(ErrorCode.INVALID_PACKET, _malformed(error))
+            if source == self.address.current:
+                return await self._collect(request)  # our own ping of ourselves
             if source is not None:
                 return await self.next.handle(_echo(request, source))
         elif request.prepare.condition != PING_CONDITION:
             return await self.next.handle(request)
-        if self.pings.fulfillment(bytes(request.prepare.condition)) is None:
-            return self.address.reject(ErrorCode.INVALID_PACKET, NO_SUCH_PING)
-        return await self.collect.send(_income(request))
+        return await self._collect(request)
 
     async def explain(self, request: IncomingRequest[A]) -> Explanation:
         if request.prepare.destination != self.address.current:
@@ -147,7 +166,7 @@ class EchoService(Generic[A]):
                 source = _read_echo(data[len(ECHO_PREFIX) :])
             except PacketError as error:
                 return self._rejects(_malformed(error))
-            if source is not None:
+            if source not in {None, self.address.current}:
                 sentence = (
                     f"The packet is an echo request: this node sends the answer to {source}."
                 )
@@ -158,6 +177,14 @@ class EchoService(Generic[A]):
         if self.pings.fulfillment(bytes(request.prepare.condition)) is None:
             return self._rejects(NO_SUCH_PING)
         return await self.collect.explain(_income(request))
+
+    async def _collect(self, request: IncomingRequest[A]) -> Reply:
+        """Book and fulfill a ping that ends here."""
+        condition = bytes(request.prepare.condition)
+        if self.pings.fulfillment(condition) is None:
+            return self.address.reject(ErrorCode.INVALID_PACKET, NO_SUCH_PING)
+        self.pings.arrived(condition, request.prepare.amount, request.from_account.asset)
+        return await self.collect.send(_income(request))
 
     def _rejects(self, sentence: str) -> Explanation:
         reject = self.address.reject(ErrorCode.INVALID_PACKET, sentence)

@@ -64,6 +64,11 @@ class FakeLinks:
         )
 
 
+async def no_offer(url: str, body: bytes, *, allow_private: bool) -> tuple[int, bytes]:
+    """Nobody takes peers by itself here."""
+    raise AssertionError(url)
+
+
 @final
 class FakeLog:
     """A log of lines that a test wrote."""
@@ -210,6 +215,10 @@ async def make_bench() -> Bench:
         log=log,
         incoming=node.incoming,
         link=link,
+        pings=node.pings,
+        parent=node.parent,
+        post_offer=no_offer,
+        changing=node.changing,
         refresh=node.refresh,
     )
     control = NodeControl(sources)
