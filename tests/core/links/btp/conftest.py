@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self, TypeAlias
 
 import pytest
-from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType, web
+from aiohttp import ClientSession, ClientWebSocketResponse, TCPConnector, WSMsgType, web
 
 from core.account import Account, AccountDirectory, Secret
 from core.clock import WallClock
@@ -83,6 +83,8 @@ class Scene:
     late: list[Reply] = field(default_factory=list)
     accounts: dict[str, Account] = field(default_factory=dict)
     tokens: dict[bytes, Any] = field(default_factory=dict)
+    writers: list[asyncio.StreamWriter] = field(default_factory=list)
+    """Of connections that a test speaks on octet by octet."""
 
     def put(self, *changed: Account) -> None:
         """Let the directory be told of accounts as they are now."""
@@ -153,7 +155,14 @@ async def setting() -> AsyncIterator[Setting]:
             limits=http_limits,
         )
         link.start(chain, directory, hash_token)
-        scene = Scene(link, states, directory, chain, front, ClientSession())
+        scene = Scene(
+            link,
+            states,
+            directory,
+            chain,
+            front,
+            ClientSession(connector=TCPConnector(limit=0)),
+        )
         scene.account("alice", "a-token")
         scenes.append(scene)
         return scene
@@ -163,6 +172,8 @@ async def setting() -> AsyncIterator[Setting]:
         scene.chain.gate.set()
         await scene.link.close(0)
         await scene.front.close(1)
+        for writer in scene.writers:
+            writer.transport.abort()
         await scene.session.close()
 
 
