@@ -36,6 +36,7 @@ from core.links.http_front import HttpFront, serve
 from core.links.http_server import IlpEndpoint
 from core.links.http_shared import ilp_packets
 from core.links.link_states import LinkStates
+from core.links.rate_sources import RateSourceClient
 from core.links.spsp_client import SpspClient
 from core.links.spsp_server import SpspServer
 from core.node import STOPPING, Link, Node
@@ -109,6 +110,7 @@ class NodeHost:
                 config,
                 make_link,
                 came_up=states.came_up,
+                fetch_rates=RateSourceClient(),
                 is_gone=lambda account: states.state(account)[0] is LinkState.DOWN,
             )
             btp = links[0].btp

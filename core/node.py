@@ -28,7 +28,9 @@ from core.payments.gate import InvoiceGate
 from core.payments.notices import Notices
 from core.peering.parent import ParentAddress
 from core.peering.readdress import moves
+from core.rates.feeder import Fetch, NoFetch, RateFeeder
 from core.rates.rate import RateTable
+from core.rates.store import ALL_KEPT_MS
 from core.routing.auth import ROUTING_SECRET, fresh_secret
 from core.routing.exchange import RouteExchange, Timing
 from core.routing.routes import build_routes
@@ -160,6 +162,13 @@ class Node:
             self.link,
             speaks=lambda: self._talks,
             is_gone=is_gone,
+        )
+        self.rate_feeder: Final = RateFeeder(
+            stores.rate_feed,
+            fetch_rates or NoFetch(),
+            clock,
+            served=lambda: {account.asset.code for account in self.directory.all()},
+            is_ours=lambda: self._talks,
         )
         self.changing: Final = asyncio.Lock()
         """Held while an account is read, changed and written, so that no change is lost to another."""
@@ -294,6 +303,7 @@ class Node:
         self._tasks.start(every(STEP_SECONDS, self.end_step), name="history")
         self._tasks.start(every(STEP_SECONDS, self.afterwards.sweep), name="late replies")
         self._tasks.start(every(STEP_SECONDS, self.parent.step), name="parent")
+        self._tasks.start(every(STEP_SECONDS, self.feed_rates), name="rates")
         self._tasks.start(every(RECOVER_SECONDS, self.recover), name="recovery")
         self._tasks.start(every(ROLL_UP_SECONDS, self.roll_up), name="roll-up")
         self._tasks.start(every(PRUNE_SECONDS, self._prune), name="prune")
@@ -316,6 +326,7 @@ class Node:
         # The link tells the books what comes late, so it ends before they do.
         await self.link.close(LINK_SECONDS if self.afterwards.open_legs else 0)
         await self.afterwards.finish(AFTERWARDS_SECONDS)
+        await self.rate_feeder.finish()
         await self._tasks.finish(0)
         if self.lease is None:
             return
@@ -447,6 +458,8 @@ class Node:
             await self._load_table()
         if "learned" in changed:
             await self._exchanging.keeper.look()
+        if "rate_feed" in changed:
+            self.rate_feeder.configuration_changed()
         if "rates" in changed:
             self.rate_table.serve(
                 await stores.rate_feed.latest_snapshot(),
@@ -568,11 +581,20 @@ class Node:
             if rows < ROLL_UP_ROWS:
                 return
 
+    async def feed_rates(self) -> None:
+        """Ask the sources of rates that are due, and put into force what follows from their answers."""
+        await self.rate_feeder.tick()
+
     async def _prune(self) -> None:
         now_ms = self.clock.now_ms()
         await self.stores.history.prune(now_s=now_ms // 1000)
         await self.stores.payments.prune_payments(
             before_ms=now_ms - self.config.payment_days * DAY_MS, rows_max=ROLL_UP_ROWS
+        )
+        # As long as a packet has a row of its own, the prices that it names can be looked up.
+        rows_kept_ms = self.config.journal_hours * 3_600_000
+        await self.stores.rate_feed.prune_snapshots(
+            now_ms, all_kept_ms=max(ALL_KEPT_MS, rows_kept_ms)
         )
 
     async def _every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:

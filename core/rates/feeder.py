@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Final, Protocol, final
 
 from core.clock import Clock
@@ -57,7 +57,7 @@ class RateFeeder:
         clock: Clock,
         *,
         served: Callable[[], Collection[str]],
-        is_ours: Callable[[], Awaitable[bool]],
+        is_ours: Callable[[], bool],
     ) -> None:
         """`served` are the asset codes that accounts count in; `is_ours` whether this process asks."""
         self._store = store
@@ -93,7 +93,7 @@ class RateFeeder:
                 await self._configure()
             asked_here = self._polls_here
             # What sources said is taken back by whoever asks when the last of them is gone.
-            self._polls_here = self._has_work() and await self._is_ours()
+            self._polls_here = self._has_work() and self._is_ours()
             if not self._polls_here:
                 return
             if not asked_here:
