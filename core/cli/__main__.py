@@ -49,7 +49,8 @@ def run(
     url = parsed.node or environment.get(URL_VARIABLE) or URL_DEFAULT
     try:
         node = HttpNode(url, _token(parsed, environment, url))
-        code = parsed.run(node, parsed, Output(stdout, as_json=parsed.json))
+        notes = stderr if stderr.isatty() else None
+        code = parsed.run(node, parsed, Output(stdout, as_json=parsed.json, notes=notes))
         stdout.flush()
     except (Refused, BadSetting, Unreachable) as error:
         stderr.write(f"signalbox-cli: {error}\n")

@@ -42,6 +42,7 @@ class Node(Protocol):
         query: Mapping[str, object] | None = None,
         body: Mapping[str, object] | None = None,
         text: str | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> object:
         """Return what the node answered: parsed JSON, or text.
 
@@ -66,23 +67,24 @@ class HttpNode(Node):
         query: Mapping[str, object] | None = None,
         body: Mapping[str, object] | None = None,
         text: str | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> object:
         parts = self._parts()
         path = parts.path.rstrip("/") + "/" + "/".join(quote(s, safe="~") for s in segments)
         asked = {name: value for name, value in (query or {}).items() if value is not None}
         if asked:
             path += "?" + urlencode(asked)
-        headers = {"Accept": "application/json"}
+        sent = {"Accept": "application/json", **(headers or {})}
         if self.token is not None:
-            headers["Authorization"] = f"Bearer {self.token.reveal()}"
+            sent["Authorization"] = f"Bearer {self.token.reveal()}"
         payload = None
         if body is not None:
-            payload, headers["Content-Type"] = json.dumps(body).encode(), "application/json"
+            payload, sent["Content-Type"] = json.dumps(body).encode(), "application/json"
         elif text is not None:
-            payload, headers["Content-Type"] = text.encode(), "text/plain"
+            payload, sent["Content-Type"] = text.encode(), "text/plain"
         connection = _connection(parts)
         try:
-            connection.request(method, path, payload, headers)
+            connection.request(method, path, payload, sent)
             response = connection.getresponse()
             octets = response.read(BODY_OCTETS_MAX)
         except (OSError, http.client.HTTPException) as error:

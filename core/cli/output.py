@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import TextIO, final
 
+from core.cli.tables import shown
+
 
 @final
 @dataclass(frozen=True, slots=True)
@@ -14,6 +16,8 @@ class Output:
 
     stream: TextIO
     as_json: bool
+    notes: TextIO | None = None
+    """Where a person sees how far something is, on one line that is written anew; None where nobody looks."""
 
     def show(self, answer: object, text: str) -> None:
         """Write the node's answer: `text` is what a person reads of it."""
@@ -21,3 +25,13 @@ class Output:
             self.stream.write(json.dumps(answer, indent=2, ensure_ascii=True) + "\n")
         else:
             self.stream.write(text)
+
+    def write(self, text: str) -> None:
+        """Write what is a document of its own."""
+        self.stream.write(text)
+
+    def note(self, text: str) -> None:
+        """Write over the last note; an empty one clears it."""
+        if self.notes is not None:
+            self.notes.write(f"\r\x1b[K{shown(text) if text else ''}")
+            self.notes.flush()

@@ -9,6 +9,7 @@ from typing import Final, Protocol, TypeAlias
 from core.cli import (
     account_commands as accounts,
     node_commands as node,
+    payment_commands as payments,
     route_commands as routes,
 )
 from core.cli.client import Node
@@ -30,6 +31,7 @@ examples:
   signalbox-cli accounts create bob --asset-code USD --asset-scale 2 --min-balance -10000
   signalbox-cli routes set test.bob --destination bob
   signalbox-cli explain test.bob.alice --amount 100
+  signalbox-cli pay alice --to '$wallet.example/bob' --amount 1000
 """
 
 
@@ -64,6 +66,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add(commands, "status", "the node at a glance", node.status, common)
     _accounts(commands, common)
     _routes(commands, common)
+    _payments(commands, common)
     _rates(commands, common)
     _settlement(commands, common)
     _books(commands, common)
@@ -153,6 +156,104 @@ def _routes(commands: _Group, common: argparse.ArgumentParser) -> None:
     )
     explain.add_argument("--from", dest="sender", metavar="USERNAME", help="who sends it")
     explain.add_argument("--expires-in-ms", metavar="MS", help="(default: 30000)")
+
+
+PAY_EPILOG: Final = """\
+Either --amount or --deliver is needed; both are in smallest units, the first in the
+account's, the second in the receiver's. Ctrl-C cancels: nothing more is sent, what is in
+flight is waited for, and what has left stays sent.
+
+exit codes: 0 all was paid, or is on its way with --no-wait; 1 it was not, see why;
+            2 the command line cannot be; 3 no node answers
+
+examples:
+  signalbox-cli pay alice --to '$wallet.example/bob' --amount 1000 --quote
+  signalbox-cli pay alice --to '$wallet.example/bob' --amount 1000 --memo 'rent of May'
+  signalbox-cli pay alice --to https://shop.example/invoices/7 --deliver 2500 --max 2600
+"""
+
+
+def _payments(commands: _Group, common: argparse.ArgumentParser) -> None:
+    pay = _add(commands, "pay", "pay somebody from an account", payments.pay, common)
+    pay.epilog, pay.formatter_class = PAY_EPILOG, argparse.RawDescriptionHelpFormatter
+    pay.add_argument("username", help="the account that pays")
+    pay.add_argument(
+        "--to", dest="receiver", required=True, metavar="POINTER",
+        help="a payment pointer, as $wallet.example/bob, or a URL",
+    )  # fmt: skip
+    amount = pay.add_mutually_exclusive_group(required=True)
+    amount.add_argument("--amount", dest="source_amount", metavar="N", help="send so much")
+    amount.add_argument(
+        "--deliver", dest="delivered_amount", metavar="N", help="deliver so much"
+    )
+    pay.add_argument(
+        "--max",
+        dest="source_amount_max",
+        metavar="N",
+        help="with --deliver: send no more than this",
+    )
+    pay.add_argument(
+        "--slippage", metavar="SHARE",
+        help="how far below the probed rate is accepted, as 0.01 (default: 0.015)",
+    )  # fmt: skip
+    pay.add_argument(
+        "--memo", metavar="TEXT", help="your own note; the receiver does not see it"
+    )
+    pay.add_argument(
+        "--idempotency-key", metavar="KEY",
+        help="the same key with the same order pays once, however often it is run",
+    )  # fmt: skip
+    pay.add_argument(
+        "--quote", action="store_true", help="say what it would cost and bring, and pay nothing"
+    )
+    pay.add_argument("--no-wait", action="store_true", help="do not wait for its end")
+
+    group = _group(
+        _add(commands, "payments", "what was paid and received", None, None), "action"
+    )
+    list_ = _add(group, "list", "payments, the newest first", payments.list_all, common)
+    _rows(list_, states="pending, sending, completed, failed, cancelled, interrupted")
+    list_.add_argument("--text", help="found in the receiver or the memo")
+    show = _add(group, "show", "one payment", payments.show, common)
+    show.add_argument("id")
+    show.add_argument("--wait", action="store_true", help="until it has ended")
+    cancel = _add(group, "cancel", "let it send nothing more", payments.cancel, common)
+    cancel.add_argument("id")
+    received = _add(
+        group, "received", "what came in, the newest first", payments.received, common
+    )
+    _rows(received, states=None)
+    received.add_argument("--invoice", metavar="ID", help="what was paid of one invoice")
+    address = _add(group, "address", "how an account is paid", payments.address, common)
+    address.add_argument("username")
+
+    group = _group(_add(commands, "invoices", "requests for money", None, None), "action")
+    create = _add(group, "create", "ask for money", payments.create_invoice, common)
+    create.add_argument("username", help="the account that is paid")
+    create.add_argument("--amount", required=True, metavar="N", help="in its smallest unit")
+    create.add_argument("--description", metavar="TEXT", help="what it is for")
+    create.add_argument(
+        "--expires-in", dest="expires_in_seconds", metavar="SECONDS", help="(default: never)"
+    )
+    list_ = _add(group, "list", "invoices, the newest first", payments.list_invoices, common)
+    _rows(list_, states="open, paid, expired, cancelled")
+    for name, summary, run in (
+        ("show", "one invoice", payments.show_invoice),
+        ("cancel", "take nothing more for it", payments.cancel_invoice),
+    ):
+        _add(group, name, summary, run, common).add_argument("id")
+
+
+def _rows(command: argparse.ArgumentParser, *, states: str | None) -> None:
+    """Add what chooses rows of a list of payments."""
+    command.add_argument("--username", help="of one account")
+    if states is not None:
+        command.add_argument("--state", help=states)
+    command.add_argument("--limit", metavar="N", help="(default: 100)")
+    command.add_argument(
+        "--before", metavar="NUMBER", help="the page behind the one that said so"
+    )
+    command.add_argument("--csv", action="store_true", help="all of them, as CSV")
 
 
 def _rates(commands: _Group, common: argparse.ArgumentParser) -> None:
