@@ -132,6 +132,17 @@ class Scene:
             "outgoingToken": f"from-{username}-0123456789",
         }
 
+    async def account_behind(self, link: str, username: str, **details: Any) -> dict[str, Any]:
+        """Make an account whose program speaks HTTP with us, or dials us over BTP."""
+        plugin = await self.account(
+            username, **details, ilp_over_btp_incoming_token=f"btp-{username}-0123456789"
+        )
+        if link == "http":
+            return plugin
+        host = self.host.url.removeprefix("http://")
+        token = f"btp-{username}-0123456789"
+        return {"btp": {"server": f"btp+ws://:{token}@{host}/accounts/{username}/ilp/btp"}}
+
     async def balance(self, username: str) -> int:
         return int((await self.call("GET", f"/accounts/{username}/balance"))["net"])
 
@@ -174,12 +185,13 @@ def terms(receiver: Program, **asked: Any) -> PaymentTerms:
     )
 
 
+@pytest.mark.parametrize("link", ["http", "btp"])
 @pytest.mark.parametrize(("script", "settings"), RECEIVERS)
 async def test_a_fixed_amount_is_sent_and_all_of_it_arrives(
-    scene: Scene, script: str, settings: dict[str, Any]
+    scene: Scene, script: str, settings: dict[str, Any], link: str
 ) -> None:
     await scene.account("alice", max_packet_amount=MAX_PACKET)
-    bob = await scene.account("bob", asset_scale=12)
+    bob = await scene.account_behind(link, "bob", asset_scale=12)
     async with Program(script, {**settings, **bob}) as receiver:
         sender, asked = scene.sender("alice"), terms(receiver, source_amount=100_000)
         quote = await sender.quote(asked)
@@ -225,7 +237,9 @@ async def test_a_fixed_amount_is_delivered_and_costs_what_the_rate_says(
 @contextlib.asynccontextmanager
 async def connector(scene: Scene, folder: Path) -> AsyncIterator[dict[str, Any]]:
     """Run an ilp-connector behind our node; yield what a program behind that one needs."""
-    ours = await scene.account("connector", ilp_address="test.conn", routing_relation="Peer")
+    ours = await scene.account(
+        "connector", ilp_address="test.conn", routing_relation="NonRoutingAccount"
+    )
     bob, bobs_connector = free_port(), free_port()
     limit = {"refillPeriod": 60_000, "refillCount": 10**9, "capacity": 10**9}
     common = {
