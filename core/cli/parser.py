@@ -10,6 +10,7 @@ from core.cli import (
     account_commands as accounts,
     node_commands as node,
     payment_commands as payments,
+    peering_commands as peering,
     route_commands as routes,
 )
 from core.cli.client import Node
@@ -68,6 +69,7 @@ def build_parser() -> argparse.ArgumentParser:
     _routes(commands, common)
     _payments(commands, common)
     _rates(commands, common)
+    _peering(commands, common)
     _settlement(commands, common)
     _books(commands, common)
     _traffic(commands, common)
@@ -116,11 +118,13 @@ def _accounts(commands: _Group, common: argparse.ArgumentParser) -> None:
         "amount", help="added to what we owe, in its smallest unit; may be below 0"
     )
     correct.add_argument("--reason", required=True, help="kept in the journal")
-    for name, summary, run in (
-        ("balance", "what is owed: short for accounts balance", accounts.balance),
-        ("ping", "ask whether an account is there", accounts.ping),
-    ):
-        _add(commands, name, summary, run, common).add_argument("username")
+    _add(
+        commands,
+        "balance",
+        "what is owed: short for accounts balance",
+        accounts.balance,
+        common,
+    ).add_argument("username")
     settle = _add(commands, "settle", "pay an account now", accounts.settle, common)
     settle.add_argument("username")
     settle.add_argument("--amount", help="in its smallest unit (default: down to settle_to)")
@@ -262,6 +266,68 @@ def _rates(commands: _Group, common: argparse.ArgumentParser) -> None:
     _pair(_add(group, "set-all", "replace all prices", node.set_rates, common), "CODE", "RATE")
     spread = _add(group, "set-spread", "our share of each conversion", node.set_spread, common)
     spread.add_argument("spread", help="as 0.01 or 1/100")
+
+
+def _peering(commands: _Group, common: argparse.ArgumentParser) -> None:
+    ping = _add(
+        commands, "ping", "ask whether an account or a node is there", peering.ping, common
+    )
+    ping.add_argument("target", metavar="USERNAME|ADDRESS")
+    ping.add_argument(
+        "--echo", action="store_true", help="ask for the packet back (default of an address)"
+    )
+    ping.add_argument(
+        "--one-way",
+        action="store_true",
+        help="ask for no packet back, as Java connectors answer",
+    )
+    ping.add_argument(
+        "--amount", help="sent in each, in the sender's smallest unit (default: 0)"
+    )
+    ping.add_argument(
+        "--from", dest="sender", metavar="USERNAME", help="the account that pays it"
+    )
+    ping.add_argument("--count", help="how many, one after another (default: 1)")
+    group = _group(_add(commands, "address", "what this node is called", None, None), "action")
+    _add(
+        group, "show", "this node's address, and where it is from", peering.show_address, common
+    )
+    _add(group, "ask", "ask the parent for it now", peering.ask_parent, common)
+    offer = _add(
+        commands,
+        "auto-peer",
+        "offer this node to one that takes peers by itself (Rafiki's auto-peering)",
+        peering.auto_peer,
+        common,
+    )
+    offer.add_argument("url", help="where it takes them, as its operator tells")
+    offer.add_argument("--asset-code", required=True, metavar="CODE")
+    offer.add_argument(
+        "--asset-scale", required=True, metavar="N", help="exactly as it has it there"
+    )
+    offer.add_argument(
+        "--our-url", required=True, metavar="URL", help="how it reaches this node: https://HOST"
+    )
+    offer.add_argument("--username", metavar="NAME", help="what the account is called here")
+    offer.add_argument("--name", metavar="NAME", help="what this node is called there")
+    offer.add_argument(
+        "--max-packet-amount", metavar="N", help="the largest packet, in smallest units"
+    )
+    offer.add_argument(
+        "--min-balance",
+        metavar="N",
+        help="the credit that it gets here: 0 none (the default), -1000 up to 1000, empty without limit",
+    )
+    offer.add_argument(
+        "--replace",
+        action="store_true",
+        help="give the account of that username the new address and tokens",
+    )
+    offer.add_argument(
+        "--allow-private",
+        action="store_true",
+        help="the URLs lead to this machine or a private network",
+    )
 
 
 def _settlement(commands: _Group, common: argparse.ArgumentParser) -> None:

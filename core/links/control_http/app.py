@@ -14,6 +14,7 @@ from core.links.control_http import (
     account_calls as accounts,
     node_calls as node,
     payment_calls as payments,
+    peering_calls,
     route_calls as routes,
     watch_calls,
 )
@@ -108,6 +109,10 @@ def _ours(operator: Operator, guard: Guard) -> list[web.RouteDef]:
         web.post("/accounts/{username}/pause", admin(accounts.pause)),
         web.post("/accounts/{username}/resume", admin(accounts.resume)),
         web.post("/accounts/{username}/ping", admin(accounts.ping)),
+        web.post("/ping", admin(peering_calls.ping)),
+        web.get("/address", admin(peering_calls.show_address)),
+        web.post("/address/ask", admin(peering_calls.ask_parent)),
+        web.post("/peers/auto", admin(peering_calls.auto_peer)),
         web.post("/accounts/{username}/settle", admin(accounts.settle)),
         web.post("/accounts/{username}/correction", admin(accounts.correct)),
         web.get("/routes/table", admin(node.route_table)),

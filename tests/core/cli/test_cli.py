@@ -19,7 +19,7 @@ from core.account import Secret
 from core.cli.__main__ import run
 from core.cli.tables import facts, table
 from core.links.control_http import ApiOptions, build_app
-from core.packet import ErrorCode
+from core.packet import ErrorCode, Reject
 from tests.core.control.bench import Bench, make_bench
 
 TOKEN = "admin-token-of-the-tests"
@@ -463,3 +463,40 @@ def test_what_a_terminal_would_obey_is_made_visible() -> None:
 
     assert shown == "said   �[2Jgone��next�line�\nnone   -\nyes    yes\nempty  -\n"
     assert len(table(("a",), [["x" * 5_000]])) < 500
+
+
+async def test_an_address_is_pinged_and_the_way_there_is_said(
+    shell: Shell, bench: Bench
+) -> None:
+    bench.node.gate.open()
+    await create(shell, "bob", "--ilp-address", "test.bob", "--routing-relation", "Peer")
+    bench.link.fake.reply = Reject.build(
+        ErrorCode.UNREACHABLE, triggered_by="test.bob", message="no pings here"
+    )
+
+    ran = await shell.run("ping", "test.bob", "--count", "2")
+
+    assert (ran.code, ran.err) == (0, "")
+    assert "1: test.bob is there and answered" in ran.out
+    assert "test.bob answered 2 of 2 pings" in ran.out
+    assert (await shell.run("ping", "test.nowhere")).code == 1
+    assert "from: it is missing" in (await shell.run("ping", "bob", "--amount", "5")).err
+
+
+async def test_this_node_s_address_and_its_parent_are_shown_and_asked(shell: Shell) -> None:
+    assert "source          given\n" in await shell.ok("address", "show")
+
+    ran = await shell.run("address", "ask")
+
+    assert ran.code == 1
+    assert "no parent is asked" in ran.err
+
+
+async def test_an_offer_that_cannot_be_is_refused_before_it_is_sent(shell: Shell) -> None:
+    ran = await shell.run(
+        "auto-peer", "https://them.example/", "--asset-code", "", "--asset-scale", "999",
+        "--our-url", "https://us.example",
+    )  # fmt: skip
+
+    assert ran.code == 1
+    assert "asset_code" in ran.err
