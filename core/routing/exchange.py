@@ -201,7 +201,7 @@ class RouteExchange:
         peer = self.peers.get(account.id)
         if peer is None or not peer.tells:
             return
-        await self._speak_up()
+        await self.speak_up()
         telling = peer.telling
         telling.mode = control.mode
         telling.asked_table_id = control.table_id
@@ -489,7 +489,7 @@ class RouteExchange:
         await self._tell_all(changed)
         self.news_for_listeners()
 
-    async def _speak_up(self) -> None:
+    async def speak_up(self) -> None:
         """Make our own table when somebody first asks for it."""
         async with self._reconfiguring:
             if self.log is None:

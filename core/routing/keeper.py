@@ -152,9 +152,9 @@ class Keeper:
                 peer.asking.has_told = True
             peer.generation, peer.version = stored.generation, stored.version
             peer.saved_epoch = stored.epoch
-            self._hear_wishes(peer, stored)
+            await self._hear_wishes(peer, stored)
 
-    def _hear_wishes(self, peer: Peer, stored: StoredPeer) -> None:
+    async def _hear_wishes(self, peer: Peer, stored: StoredPeer) -> None:
         """Go on telling a peer that has asked another node, or this one before it was started anew."""
         telling = peer.telling
         mode = Mode.SYNC if stored.wants_routes else Mode.IDLE
@@ -162,6 +162,8 @@ class Keeper:
         if wished == (telling.mode, telling.asked_table_id, telling.asked_epoch):
             return
         telling.mode, telling.asked_table_id, telling.asked_epoch = wished
+        if mode is Mode.SYNC:
+            await self._exchange.speak_up()
         self._exchange.go_on_telling(peer)
 
     async def _pages(
