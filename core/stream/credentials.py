@@ -38,7 +38,7 @@ from core.stream.receipt import NONCE_OCTETS, SECRET_OCTETS as RECEIPT_SECRET, R
 TAG_OCTETS_MAX: Final = 255
 """What a token can carry and an address of 1023 characters still hold with room for those of accounts."""
 KEYS_KEPT: Final = 1_000
-"""Connections whose keys are kept at hand: deriving them anew costs each packet some 40 µs."""
+"""Connections whose keys are kept at hand: deriving them anew costs each packet some 50 µs."""
 NONCE_OCTETS_TAGGED: Final = 18
 
 STREAM_SECRET_NAME: Final = "stream"  # noqa: S105 its name, not the secret
