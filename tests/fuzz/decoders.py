@@ -17,6 +17,7 @@ from core.packet import Prepare, oer, parse_reply
 from core.packet.address import parse_address
 from core.packet.timestamp import read_timestamp, write_timestamp
 from core.services.ildcp_message import IldcpAnswer
+from tests.fuzz.route_decoders import ROUTE_TARGETS
 from tests.fuzz.stream_decoders import STREAM_TARGETS
 
 
@@ -116,7 +117,7 @@ TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
         btp_packet,
         btp_stream,
     )
-} | STREAM_TARGETS
+} | ROUTE_TARGETS | STREAM_TARGETS
 
 
 def run(target: Callable[[bytes], None], octets: bytes) -> None:
