@@ -1,0 +1,604 @@
+"""Payments between two of our nodes, by the API, the WebSockets and the command line; nodes are killed meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+import os
+import random
+from collections.abc import AsyncIterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from aiohttp import ClientSession, WSMsgType
+
+from core.cli.__main__ import run as signalbox_cli
+from core.host import NodeHost
+from tests.end_to_end.test_kill import Nursery
+from tests.end_to_end.two_nodes import (
+    ADMIN,
+    ALICE,
+    BOB,
+    ENDED,
+    Api,
+    TwoNodes,
+    booked,
+    config,
+    details,
+)
+
+KILLS: Final = int(os.environ.get("SIGNALBOX_PAYMENT_KILLS", "12"))
+
+
+@pytest.fixture
+async def nodes(tmp_path: Path) -> AsyncIterator[TwoNodes]:
+    async with TwoNodes.start(tmp_path) as started:
+        yield started
+
+
+@pytest.fixture
+async def slow_nodes(tmp_path: Path) -> AsyncIterator[TwoNodes]:
+    """Two nodes between which a packet carries a thousand and no more: payments take their time."""
+    async with TwoNodes.start(tmp_path, largest=1_000) as started:
+        yield started
+
+
+# --- Paying ------------------------------------------------------------------------------------------
+
+
+async def test_interledger_rss_call_pays_and_answers_as_it_does(nodes: TwoNodes) -> None:
+    order = {"receiver": nodes.bob, "source_amount": 5_000_000, "slippage": 0.015}
+
+    status, answer = await nodes.alpha.call(
+        "POST", "/accounts/alice/payments", order, token=ALICE
+    )
+
+    assert status == 200, answer
+    payment = answer.pop("payment")
+    assert answer.pop("to").startswith("test.beta.bob.")
+    assert answer == {
+        "from": "test.alpha.alice",
+        "source_asset_code": "USD",
+        "source_asset_scale": 6,
+        "source_amount": 5_000_000,
+        "sent_amount": 5_000_000,
+        "in_flight_amount": 0,
+        "delivered_amount": 5_000_000,
+        "destination_asset_code": "USD",
+        "destination_asset_scale": 6,
+    }
+    assert nodes.booked(payment) == 5_000_000
+    balance = await nodes.beta.get("/accounts/bob/balance")
+    assert balance["payable"] == "5000000"
+    await nodes.audit()
+
+
+async def test_a_quote_says_what_comes_and_moves_no_money(nodes: TwoNodes) -> None:
+    order = {"receiver": nodes.bob, "delivered_amount": "2500000"}
+
+    status, quote = await nodes.alpha.call("POST", "/accounts/alice/payments/quote", order)
+
+    assert status == 200, quote
+    assert quote["rate"] == "1"
+    assert quote["delivered_amount_min"] == "2500000"
+    assert 2_500_000 <= int(quote["source_amount"]) <= 2_540_000
+    assert quote["fees"] == "0"
+    assert quote["problems"] == []
+    assert (await nodes.alpha.get("/accounts/alice/balance"))["net"] == "0"
+    assert (await nodes.alpha.get("/payments"))["payments"] == []
+    assert (await nodes.beta.get("/payments/received"))["received"] == []
+
+
+async def test_a_quote_says_what_the_spread_costs_and_what_the_account_lacks(
+    tmp_path: Path,
+) -> None:
+    async with TwoNodes.start(tmp_path, min_balance=-1_000) as nodes:
+        await nodes.paying.control.set_spread(Fraction(1, 100))
+        order = {"receiver": nodes.bob, "source_amount": "1000"}
+        _, quote = await nodes.alpha.call("POST", "/accounts/alice/payments/quote", order)
+        assert quote["fees"] == "1/100"
+        assert quote["available"] == "1000"
+        order = {"receiver": nodes.bob, "source_amount": "1001"}
+        _, quote = await nodes.alpha.call("POST", "/accounts/alice/payments/quote", order)
+        (problem,) = quote["problems"]
+        assert "has 0.001 USD left to send" in problem, problem
+
+
+async def test_a_fixed_amount_is_delivered_to_the_unit(slow_nodes: TwoNodes) -> None:
+    begun = await slow_nodes.alpha.begin(receiver=slow_nodes.bob, delivered_amount="123457")
+
+    payment = await slow_nodes.alpha.ended(begun)
+
+    assert (payment["state"], payment["delivered"]) == ("completed", "123457"), payment
+    assert payment["packets"] >= 124
+    assert int(payment["sent"]) == slow_nodes.booked(payment["id"])
+    assert await slow_nodes.received(payment["destination"]) == 123_457
+    assert payment["delivered_exact"] is True
+    await slow_nodes.audit()
+
+
+async def test_a_payment_that_cannot_be_says_who_said_no_and_why(nodes: TwoNodes) -> None:
+    nobody = f"{nodes.paid.url}/accounts/nobody/spsp"
+
+    status, answer = await nodes.alpha.call(
+        "POST", "/accounts/alice/payments", {"receiver": nobody, "source_amount": 5}
+    )
+
+    assert status == 422, answer
+    assert "there is no such receiver" in answer["detail"]
+    assert answer["payment"]["state"] == "failed"
+    assert answer["payment"]["sent"] == "0"
+    status, answer = await nodes.alpha.call(
+        "POST", "/accounts/alice/payments/quote", {"receiver": nobody, "source_amount": 5}
+    )
+    assert status == 422, answer
+
+
+async def test_a_limit_on_the_way_fails_the_rest_and_keeps_what_was_sent(
+    tmp_path: Path,
+) -> None:
+    async with TwoNodes.start(tmp_path, largest=1_000, min_balance=-5_500) as nodes:
+        order = {"receiver": nodes.bob, "source_amount": 20_000}
+        status, begun = await nodes.alpha.call(
+            "POST", "/payments", {"username": "alice", **order}
+        )
+        assert status == 202
+        found = await nodes.alpha.once_sent(begun, 5_000)
+        status, _ = await nodes.alpha.call("POST", f"/payments/{found['id']}/cancel")
+        payment = await nodes.alpha.ended(found)
+
+        assert payment["state"] == "cancelled"
+        assert 5_000 <= int(payment["sent"]) <= 5_500
+        assert payment["rejects"] > 0
+        assert nodes.booked(payment["id"]) == int(payment["sent"])
+        balance = await nodes.alpha.get("/accounts/alice/balance")
+        assert balance["net"] == f"-{payment['sent']}"
+
+
+# --- One key, one payment ----------------------------------------------------------------------------
+
+
+async def test_of_many_orders_with_one_key_one_payment_is_made(nodes: TwoNodes) -> None:
+    order = {"receiver": nodes.bob, "source_amount": 700}
+    headers = {"Idempotency-Key": "order 7"}
+
+    answers = await asyncio.gather(
+        *(
+            nodes.alpha.call("POST", "/accounts/alice/payments", order, headers=headers)
+            for _ in range(12)
+        )
+    )
+
+    assert {status for status, _ in answers} == {200}
+    assert all(answer == answers[0][1] for _, answer in answers)
+    assert len((await nodes.alpha.get("/payments"))["payments"]) == 1
+    assert (await nodes.beta.get("/accounts/bob/balance"))["payable"] == "700"
+    later = await nodes.alpha.call("POST", "/accounts/alice/payments", order, headers=headers)
+    assert later == answers[0]
+    other = {**order, "source_amount": 701}
+    status, answer = await nodes.alpha.call(
+        "POST", "/accounts/alice/payments", other, headers=headers
+    )
+    assert status == 409, answer
+    assert "was used for another order" in answer["detail"]
+
+
+# --- Cancelling --------------------------------------------------------------------------------------
+
+
+async def test_a_cancelled_payment_sends_nothing_more_and_says_what_it_sent(
+    slow_nodes: TwoNodes,
+) -> None:
+    begun = await slow_nodes.alpha.begin(receiver=slow_nodes.bob, source_amount=50_000_000)
+    found = await slow_nodes.alpha.once_sent(begun, 1)
+
+    status, answer = await slow_nodes.alpha.call("POST", f"/payments/{found['id']}/cancel")
+    assert status == 200
+    assert answer["cancel_requested"] is True
+    payment = await slow_nodes.alpha.ended(answer)
+
+    assert payment["state"] == "cancelled", payment
+    sent = int(payment["sent"])
+    assert 0 < sent < 50_000_000
+    assert payment["in_flight"] == "0"
+    assert payment["delivered_exact"] is True
+    assert int(payment["delivered"]) == sent
+    assert slow_nodes.booked(payment["id"]) == sent
+    assert await slow_nodes.received(payment["destination"]) == sent
+    await asyncio.sleep(0.3)
+    assert slow_nodes.booked(payment["id"]) == sent
+    status, answer = await slow_nodes.alpha.call("POST", f"/payments/{found['id']}/cancel")
+    assert status == 409, answer
+    await slow_nodes.audit()
+
+
+async def test_a_node_that_stops_ends_its_payments_first(slow_nodes: TwoNodes) -> None:
+    begun = await slow_nodes.alpha.begin(receiver=slow_nodes.bob, source_amount=50_000_000)
+    await slow_nodes.alpha.once_sent(begun, 1)
+    waiting = asyncio.gather(slow_nodes.alpha.ended(begun), return_exceptions=True)
+
+    await slow_nodes.paying.stop()
+    slow_nodes.stopped.append(slow_nodes.paying)
+    await waiting
+
+    again = await NodeHost.start(config("alpha", f"sqlite:///{slow_nodes.folder}/alpha.db"))
+    try:
+        api = Api(slow_nodes.alpha.session, again.url)
+        payment = await api.get(f"/payments/{begun['id']}")
+        assert payment["state"] == "interrupted", payment
+        assert "was stopped" in payment["reason"]
+        assert payment["undecided"] == "0"
+        assert int(payment["sent"]) == slow_nodes.booked(begun["id"])
+        assert await slow_nodes.received(payment["destination"]) == int(payment["sent"])
+    finally:
+        await again.stop()
+
+
+# --- Being paid --------------------------------------------------------------------------------------
+
+
+async def test_an_invoice_is_paid_once_and_takes_no_more(nodes: TwoNodes) -> None:
+    status, invoice = await nodes.beta.call(
+        "POST",
+        "/accounts/bob/invoices",
+        {"amount": "2500", "description": "two coffees", "expires_in_seconds": 600},
+        token=BOB,
+    )
+    assert status == 201, invoice
+    assert (invoice["state"], invoice["received"]) == ("open", "0")
+    assert invoice["payment_pointer"] is None
+    first = await nodes.alpha.ended(
+        await nodes.alpha.begin(receiver=invoice["url"], delivered_amount="1000")
+    )
+    assert first["state"] == "completed"
+    too_much = await nodes.alpha.ended(
+        await nodes.alpha.begin(receiver=invoice["url"], delivered_amount="1501")
+    )
+    assert too_much["state"] == "failed", too_much
+    left = 1_500 - int(too_much["delivered"])
+    if left:
+        last = await nodes.alpha.ended(
+            await nodes.alpha.begin(receiver=invoice["url"], delivered_amount=str(left))
+        )
+        assert last["state"] == "completed", last
+
+    paid = await nodes.beta.get(f"/invoices/{invoice['id']}", token=BOB)
+    assert (paid["state"], paid["received"]) == ("paid", "2500")
+    rows = await nodes.beta.get(f"/payments/received?invoice={invoice['id']}")
+    assert sum(int(row["received"]) for row in rows["received"]) == 2_500
+    again = await nodes.alpha.ended(
+        await nodes.alpha.begin(receiver=invoice["url"], source_amount="10")
+    )
+    assert again["state"] == "failed"
+    assert "no such receiver" in again["reason"]
+    await nodes.audit()
+
+
+async def test_a_cancelled_invoice_takes_nothing(nodes: TwoNodes) -> None:
+    _, invoice = await nodes.beta.call("POST", "/accounts/bob/invoices", {"amount": 10})
+    status, cancelled = await nodes.beta.call("POST", f"/invoices/{invoice['id']}/cancel")
+    assert (status, cancelled["state"]) == (200, "cancelled")
+    status, _ = await nodes.beta.call("POST", f"/invoices/{invoice['id']}/cancel")
+    assert status == 409
+    payment = await nodes.alpha.ended(
+        await nodes.alpha.begin(receiver=invoice["url"], source_amount=10)
+    )
+    assert payment["state"] == "failed"
+    assert (await nodes.beta.get("/payments/received"))["received"] == []
+
+
+async def test_web_sockets_tell_each_packet_as_interledger_rs_does(
+    slow_nodes: TwoNodes,
+) -> None:
+    async with ClientSession() as session:
+        url, mine = slow_nodes.paid.url, {"Authorization": f"Bearer {BOB}"}
+        everybodys = {"Authorization": f"Bearer {ADMIN}"}
+        bobs = await session.ws_connect(f"{url}/accounts/bob/payments/incoming", headers=mine)
+        alls = await session.ws_connect(f"{url}/payments/incoming", headers=everybodys)
+        begun = await slow_nodes.alpha.begin(receiver=slow_nodes.bob, source_amount=3_500)
+        payment = await slow_nodes.alpha.ended(begun)
+        heard: list[dict[str, Any]] = []
+        async with asyncio.timeout(10):
+            while not heard or not heard[-1]["connection_closed"]:
+                heard.append(await bobs.receive_json())
+                assert (await alls.receive_json()) == {"Ok": heard[-1]}
+
+        assert sum(notice["amount"] for notice in heard) == 3_500
+        assert len(heard) >= 5
+        for notice in heard:
+            assert notice["to_username"] == "bob"
+            assert notice["from_username"] == "alpha"
+            assert notice["destination"] == payment["destination"]
+            assert notice["timestamp"].endswith("+00:00")
+        assert max(int(notice["received"] or 0) for notice in heard) == 3_500
+        assert heard[-1]["amount"] == 0
+        (row,) = (await slow_nodes.beta.get("/payments/received"))["received"]
+        assert row["closed"] is True
+
+        await slow_nodes.paid.stop()
+        slow_nodes.stopped.append(slow_nodes.paid)
+        async with asyncio.timeout(5):
+            last = await alls.receive()
+        assert last.type in {WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED}
+
+
+@pytest.mark.parametrize(
+    ("path", "token"),
+    [
+        ("/accounts/bob/payments/incoming", ALICE),
+        ("/payments/incoming", BOB),
+        ("/payments", BOB),
+        ("/payments/received", BOB),
+        ("/invoices", BOB),
+        ("/accounts/bob/payments", "wrong"),
+        ("/accounts/bob/invoices", "wrong"),
+        ("/payments/0", "wrong"),
+        ("/invoices/0", "wrong"),
+    ],
+)
+async def test_who_has_no_right_learns_nothing(nodes: TwoNodes, path: str, token: str) -> None:
+    status, answer = await nodes.beta.call("GET", path, token=token)
+    assert status == 401, answer
+
+
+async def test_a_user_sees_its_own_and_no_other(nodes: TwoNodes) -> None:
+    begun = await nodes.alpha.begin(receiver=nodes.bob, source_amount=10)
+    await nodes.alpha.ended(begun)
+    assert (await nodes.alpha.get(f"/payments/{begun['id']}", token=ALICE))["sent"] == "10"
+    listed = await nodes.alpha.get("/accounts/alice/payments", token=ALICE)
+    assert [row["id"] for row in listed["payments"]] == [begun["id"]]
+
+    _, invoice = await nodes.beta.call("POST", "/accounts/bob/invoices", {"amount": 10})
+    await nodes.paid.control.create_account(
+        details("carol", ilp_over_http_incoming_token="carols-own-token")
+    )
+    for method, path in (
+        ("GET", f"/invoices/{invoice['id']}"),
+        ("POST", f"/invoices/{invoice['id']}/cancel"),
+    ):
+        status, answer = await nodes.beta.call(method, path, token="carols-own-token")
+        assert status == 404, answer
+
+
+# --- Lists and CSV -----------------------------------------------------------------------------------
+
+
+async def test_history_is_paged_filtered_and_exported(nodes: TwoNodes) -> None:
+    made = [
+        await nodes.alpha.ended(
+            await nodes.alpha.begin(
+                receiver=nodes.bob, source_amount=at, memo=f"=cmd({at})", key=f"k{at}"
+            )
+        )
+        for at in (1, 2, 3)
+    ]
+
+    first = await nodes.alpha.get("/payments?limit=2")
+    second = await nodes.alpha.get(f"/payments?limit=2&before={first['next']}")
+    found = await nodes.alpha.get("/payments?text=cmd(2)&state=completed&username=alice")
+
+    assert [row["id"] for row in first["payments"]] == [made[2]["id"], made[1]["id"]]
+    assert [row["id"] for row in second["payments"]] == [made[0]["id"]]
+    assert second["next"] is None
+    assert [row["id"] for row in found["payments"]] == [made[1]["id"]]
+    text = await nodes.alpha.get("/payments?format=csv")
+    lines = list(csv.DictReader(io.StringIO(text)))
+    assert [line["id"] for line in lines] == [row["id"] for row in reversed(made)]
+    assert lines[0]["sent"] == "0.000003"
+    assert lines[0]["sent_smallest_unit"] == "3"
+    assert lines[0]["memo"] == "'=cmd(3)"
+    received = await nodes.beta.get("/payments/received", headers={"Accept": "text/csv"})
+    assert [line["received"] for line in csv.DictReader(io.StringIO(received))] == [
+        "0.000003", "0.000002", "0.000001",
+    ]  # fmt: skip
+    empty = await nodes.alpha.get("/invoices?format=csv")
+    assert empty.startswith("id,created,")
+
+
+# --- What cannot be ----------------------------------------------------------------------------------
+
+_BAD: Final[dict[str, tuple[dict[str, Any], str]]] = {
+    "no receiver": ({"source_amount": 1}, "receiver"),
+    "a receiver that is none": ({"receiver": "bob", "source_amount": 1}, "receiver"),
+    "a receiver that is no text": ({"receiver": 7, "source_amount": 1}, "receiver"),
+    "no amount": ({"receiver": "$b.example"}, "source_amount"),
+    "two amounts": (
+        {"receiver": "$b.example", "source_amount": 1, "delivered_amount": 1},
+        "source_amount",
+    ),
+    "nothing": ({"receiver": "$b.example", "source_amount": 0}, "source_amount"),
+    "less than nothing": ({"receiver": "$b.example", "source_amount": -1}, "source_amount"),
+    "a part of a unit": ({"receiver": "$b.example", "source_amount": 1.5}, "source_amount"),
+    "more than the books carry": (
+        {"receiver": "$b.example", "source_amount": 2**63},
+        "source_amount",
+    ),
+    "more than a packet carries": (
+        {"receiver": "$b.example", "delivered_amount": 2**64},
+        "delivered_amount",
+    ),
+    "a bound without use": (
+        {"receiver": "$b.example", "source_amount": 1, "source_amount_max": 1},
+        "source_amount_max",
+    ),
+    "all for nothing": (
+        {"receiver": "$b.example", "source_amount": 1, "slippage": 1},
+        "slippage",
+    ),
+    "slippage below nothing": (
+        {"receiver": "$b.example", "source_amount": 1, "slippage": "-0.1"},
+        "slippage",
+    ),
+    "slippage with no end": (
+        {"receiver": "$b.example", "source_amount": 1, "slippage": "1e-9999"},
+        "slippage",
+    ),
+    "slippage that is no number": (
+        {"receiver": "$b.example", "source_amount": 1, "slippage": "NaN"},
+        "slippage",
+    ),
+    "a memo of two lines": (
+        {"receiver": "$b.example", "source_amount": 1, "memo": "a\nb"},
+        "memo",
+    ),
+    "a long memo": ({"receiver": "$b.example", "source_amount": 1, "memo": "x" * 501}, "memo"),
+    "a field that is none": (
+        {"receiver": "$b.example", "source_amount": 1, "source_ammount": 1},
+        "source_ammount",
+    ),
+}
+
+
+async def test_an_order_that_cannot_be_is_refused_with_its_field(nodes: TwoNodes) -> None:
+    for path in ("/accounts/alice/payments", "/accounts/alice/payments/quote"):
+        for name, (body, field) in _BAD.items():
+            status, answer = await nodes.alpha.call("POST", path, body)
+            assert status == 400, (name, answer)
+            assert answer["invalid-params"][0]["name"] == field, (name, answer)
+    for key in ("", "k" * 256, "ümlaut"):
+        status, answer = await nodes.alpha.call(
+            "POST",
+            "/accounts/alice/payments",
+            {"receiver": nodes.bob, "source_amount": 1},
+            headers={"Idempotency-Key": key},
+        )
+        assert status == 400, (key, answer)
+    for body in ({}, {"amount": 0}, {"amount": 2**63}, {"amount": 1, "expires_in_seconds": 0}):
+        status, answer = await nodes.alpha.call("POST", "/accounts/alice/invoices", body)
+        assert status == 400, (body, answer)
+    for path in (
+        "/payments?state=paid",
+        "/payments?limit=0",
+        "/payments?limit=1001",
+        "/payments?before=x",
+        "/payments?format=xml",
+        "/invoices?state=completed",
+    ):
+        status, answer = await nodes.alpha.call("GET", path)
+        assert status == 400, (path, answer)
+    for method, path in (
+        ("GET", "/payments/none"),
+        ("POST", "/payments/none/cancel"),
+        ("GET", "/invoices/none"),
+        ("POST", "/invoices/none/cancel"),
+        ("GET", "/payments?username=nobody"),
+        ("POST", "/accounts/nobody/invoices"),
+    ):
+        status, answer = await nodes.alpha.call(
+            method, path, {"amount": 1} if method == "POST" else None
+        )
+        assert status == 404, (path, answer)
+    assert (await nodes.alpha.get("/payments"))["payments"] == []
+
+
+# --- The command line --------------------------------------------------------------------------------
+
+
+class Terminal(io.StringIO):
+    """Somebody looks at it."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+async def cli(url: str, *arguments: str) -> tuple[int, str, str]:
+    environment = {
+        "SIGNALBOX_NODE_URL": url,
+        "SIGNALBOX_ADMIN_TOKEN": ADMIN,
+        "SIGNALBOX_STORE": "memory:",
+    }
+    out, notes = io.StringIO(), Terminal()
+    code = await asyncio.to_thread(signalbox_cli, list(arguments), environment, out, notes)
+    return code, out.getvalue(), notes.getvalue()
+
+
+async def test_the_command_line_quotes_pays_asks_and_looks_back(slow_nodes: TwoNodes) -> None:
+    alpha, beta, bob = slow_nodes.paying.url, slow_nodes.paid.url, slow_nodes.bob
+
+    code, out, _ = await cli(alpha, "pay", "alice", "--to", bob, "--amount", "9000", "--quote")
+    assert code == 0
+    assert "0.009 USD buy 0.009 USD" in out
+    assert "the path keeps  0.00 %" in out
+    code, out, notes = await cli(alpha, "pay", "alice", "--to", bob, "--amount", "90000")
+    assert code == 0, out
+    assert "0.09 USD of 0.09 USD sent, 0.09 USD delivered." in out
+    assert "pending" in notes
+    code, out, _ = await cli(beta, "invoices", "create", "bob", "--amount", "7000")
+    assert code == 0
+    url = next(line.split()[-1] for line in out.splitlines() if line.startswith("to pay it"))
+    code, out, _ = await cli(alpha, "pay", "alice", "--to", url, "--deliver", "7000", "--json")
+    assert code == 0, out
+    code, out, _ = await cli(beta, "invoices", "list", "--state", "paid")
+    assert out.count("0.007000 USD") == 2
+    code, out, _ = await cli(alpha, "payments", "list")
+    assert out.count("completed") == 2
+    code, out, _ = await cli(beta, "payments", "received", "--username", "bob", "--csv")
+    assert len(out.splitlines()) == 3
+    code, out, _ = await cli(beta, "payments", "address", "bob")
+    assert out.strip() == bob
+    nobody = f"{beta}/accounts/nobody/spsp"
+    code, out, _ = await cli(alpha, "pay", "alice", "--to", nobody, "--amount", "1")
+    assert code == 1
+    assert "no such receiver" in out
+    code, _, notes = await cli(alpha, "payments", "show", "none")
+    assert code == 1
+    assert "There is no payment 'none'" in notes
+
+
+# --- A node is killed --------------------------------------------------------------------------------
+
+
+async def test_after_each_kill_a_payment_says_what_the_books_say(
+    slow_nodes: TwoNodes, tmp_path: Path
+) -> None:
+    """The node that pays is killed again and again; the node that is paid lives, and knows what came."""
+    await slow_nodes.paying.stop()
+    slow_nodes.stopped.append(slow_nodes.paying)
+    database = tmp_path / "alpha.db"
+    chance = random.Random(7)
+    states, inexact, undecided = set(), 0, 0
+    async with Nursery.start() as nursery:
+        arguments = ("run", "--store", f"sqlite:///{database}", "--http-bind", "127.0.0.1:0")
+
+        async def life() -> tuple[int, Api]:
+            pid = await nursery.fork(*arguments, "--admin-token", ADMIN)
+            ready = await nursery.ready(pid)
+            assert ready is not None, nursery.said
+            return pid, Api(slow_nodes.alpha.session, ready["url"])
+
+        pid, api = await life()
+        for _ in range(KILLS):
+            before = int((await api.get("/accounts/alice/balance"))["net"])
+            begun = await api.begin(receiver=slow_nodes.bob, source_amount=100_000_000)
+            await asyncio.sleep(chance.uniform(0.02, 0.5))
+            os.kill(pid, 9)
+            await nursery.end(pid)
+            pid, api = await life()
+
+            payment = await api.get(f"/payments/{begun['id']}")
+            sent, left = int(payment["sent"]), int(payment["undecided"])
+            delivered = int(payment["delivered"])
+            states.add(payment["state"])
+            assert payment["state"] in ENDED
+            assert payment["in_flight"] == "0"
+            assert sent == booked(database, begun["id"])
+            assert int((await api.get("/accounts/alice/balance"))["net"]) == before - sent
+            arrived = await slow_nodes.received(payment["destination"] or "none")
+            assert sent <= arrived <= sent + left
+            assert delivered <= arrived
+            if payment["delivered_exact"]:
+                assert delivered == arrived == sent
+            else:
+                inexact += 1
+                assert "at least" in payment["sentence"]
+            undecided += left
+        assert (await api.get("/audit"))["passed"]
+        os.kill(pid, 9)
+        await nursery.end(pid)
+    assert states == {"interrupted"}, states
+    assert inexact
+    assert undecided
+    assert (await slow_nodes.beta.get("/audit"))["passed"]
