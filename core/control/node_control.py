@@ -41,7 +41,16 @@ from core.control.peering_views import (
 )
 from core.control.ping import Ping
 from core.control.ping_address import AddressPing
+from core.control.rate_feed import RateFeedDesk
 from core.control.rates import RateDesk
+from core.control.rates_views import (
+    RateConversion,
+    RateFeedView,
+    RateSnapshotView,
+    RateSourceDetails,
+    RateSourceTest,
+    TransferRate,
+)
 from core.control.route_exchange import CHANGES_MAX, RouteExchangeDesk
 from core.control.route_views import RouteChangeView, RoutePeerView, RouteWhy
 from core.control.routes import RouteDesk
@@ -68,6 +77,7 @@ from core.control.views import (
     UnknownRow,
     UnmatchedRow,
 )
+from core.rates.records import HoldState
 
 LOG_LINES_MAX: Final = 20_000
 SETTLEMENTS_MAX: Final = 10_000
@@ -141,6 +151,14 @@ class NodeControl(Operator):
         )
         self._rates = RateDesk(
             table=sources.rate_table, store=sources.rates, refresh=sources.refresh
+        )
+        self._rate_feed = RateFeedDesk(
+            store=sources.rate_feed,
+            table=sources.rate_table,
+            feeder=sources.rate_feeder,
+            directory=sources.directory,
+            clock=sources.clock,
+            refresh=sources.refresh,
         )
         self._engines = EngineDesk(
             settlements=sources.settlements,
@@ -322,6 +340,65 @@ class NodeControl(Operator):
 
     async def set_spread(self, spread: Fraction) -> RatesView:
         return await self._rates.set_spread(spread)
+
+    async def rate_feed(self) -> RateFeedView:
+        return await self._rate_feed.view()
+
+    async def test_rate_source(self, source: RateSourceDetails | str) -> RateSourceTest:
+        return await self._rate_feed.test(source)
+
+    async def add_rate_source(self, details: RateSourceDetails) -> RateFeedView:
+        return await self._rate_feed.add(details)
+
+    async def replace_rate_source(self, name: str, details: RateSourceDetails) -> RateFeedView:
+        return await self._rate_feed.replace(name, details)
+
+    async def remove_rate_source(self, name: str) -> RateFeedView:
+        return await self._rate_feed.remove(name)
+
+    async def confirm_rate_jump(self, code: str) -> RateFeedView:
+        return await self._rate_feed.decide(code, HoldState.CONFIRMED)
+
+    async def refuse_rate_jump(self, code: str) -> RateFeedView:
+        return await self._rate_feed.decide(code, HoldState.REFUSED)
+
+    async def set_rate_guard(
+        self, *, jump_limit: Fraction | None, jump_samples: int
+    ) -> RateFeedView:
+        return await self._rate_feed.set_guard(jump_limit, jump_samples)
+
+    async def set_reference_asset(self, code: str) -> RateFeedView:
+        return await self._rate_feed.set_reference(code)
+
+    async def set_watched_assets(self, codes: Sequence[str]) -> RateFeedView:
+        return await self._rate_feed.set_watched(codes)
+
+    async def set_pair_spread(
+        self, source: str, target: str, spread: Fraction | None
+    ) -> RateFeedView:
+        return await self._rate_feed.set_pair_spread(source, target, spread)
+
+    async def convert_amount(
+        self,
+        amount: str,
+        source: str,
+        target: str,
+        *,
+        from_username: str | None = None,
+        to_username: str | None = None,
+    ) -> RateConversion:
+        return await self._rate_feed.convert(amount, source, target, from_username, to_username)
+
+    async def rate_snapshots(
+        self, *, limit: int = 100, before: int | None = None
+    ) -> Sequence[RateSnapshotView]:
+        return await self._rate_feed.snapshots(limit, before)
+
+    async def rate_snapshot(self, rate_id: int) -> RateSnapshotView:
+        return await self._rate_feed.snapshot(rate_id)
+
+    async def rate_of_transfer(self, transfer_id: int) -> TransferRate:
+        return await self._rate_feed.of_transfer(transfer_id)
 
     # --- Settlement
 

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from core.control.payments_operator import PaymentOperator
 from core.control.peering_operator import PeeringOperator
+from core.control.rates_operator import RateFeedOperator
 from core.control.route_operator import RouteExchangeOperator
 from core.control.views import (
     AccountCheck,
@@ -32,7 +33,9 @@ from core.control.views import (
 )
 
 
-class Operator(PeeringOperator, PaymentOperator, RouteExchangeOperator, Protocol):
+class Operator(
+    PeeringOperator, PaymentOperator, RouteExchangeOperator, RateFeedOperator, Protocol
+):
     """Everything an operator can see and do.
 
     What was changed is durable when a call returns; a call that raises changed nothing. Usernames
@@ -106,7 +109,11 @@ class Operator(PeeringOperator, PaymentOperator, RouteExchangeOperator, Protocol
     async def rates(self) -> RatesView: ...
 
     async def set_rates(self, prices: Mapping[str, Decimal]) -> RatesView:
-        """Replace all prices; raises SettingError for one that is not a number above zero."""
+        """Replace all prices that the operator set, which win over those of sources.
+
+        Raises:
+            SettingError: one is not a number above zero.
+        """
 
     async def set_spread(self, spread: Fraction) -> RatesView:
         """Replace the share that is ours; 0 ≤ spread < 1."""

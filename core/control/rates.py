@@ -11,6 +11,7 @@ from typing import Final, final
 
 from core.control.account_fields import read_asset_code
 from core.control.refresh import Refresh, refresh_now
+from core.control.shares import checked_share
 from core.control.views import RatesView
 from core.errors import SettingError
 from core.rates.rate import RateStore, RateTable
@@ -20,7 +21,6 @@ log = logging.getLogger(__name__)
 PRICE_EXPONENT_MAX: Final = 30
 PRICE_DIGITS_MAX: Final = 40
 """Prices are exact fractions: with a bound they stay small enough for a packet's path."""
-SPREAD_DENOMINATOR_MAX: Final = 10**18
 PRICES_MAX: Final = 10_000
 
 
@@ -47,7 +47,7 @@ class RateDesk:
             code = read_asset_code(given)
             if code in checked:
                 raise SettingError(code, "it stands there twice, and has one price")
-            checked[code] = _checked_price(code, price)
+            checked[code] = checked_price(code, price)
         if len(checked) > PRICES_MAX:
             raise SettingError(
                 "rates", f"there are {len(checked)}, and {PRICES_MAX} are allowed"
@@ -61,12 +61,7 @@ class RateDesk:
         )
 
     async def set_spread(self, spread: Fraction) -> RatesView:
-        if not 0 <= spread < 1:
-            raise SettingError(
-                "spread", f"{spread} was found; it needs 0 or more and less than 1"
-            )
-        if spread.denominator > SPREAD_DENOMINATOR_MAX:
-            raise SettingError("spread", "it has more than 18 decimals")
+        checked_share("spread", spread)
         await self.store.save_spread(spread)
         log.info("the spread is %s now", spread)
         await refresh_now(self.refresh)
@@ -79,7 +74,8 @@ def price_text(price: Decimal) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def _checked_price(code: str, price: Decimal) -> Decimal:
+def checked_price(code: str, price: Decimal) -> Decimal:
+    """Return a price that can be reckoned with; raises SettingError under its code for another."""
     if not price.is_finite() or price <= 0:
         raise SettingError(code, f"it has the price {price}; it needs a number above zero")
     if (

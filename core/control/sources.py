@@ -24,6 +24,8 @@ from core.payments.store import PaymentStore
 from core.peering.auto_peering import PostOffer
 from core.peering.parent import ParentAddress
 from core.rates.rate import RateStore, RateTable
+from core.rates.records import RateSource, Sample
+from core.rates.store import RateFeedStore
 from core.routing.exchange import RouteExchange
 from core.routing.table import RouteStore, RoutingTable
 from core.service import Incoming, Outgoing
@@ -71,6 +73,19 @@ class LinkSource(Protocol):
         """Return whether it can be reached, and the reason in a sentence."""
 
 
+class Feeder(Protocol):
+    """What asks the sources in this process."""
+
+    @property
+    def polls_here(self) -> bool: ...
+
+    async def ask(self, source: RateSource) -> Sample:
+        """Return what a source says now; raises RateSourceError."""
+
+    async def poll_now(self) -> None:
+        """Ask what is due and wait for it; nothing where another process asks."""
+
+
 class ChangeSource(Protocol):
     """What has changed in the store, by anybody."""
 
@@ -111,6 +126,9 @@ class ControlSources:
     accounts: AccountStore
     routes: RouteStore
     rates: RateStore
+    rate_feed: RateFeedStore
+    rate_feeder: Feeder
+    """What asks the sources of rates in this process."""
     books: Books
     leases: LeaseStore
     settlements: SettlementView
@@ -143,6 +161,7 @@ class ControlSources:
 __all__ = [
     "ChangeSource",
     "ControlSources",
+    "Feeder",
     "LinkSource",
     "LogSource",
     "NodeFacts",

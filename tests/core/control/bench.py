@@ -195,6 +195,8 @@ async def make_bench() -> Bench:
         accounts=stores.accounts,
         routes=stores.routes,
         rates=stores.rates,
+        rate_feed=stores.rate_feed,
+        rate_feeder=node.rate_feeder,
         books=stores.books,
         leases=stores.leases,
         settlements=stores.settlements,
