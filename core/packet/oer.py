@@ -63,12 +63,14 @@ def read_octets(view: memoryview, at: int) -> tuple[memoryview, int]:
     Raises:
         PacketError: the length is wrong, or longer than what is there.
     """
-    length, start = read_length(view, at)
+    size = len(view)
+    if at < size and view[at] < 0x80:  # the usual length, without another call
+        length, start = view[at], at + 1
+    else:
+        length, start = read_length(view, at)
     end = start + length
-    if end > len(view):
-        raise PacketError(
-            f"{length} octets are due and {len(view) - start} are there", octet=at
-        )
+    if end > size:
+        raise PacketError(f"{length} octets are due and {size - start} are there", octet=at)
     return view[start:end], end
 
 

@@ -51,6 +51,9 @@ _HEAD_OCTETS: Final = 5
 _ENTRY_OCTETS_MIN: Final = 3
 _ILP: Final = b"\x01\x01\x03ilp\x00"
 """One entry, of the name `ilp`, an octet stream; its length and octets follow."""
+_ILP_OCTETS: Final = len(_ILP)
+_SHORT: Final = struct.Struct(f">BIB{_ILP_OCTETS}sB")
+_MIDDLE: Final = struct.Struct(f">BIBB{_ILP_OCTETS}sBB")
 _TIME: Final = re.compile(rb"(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(?:\.(\d{1,3}))?Z")
 
 
@@ -171,21 +174,57 @@ def parse_packet(octets: bytes | bytearray | memoryview) -> BtpPacket:
 
 def write_ilp(kind: int, request_id: int, packet: bytes | memoryview) -> bytes:
     """Return a Message or Response that carries an ILP packet and nothing else."""
-    inner = oer.write_length(len(packet))
-    outer = oer.write_length(len(_ILP) + len(inner) + len(packet))
+    size = len(packet)
+    if (
+        0x80 <= size < 0x100 - _ILP_OCTETS - 2
+    ):  # as most Prepares are: both lengths of two octets
+        head = _MIDDLE.pack(kind, request_id, 0x81, _ILP_OCTETS + 2 + size, _ILP, 0x81, size)
+        return head + packet
+    if size < 0x80 - _ILP_OCTETS - 1:  # as most replies are: both of one
+        head = _SHORT.pack(kind, request_id, _ILP_OCTETS + 1 + size, _ILP, size)
+        return head + packet
+    inner = oer.write_length(size)
+    outer = oer.write_length(_ILP_OCTETS + len(inner) + size)
     return b"".join((_HEAD.pack(kind, request_id), outer, _ILP, inner, packet))
 
 
 def read_ilp(octets: bytes) -> tuple[int, int, memoryview] | None:
     """Return type, request id and ILP packet of what carries only that; None for all else, to be parsed."""
-    if len(octets) < _HEAD_OCTETS + 9:
+    size = len(octets)
+    if size < _HEAD_OCTETS + 9:
         return None
     kind, request_id = _HEAD.unpack_from(octets)
     if kind != MESSAGE and kind != RESPONSE:
         return None
-    first = octets[_HEAD_OCTETS]
-    at = _HEAD_OCTETS + 1 + (0 if first < 0x80 else first & 0x7F)
-    behind = at + len(_ILP)
+    # The two lengths are read here only where they have one octet or two: so have nearly all.
+    length, at = octets[5], 6
+    if length == 0x81:
+        length, at = octets[6], 7
+        if length < 0x80:
+            return None
+    elif length >= 0x80:
+        return _read_long_ilp(octets, kind, request_id)
+    behind = at + _ILP_OCTETS
+    if octets[at:behind] != _ILP or behind >= size:
+        return None
+    end, length, start = at + length, octets[behind], behind + 1
+    if length == 0x81 and start < size:
+        length, start = octets[start], start + 1
+        if length < 0x80:
+            return None
+    elif length >= 0x80:
+        return None
+    packet_end = start + length
+    if packet_end > end or end > size:
+        return None
+    return kind, request_id, memoryview(octets)[start:packet_end]
+
+
+def _read_long_ilp(
+    octets: bytes, kind: int, request_id: int
+) -> tuple[int, int, memoryview] | None:
+    at = _HEAD_OCTETS + 1 + (octets[_HEAD_OCTETS] & 0x7F)
+    behind = at + _ILP_OCTETS
     if octets[at:behind] != _ILP:
         return None
     view = memoryview(octets)
