@@ -11,11 +11,13 @@ from PySide6.QtCore import QObject
 from desktop.models.table import Column, TableModel
 
 DEFAULT_PREFIX: Final = ""
+NOTHING: Final = "–"
 DEFAULT_TEXT: Final = "everything else"
 SOURCE_TEXTS: Final = {
     "static": "set by you",
     "account": "its own address",
     "default": "default route",
+    "learned": "told by it",
 }
 
 
@@ -29,6 +31,8 @@ class RouteRow:
     source: str
     name: str = ""
     """What the next hop is called on the screen."""
+    path: Sequence[str] = ()
+    """Of a learned one: the nodes on the way."""
 
     @property
     def removable(self) -> bool:
@@ -62,7 +66,15 @@ COLUMNS: Final[Sequence[Column[RouteRow]]] = (
         title="Why it is there",
         text=lambda row: SOURCE_TEXTS.get(row.source, row.source),
         sort_key=lambda row: row.source,
-        width=170,
+        width=130,
+        gives_way=1,
+    ),
+    Column(
+        title="Path",
+        text=lambda row: " → ".join(row.path) or NOTHING,
+        sort_key=lambda row: len(row.path),
+        width=260,
+        gives_way=2,
     ),
 )
 
@@ -105,6 +117,8 @@ class Answer:
     forwarded: bool
     sentence: str
     facts: Sequence[tuple[str, str]] = ()
+    ways: Sequence[str] = ()
+    """Every way to the prefix, the one that is taken first, each with its reason."""
     alternatives: Sequence[str] = ()
     """Shorter prefixes that cover it too, and why each was not taken."""
     steps: Sequence[AnswerStep] = field(default_factory=tuple)

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from PySide6.QtCore import QObject, Signal
 
 from core.clock import Clock
 from core.control.operator import Operator
+from core.control.route_views import RouteChangeView, RoutePeerView, RouteWhy
 from core.control.views import RouteAnswer, RouteView
 from core.errors import InterledgerError, SettingError
 from core.service import Step, Verdict
 from desktop import formatting
+from desktop.models.route_exchange import (
+    CHANGES_MAX,
+    ChangeRow,
+    ChangesModel,
+    ExchangeModel,
+    ExchangeRow,
+    RouteTree,
+    Way,
+    Why,
+)
 from desktop.models.routes import Answer, AnswerStep, RouteRow, RoutesModel, Sender
 from desktop.names import Names
 from desktop.presenters.page import PagePresenter
 from desktop.presenters.peer_editor import readable
-from desktop.presenters.pieces import in_pieces
+from desktop.presenters.pieces import PIECE, in_pieces
 from desktop.tasks import sentence
 
 
@@ -30,6 +42,10 @@ class RoutesPresenter(PagePresenter):
     default_changed = Signal(str)
     """Who gets what no prefix covers; empty for nobody."""
     loaded_changed = Signal(bool)
+    why_changed = Signal(object)
+    """Why a route is as it is: a Why."""
+    tree_changed = Signal(object)
+    """The routes by their segments: a RouteTree."""
 
     def __init__(
         self,
@@ -41,15 +57,23 @@ class RoutesPresenter(PagePresenter):
         super().__init__(operator, clock, parent)
         self.names = names or Names()
         self.model = RoutesModel(self)
+        self.exchange = ExchangeModel(self)
+        self.changes = ChangesModel(self)
+        self.tree = RouteTree()
+        self._routes_known = -1
+        self._last_change = 0
         self.loaded = False
         self.senders: Sequence[Sender] = ()
         self._change: int | None = None
         self._routes: Sequence[RouteView] | None = None
 
     async def update(self) -> None:
-        change = (await self.operator.status()).last_change
-        if change == self._change:
+        status = await self.operator.status()
+        await self._update_exchange()
+        if status.last_change == self._change and status.routes == self._routes_known:
             return
+        change = status.last_change
+        self._routes_known = status.routes
         accounts = await self.operator.accounts()
         routes = await self.operator.routes()
         self._change = change
@@ -68,12 +92,34 @@ class RoutesPresenter(PagePresenter):
             self.senders_changed.emit(senders)
         if routes != self._routes:
             self._routes = routes
-            self.model.replace(await in_pieces(routes, lambda route: _row(route, self.names)))
+            rows = await in_pieces(routes, lambda route: _row(route, self.names))
+            self.model.replace(rows)
+            tree = RouteTree()
+            for start in range(0, len(rows), PIECE):
+                tree.add(rows[start : start + PIECE])
+                await asyncio.sleep(0)
+            self.tree = tree
+            self.tree_changed.emit(tree)
         default = next((route.next_hop for route in routes if route.source == "default"), "")
         self.default_changed.emit(default)
         if not self.loaded:
             self.loaded = True
             self.loaded_changed.emit(True)
+
+    async def _update_exchange(self) -> None:
+        now_ms = self.clock.now_ms()
+        peers = await self.operator.route_peers()
+        self.exchange.replace(
+            await in_pieces(peers, lambda view: exchange_row(view, self.names, now_ms))
+        )
+        views = await self.operator.route_changes(
+            after_sequence=self._last_change, limit=CHANGES_MAX
+        )
+        if views:
+            self._last_change = views[-1].sequence
+            rows = await in_pieces(views, lambda view: change_row(view, self.names))
+            self.changes.append(rows, rows_max=CHANGES_MAX)
+        self.badge_changed.emit(sum(1 for row in self.exchange.rows if row.problem))
 
     def refresh(self) -> None:
         self._change = None
@@ -109,7 +155,42 @@ class RoutesPresenter(PagePresenter):
         except InterledgerError as error:
             self.answered.emit(Answer(forwarded=False, sentence=sentence(error)))
         else:
-            self.answered.emit(answer_of(found, self.names))
+            why = None if found.prefix is None else await self._why(destination)
+            self.answered.emit(answer_of(found, self.names, why))
+
+    def explain_route(self, prefix: str) -> None:
+        """Find out why packets under this prefix go where they go; comes as `why_changed`."""
+
+        async def work() -> None:
+            why = await self._why(prefix)
+            if why is not None:
+                self.why_changed.emit(why)
+
+        if prefix:
+            self.tasks.start(work())
+
+    async def _why(self, destination: str) -> Why | None:
+        try:
+            found = await self.operator.why_route(destination)
+        except SettingError:
+            return None
+        return why_of(found, self.names)
+
+    def ask_for_routes(self, usernames: Sequence[str]) -> None:
+        """Ask these peers for all of their routes, as if for the first time."""
+
+        async def work() -> str:
+            for username in usernames:
+                await self.operator.ask_for_routes(username)
+            who = (
+                self.names.of(usernames[0])
+                if len(usernames) == 1
+                else f"{len(usernames)} peers"
+            )
+            return f"{who} asked for all routes"
+
+        if usernames:
+            self.run(work, name="asking for routes")
 
     # --- What may be changed
 
@@ -161,15 +242,80 @@ class RoutesPresenter(PagePresenter):
 
 
 def _row(route: RouteView, names: Names) -> RouteRow:
-    return RouteRow(route.prefix, route.next_hop, route.source, names.of(route.next_hop))
+    return RouteRow(
+        route.prefix, route.next_hop, route.source, names.of(route.next_hop), tuple(route.path)
+    )
 
 
-def answer_of(found: RouteAnswer, names: Names) -> Answer:
+def exchange_row(view: RoutePeerView, names: Names, now_ms: int) -> ExchangeRow:
+    """Return route exchange with one peer as a row of its table."""
+    return ExchangeRow(
+        username=view.username,
+        name=names.of(view.username),
+        relation=view.relation,
+        state=view.state.value,
+        sentence=view.sentence,
+        problem=view.problem,
+        their_epoch=view.their_epoch,
+        their_current_epoch=view.their_current_epoch,
+        our_epoch=view.our_epoch,
+        our_current_epoch=view.our_current_epoch,
+        their_table_id=view.their_table_id,
+        our_table_id=view.our_table_id,
+        learned=view.learned,
+        used=view.used,
+        refused=view.refused,
+        damped=view.damped,
+        advertised=view.advertised,
+        routes_max=view.routes_max,
+        told=view.send_routes,
+        taken=view.receive_routes,
+        wants_routes=view.wants_routes,
+        last_update=formatting.ago(now_ms, view.last_update_at_ms),
+        last_update_at_ms=view.last_update_at_ms,
+        expires_at_ms=view.expires_at_ms,
+        last_sent_at_ms=view.last_sent_at_ms,
+    )
+
+
+def change_row(view: RouteChangeView, names: Names) -> ChangeRow:
+    """Return a change as a row of its table."""
+    return ChangeRow(
+        sequence=view.sequence,
+        at_ms=view.at_ms,
+        prefix=view.prefix,
+        before="" if view.before is None else names.of(view.before),
+        after="" if view.after is None else names.of(view.after),
+        path=tuple(view.path),
+        reason=view.reason,
+    )
+
+
+def why_of(found: RouteWhy, names: Names) -> Why:
+    """Return the node's reasons as they are shown."""
+    return Why(
+        destination=found.destination,
+        sentence=found.sentence,
+        ways=tuple(
+            Way(
+                chosen=each.chosen,
+                name=names.of(each.next_hop),
+                source=each.source,
+                path=tuple(each.path),
+                reason=each.reason,
+            )
+            for each in found.candidates
+        ),
+    )
+
+
+def answer_of(found: RouteAnswer, names: Names, why: Why | None = None) -> Answer:
     """Return the node's answer as it is shown."""
     return Answer(
         forwarded=found.forwarded,
         sentence=found.sentence,
         facts=tuple(_facts(found, names)),
+        ways=() if why is None else tuple(way.words for way in why.ways),
         alternatives=tuple(
             f"{route.prefix or 'the default route'} → {names.of(route.next_hop)}: "
             f"shorter than {found.prefix}"

@@ -34,7 +34,9 @@ BREAK: Final = "\u200b"
 JOIN: Final = "\u2060"
 """Qt breaks lines behind a point, were it not for this."""
 _AMOUNT: Final = re.compile(r"[+\u2212-]?[0-9\u202f]+(?:\.[0-9]+)?\u00a0\S+")
-_LONG: Final = re.compile(r"(?<=\S)[./:_-](?=[^\s\d])|[0-9A-Za-z]{8}(?=[0-9A-Za-z]{8})")
+_LONG: Final = re.compile(
+    r"(?<=\S)[./:_-](?=[^\s\d])|(?<=[0-9a-f]{4})-(?=[0-9a-f]{4}-)|[0-9A-Za-z]{8}(?=[0-9A-Za-z]{8})"
+)
 
 
 @final

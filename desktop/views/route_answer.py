@@ -84,10 +84,11 @@ class RouteAnswerCard(Card):
             self.pill.set("Cannot be answered", Tone.WARN)
         self.sentence.setText(answer.sentence)
         self.facts.show_facts(answer.facts)
-        self.alternatives.setVisible(bool(answer.alternatives))
-        self.alternatives.setText(
-            "\n".join(("Also covered, not taken:", *(f"· {a}" for a in answer.alternatives)))
-        )
+        lines = ["Why this way:", *answer.ways] if answer.ways else []
+        if answer.alternatives:
+            lines += ["Also covered, not taken:", *(f"· {a}" for a in answer.alternatives)]
+        self.alternatives.setVisible(bool(lines))
+        self.alternatives.setText("\n".join(lines))
         self._show_steps(answer)
         self._body.setVisible(bool(answer.steps))
         self.show()

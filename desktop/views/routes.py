@@ -7,14 +7,24 @@ from typing import final
 
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QAction, QKeySequence
-from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QTabWidget, QVBoxLayout, QWidget
 
 from desktop import formatting
+from desktop.models.route_exchange import ExchangeRow, Why
 from desktop.models.routes import Answer, RouteRow, Sender
 from desktop.presenters.routes import RoutesPresenter
+from desktop.views.detail import DetailPanel
 from desktop.views.inputs import AmountEdit, Choice
 from desktop.views.page import Page
 from desktop.views.route_answer import RouteAnswerCard
+from desktop.views.route_tabs import (
+    ChangesTab,
+    ExchangeTab,
+    RouteTreeView,
+    show_change,
+    show_exchange,
+    show_route,
+)
 from desktop.views.states import States
 from desktop.views.tables import copy, count_words, selected_text, show_menu, table_action
 from desktop.views.widgets import (
@@ -61,6 +71,17 @@ class RoutesPage(Page):
             "Each peer's own address becomes a route by itself. Add a peer, and set routes to what "
             "lies behind it here.",
         )
+        self.tabs = QTabWidget()
+        self.tabs.setDocumentMode(True)
+        self.tree = RouteTreeView()
+        self.exchange_tab = ExchangeTab(presenter.exchange)
+        self.changes_tab = ChangesTab(presenter.changes)
+        self.detail = DetailPanel(
+            "Select a route to see why it is taken.",
+            copied=("Prefix", "Its table", "Our table"),
+        )
+        self.inspector = self.detail
+        self._row: RouteRow | None = None
         self.states = States(self._content(), empty)
         self.setFocusProxy(self.table)
         layout = QVBoxLayout(self)
@@ -94,11 +115,23 @@ class RoutesPage(Page):
         top.setSpacing(SPACE)
         top.addWidget(self._question())
         top.addWidget(self.answer)
-        top.addLayout(self._bar())
         layout.addLayout(top)
         self.table.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
-        layout.addWidget(self.table, 1)
-        layout.addLayout(self._foot())
+        listing = QWidget()
+        column = QVBoxLayout(listing)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addLayout(self._bar())
+        column.addWidget(self.table, 1)
+        column.addLayout(self._foot())
+        for title, widget in (
+            ("Table", listing),
+            ("Tree", self.tree),
+            ("Exchange", self.exchange_tab),
+            ("Changes", self.changes_tab),
+        ):
+            self.tabs.addTab(widget, title)
+        layout.addWidget(self.tabs, 1)
         return content
 
     def _question(self) -> Card:
@@ -125,6 +158,7 @@ class RoutesPage(Page):
 
     def _bar(self) -> QHBoxLayout:
         bar = QHBoxLayout()
+        bar.setContentsMargins(MARGIN, SPACE, MARGIN, SPACE)
         bar.setSpacing(SPACE)
         bar.addWidget(self.filter_line, 1)
         bar.addWidget(self.count)
@@ -174,6 +208,14 @@ class RoutesPage(Page):
         presenter.senders_changed.connect(self._show_senders)
         presenter.default_changed.connect(self._show_default)
         presenter.answered.connect(self._show_answer)
+        presenter.why_changed.connect(self._show_why)
+        presenter.tree_changed.connect(self.tree.show_tree)
+        presenter.refreshed.connect(self._refreshed)
+        self.tree.chosen.connect(self._choose_route)
+        self.exchange_tab.asked.connect(presenter.ask_for_routes)
+        self.exchange_tab.table.chosen.connect(lambda _row: self._show_details())
+        self.changes_tab.table.chosen.connect(lambda _row: self._show_details())
+        self.tabs.currentChanged.connect(lambda _tab: self._show_details())
         self.states.retried.connect(presenter.refresh)
         self.filter_line.filtered.connect(presenter.filter)
         self.destination.returnPressed.connect(self._look_up)
@@ -262,9 +304,45 @@ class RoutesPage(Page):
     def _remove(self) -> None:
         self.routes.remove(self.table.selected_rows)
 
-    def _choose(self, _row: object) -> None:
+    def _choose(self, row: object) -> None:
         rows: Sequence[RouteRow] = self.table.selected_rows
-        self.remove_action.setEnabled(any(row.removable for row in rows))
+        self.remove_action.setEnabled(any(each.removable for each in rows))
+        self._choose_route(row)
+
+    def _choose_route(self, row: object) -> None:
+        """Show this route, and ask why it is taken."""
+        self._row = row if isinstance(row, RouteRow) else None
+        self._show_details()
+        if self._row is not None:
+            self.routes.explain_route(self._row.prefix)
+
+    def _show_details(self) -> None:
+        """Show what is selected in the tab that is seen."""
+        tab = self.tabs.currentWidget()
+        if tab is self.exchange_tab or tab is self.changes_tab:
+            rows = tab.table.selected_rows
+            self.want_inspector(bool(rows))
+            if not rows:
+                self.detail.show_nothing()
+            elif isinstance(rows[0], ExchangeRow):
+                show_exchange(self.detail, rows[0])
+            else:
+                show_change(self.detail, rows[0])
+        elif self._row is None:
+            self.want_inspector(False)
+            self.detail.show_nothing()
+        else:
+            self.want_inspector(True)
+            show_route(self.detail, self._row, None)
+
+    def _show_why(self, why: Why) -> None:
+        seen = self.tabs.currentWidget() not in (self.exchange_tab, self.changes_tab)
+        if seen and self._row is not None and why.destination == self._row.prefix:
+            show_route(self.detail, self._row, why)
+
+    def _refreshed(self) -> None:
+        if self.tabs.currentWidget() is self.exchange_tab:
+            self._show_details()
 
     def _copy_rows(self) -> None:
         copy(selected_text(self.table))

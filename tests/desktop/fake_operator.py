@@ -56,6 +56,7 @@ from core.packet.reply import ErrorCode
 from core.service import Step, Verdict
 from core.settlement.records import Direction, EngineStatus, SettlementState
 from tests.desktop.fake_payments import FakePayments
+from tests.desktop.fake_peering import FakePeering
 from tests.desktop.fake_routes import FakeRoutes
 
 NOW_MS: Final = 1_795_521_600_000
@@ -89,7 +90,7 @@ class FakeClock:
 
 
 @final
-class FakeOperator(FakePayments, FakeRoutes, Operator):
+class FakeOperator(FakePayments, FakePeering, FakeRoutes, Operator):
     """A node of the desktop's tests; see the module."""
 
     def __init__(self, *, peers: int = 12, clock: FakeClock | None = None) -> None:

@@ -187,6 +187,12 @@ class FakePayments(PaymentOperator):
             )
         )
 
+    async def wait_until_ended(self, payment_id: str) -> PaymentView:
+        view = await self.payment(payment_id)
+        while not view.state.is_final:
+            view = await self.wait_for_payment(payment_id, after_change=view.change, seconds=1)
+        return view
+
     async def cancel_payment(self, payment_id: str) -> PaymentView:
         self._called("cancel_payment", payment_id)
         view = await self.payment(payment_id)
@@ -241,8 +247,10 @@ class FakePayments(PaymentOperator):
     def watch_incoming(
         self, username: str | None = None
     ) -> AbstractAsyncContextManager[AsyncIterator[IncomingNotice]]:
+        notices: list[IncomingNotice] = []
+
         async def nothing() -> AsyncIterator[IncomingNotice]:
-            for notice in ():
+            for notice in notices:
                 yield notice
 
         return contextlib.nullcontext(nothing())

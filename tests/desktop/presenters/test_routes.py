@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from desktop.models.route_exchange import RouteTree, Why
 from desktop.models.routes import Answer, RouteRow
 from desktop.presenters.routes import RoutesPresenter
 from tests.desktop.fake_operator import FakeOperator
@@ -112,3 +113,59 @@ async def test_a_peers_own_address_cannot_be_removed(
     await routes.tasks.finish()
 
     assert all(call[0] != "delete_route" for call in operator.calls)
+
+
+async def test_every_way_to_a_prefix_is_told_with_its_reason(
+    operator: FakeOperator, routes: RoutesPresenter
+) -> None:
+    told: list[Why] = []
+    routes.why_changed.connect(told.append)
+
+    routes.explain_route("test.bank.tokyo")
+    await routes.tasks.finish()
+
+    assert [way.chosen for way in told[0].ways] == [True, False]
+    assert told[0].ways[1].words == (
+        "· carol by test.carol → test.far → test.bank: bob has a shorter way: 1 node, not 3."
+    )
+
+
+async def test_route_exchange_counts_whoever_has_a_problem(
+    operator: FakeOperator, routes: RoutesPresenter
+) -> None:
+    badges: list[int] = []
+    routes.badge_changed.connect(badges.append)
+
+    await routes.update_and_report()
+
+    failing = [row for row in routes.exchange.rows if row.problem]
+    assert badges[-1] == len(failing) > 0
+    assert not any(row.can_be_asked for row in routes.exchange.rows if row.state == "static")
+
+
+async def test_changes_are_fetched_once_and_the_newest_stand_on_top(
+    operator: FakeOperator, routes: RoutesPresenter
+) -> None:
+    operator.add_changes(50)
+    await routes.update_and_report()
+    operator.add_changes(3)
+    await routes.update_and_report()
+
+    assert routes.changes.total == 53
+    assert routes.changes.row(0).sequence == 53
+    asked = [call[1] for call in operator.calls if call[0] == "route_changes"]
+    assert asked[-2:] == [0, 50]
+
+
+def test_the_tree_has_every_route_under_its_segments() -> None:
+    tree = RouteTree()
+    tree.add(
+        RouteRow(prefix, "bob", "learned")
+        for prefix in ("", "test.a", "test.a.b", "test.c.d.e", "g")
+    )
+
+    test = tree.root.children["test"]
+    assert tree.root.routes == 5
+    assert (test.routes, test.route) == (3, None)
+    assert [branch.prefix for branch in test.ordered] == ["test.a", "test.c"]
+    assert test.children["a"].children["b"].route is not None
