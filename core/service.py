@@ -129,6 +129,8 @@ class OutgoingRequest(Generic[A_co]):
     """What its connection has brought so far, this packet included: set once that is booked."""
     seal: Callable[[Mapping[int, int]], Reply] | None = field(default=None, repr=False)
     """Set with `received`: makes the reply anew once it is booked, of what each stream has received in all."""
+    release: Callable[[], None] | None = field(default=None, repr=False)
+    """Set with `received`, and called once: when it is booked, or will not be."""
 
 
 def outgoing(request: IncomingRequest[A], to_account: A) -> OutgoingRequest[A]:

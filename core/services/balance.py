@@ -93,7 +93,11 @@ class BalanceService(Generic[A]):
             self.afterwards.expired(flight)
             raise
         if isinstance(reply, Fulfill):
-            return await self._fulfill(request, flight, reply, deadline_ms)
+            try:
+                return await self._fulfill(request, flight, reply, deadline_ms)
+            finally:
+                if request.release is not None:
+                    request.release()
         if request.left_open:
             return await self._expire(flight, reply)
         return await self._reject(transfer_id, reply)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, Protocol, TypeVar, final
 
 from core.account import AccountId, Asset, format_amount
@@ -50,6 +51,12 @@ class ReceiveGate(Protocol):
     async def receivable(self, account: AccountId, invoice: str) -> int:
         """Return how much more it takes; 0 where it is paid, over, cancelled or not there."""
 
+    async def hold(self, account: AccountId, invoice: str, amount: int) -> int:
+        """Return how much more it takes: at least `amount` where that is held now, until it is released."""
+
+    def release(self, invoice: str, amount: int) -> None:
+        """Hold it no longer: it is booked, or will not be."""
+
 
 A = TypeVar("A", bound=ReceivingAccount)
 
@@ -74,8 +81,15 @@ class StreamReceiverService(Generic[A]):
         heard = self._read(request, connection)
         if isinstance(heard, Reject):
             return heard
-        receivable = await self._receivable(account.id, connection)
-        refusal = heard.refusal(receivable)
+        refusal, receivable = heard.refusal(None), None
+        invoice = connection.terms.tag
+        if invoice is not None and refusal is None and heard.amount:
+            receivable = await self.gate.hold(account.id, invoice, heard.amount)
+            refusal = heard.refusal(receivable)
+            if refusal is None:
+                request.release = partial(self.gate.release, invoice, heard.amount)
+        elif invoice is not None:
+            receivable = await self.gate.receivable(account.id, invoice)
         if refusal is None or heard.closes:
             request.received = _received(heard)
         if refusal is not None:
@@ -103,13 +117,16 @@ class StreamReceiverService(Generic[A]):
         heard = self._read(request, connection)
         if isinstance(heard, Reject):
             return (Step("stream receiver", Verdict.REJECTS, heard.message, heard),)
-        receivable = await self._receivable(account.id, connection)
+        invoice = connection.terms.tag
+        receivable = (
+            None if invoice is None else await self.gate.receivable(account.id, invoice)
+        )
         refusal = heard.refusal(receivable)
         if refusal is not None:
             reject = self._reject(account.id, heard, refusal, receivable)
             return (Step("stream receiver", Verdict.REJECTS, refusal.sentence, reject),)
         sentence = f"This node receives {format_amount(heard.amount, account.asset)} for {account.username}."
-        facts = {"connection": connection.id, "invoice": connection.terms.tag}
+        facts = {"connection": connection.id, "invoice": invoice}
         return (Step("stream receiver", Verdict.ANSWERS, sentence, facts=facts),)
 
     def _connection(self, request: OutgoingRequest[A]) -> Connection | None:
@@ -128,11 +145,6 @@ class StreamReceiverService(Generic[A]):
                 ErrorCode.UNEXPECTED_PAYMENT,
                 f"The packet's data cannot be read with its connection's keys: {error.problem}.",
             )
-
-    async def _receivable(self, account: AccountId, connection: Connection) -> int | None:
-        """Return how much more may come in, or None for any amount."""
-        invoice = connection.terms.tag
-        return None if invoice is None else await self.gate.receivable(account, invoice)
 
     def _take_data(self, account: AccountId, heard: Heard) -> None:
         """Keep what was written on the streams: a Fulfill says that it has come."""

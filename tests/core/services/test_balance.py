@@ -249,6 +249,7 @@ async def test_a_reject_that_the_store_cannot_take_goes_back_at_once_and_is_book
 
 # --- What ends here
 
+RELEASED: list[OutgoingRequest[Account]] = []
 RECEIVED = Received(connection="c", sequence=1, streams=((1, 70), (3, 30)))
 
 
@@ -259,6 +260,7 @@ def receives(request: OutgoingRequest[Account]) -> Reply:
         return fulfill(repr(totals).encode())
 
     request.received, request.seal = RECEIVED, seal
+    request.release = lambda: RELEASED.append(request)
     return fulfill()
 
 
@@ -266,7 +268,9 @@ async def test_what_ends_here_is_answered_with_what_the_books_have_of_it_then() 
     setting = Setting(FakeOutgoing(answer=receives))
 
     for totals in ({1: 70, 3: 30}, {1: 140, 3: 60}):
-        assert await setting.service.send(outgoing()) == fulfill(repr(totals).encode())
+        request = outgoing()
+        assert await setting.service.send(request) == fulfill(repr(totals).encode())
+        assert RELEASED.count(request) == 1
     assert setting.books.received == [RECEIVED, RECEIVED]
 
 
@@ -274,11 +278,13 @@ async def test_what_ends_here_is_answered_with_what_the_books_have_of_it_then() 
 async def test_what_ends_here_and_cannot_be_booked_in_time_was_not_received() -> None:
     setting = Setting(FakeOutgoing(answer=receives))
     setting.books.errors["fulfill"] = repeat(StoreUnavailable("the disk is full"))
+    request = outgoing()
 
-    reply = await setting.service.send(outgoing())
+    reply = await setting.service.send(request)
 
     assert isinstance(reply, Reject)
     assert reply.code == b"R00"
+    assert RELEASED.count(request) == 1
     assert await setting.settle() == ["prepare", "reject"]
     assert setting.books.received == []
 

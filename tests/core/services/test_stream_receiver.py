@@ -55,9 +55,19 @@ class FakeGate:
     """Requests for money, by tag."""
 
     open: dict[str, int] = field(default_factory=dict)
+    held: list[int] = field(default_factory=list)
 
     async def receivable(self, account: AccountId, invoice: str) -> int:
         return self.open.get(invoice, 0)
+
+    async def hold(self, account: AccountId, invoice: str, amount: int) -> int:
+        left = self.open.get(invoice, 0)
+        if amount <= left:
+            self.held.append(amount)
+        return left
+
+    def release(self, invoice: str, amount: int) -> None:
+        self.held.remove(amount)
 
 
 class Receiver:
@@ -92,6 +102,8 @@ class Receiver:
             for stream, amount in request.received.streams:
                 self.booked[stream] = self.booked.get(stream, 0) + amount
             reply = request.seal(dict(self.booked))
+        if request.release is not None:
+            request.release()
         return reply, request
 
 
@@ -433,6 +445,26 @@ async def test_an_invoice_takes_what_it_asks_for_and_no_more(receiver: Receiver)
     assert "no more than 0.40 USD is still asked for, and 0.41 USD came" in reply.message
     assert StreamMaxMoney(1, 100, 60) in stream_reply(bobs, reply).frames
     assert request.received is None
+
+
+async def test_what_pays_an_invoice_is_held_until_it_is_booked_and_nothing_else_is(
+    receiver: Receiver,
+) -> None:
+    receiver.gate.open["order 7"] = 100
+    bobs = receiver.issue(tag="order 7")
+    for prepare, held in (
+        (stream_prepare(bobs, 60), [60]),
+        (stream_prepare(bobs, 101), []),
+        (stream_prepare(bobs, 0), []),
+        (stream_prepare(bobs, 60, fulfillable=False), []),
+        (stream_prepare(bobs, 60, least=61), []),
+    ):
+        request = outgoing(prepare, receiver=receiver.bob)
+        await receiver.service.send(request)
+        assert receiver.gate.held == held
+        if request.release is not None:
+            request.release()
+        assert receiver.gate.held == []
 
 
 async def test_an_invoice_that_is_over_takes_nothing(receiver: Receiver) -> None:
