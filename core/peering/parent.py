@@ -14,10 +14,10 @@ from typing import Final, final
 from core.account import Account, AccountDirectory, AccountId, RoutingRelation
 from core.clock import Clock
 from core.errors import PacketError, SettingError
+from core.ildcp_message import CONDITION, IldcpAnswer, ildcp_request
 from core.node_address import NodeAddress
 from core.packet import Address, Fulfill, Reject, scheme
 from core.service import Outgoing, OutgoingRequest
-from core.services.ildcp_message import CONDITION, IldcpAnswer, ildcp_request
 
 log = logging.getLogger(__name__)
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeVar, final
 
 from core.account import Asset, RoutingRelation
+from core.ildcp_message import CONDITION, DESTINATION, FULFILLMENT, IldcpAnswer
 from core.node_address import NodeAddress
 from core.packet import Address, ErrorCode, Fulfill, Reject, Reply
 from core.service import Explanation, IncomingRequest, IncomingService, Step, Verdict
-from core.services.ildcp_message import CONDITION, DESTINATION, FULFILLMENT, IldcpAnswer
 
 _LIVES_UNDER_US: Final = (RoutingRelation.CHILD, RoutingRelation.NON_ROUTING_ACCOUNT)
 

@@ -11,7 +11,7 @@ from core.clock import Clock
 from core.node_address import NodeAddress
 from core.packet import ErrorCode, Reject, Reply
 from core.service import Explanation, IncomingRequest, IncomingService, Step, Verdict
-from core.services.token_bucket import Buckets, when_to_retry
+from core.token_bucket import Buckets, when_to_retry
 
 
 class RateLimitAccount(Protocol):

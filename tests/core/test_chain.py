@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, strategies as st
 
 from core.account import AMOUNT_MAX_BOOKED, Account, RoutingRelation
+from core.ildcp_message import CONDITION as ILDCP_CONDITION
 from core.packet import Fulfill, Prepare, Reject, Reply, read_max_packet_amount_data
 from core.service import Verdict
 from core.services.echo import ECHO_PREFIX, PING_CONDITION, echo_request_data
-from core.services.ildcp_message import CONDITION as ILDCP_CONDITION
 from core.testing.builders import EUR, USD, XRP, account, fulfill, prepare
 from core.testing.chain import Chain
 

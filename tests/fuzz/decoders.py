@@ -10,13 +10,13 @@ from collections.abc import Callable
 from typing import Final
 
 from core.errors import PacketError
+from core.ildcp_message import IldcpAnswer
 from core.links.btp.exchange import Exchange, Phase
 from core.links.btp.packet import parse_packet, read_ilp
 from core.links.btp.websocket import BadFrame, FrameReader
 from core.packet import Prepare, oer, parse_reply
 from core.packet.address import parse_address
 from core.packet.timestamp import read_timestamp, write_timestamp
-from core.services.ildcp_message import IldcpAnswer
 from tests.fuzz.route_decoders import ROUTE_TARGETS
 from tests.fuzz.stream_decoders import STREAM_TARGETS
 
@@ -105,19 +105,23 @@ class Asking:
     deadline = 0.0
 
 
-TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
-    target.__name__: target
-    for target in (
-        prepare,
-        reply,
-        ilp_address,
-        timestamp,
-        lengths,
-        ildcp_answer,
-        btp_packet,
-        btp_stream,
-    )
-} | ROUTE_TARGETS | STREAM_TARGETS
+TARGETS: Final[dict[str, Callable[[bytes], None]]] = (
+    {
+        target.__name__: target
+        for target in (
+            prepare,
+            reply,
+            ilp_address,
+            timestamp,
+            lengths,
+            ildcp_answer,
+            btp_packet,
+            btp_stream,
+        )
+    }
+    | ROUTE_TARGETS
+    | STREAM_TARGETS
+)
 
 
 def run(target: Callable[[bytes], None], octets: bytes) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from core.account import Account, AccountDirectory, AccountId, Asset, RoutingRelation
 from core.errors import StoreUnavailable
+from core.ildcp_message import CONDITION, FULFILLMENT, IldcpAnswer
 from core.node_address import NodeAddress
 from core.packet import Address, ErrorCode, Fulfill, Reject, Reply, address
 from core.peering.parent import (
@@ -14,7 +15,6 @@ from core.peering.parent import (
     RETRY_SECONDS_MAX,
     ParentAddress,
 )
-from core.services.ildcp_message import CONDITION, FULFILLMENT, IldcpAnswer
 from core.testing.builders import account
 from core.testing.clock import FakeClock
 from core.testing.services import FakeOutgoing

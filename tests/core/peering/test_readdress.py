@@ -9,10 +9,10 @@ import pytest
 from core.account import Account, NewTokens, RoutingRelation
 from core.config import NodeConfig
 from core.errors import PacketError
+from core.ildcp_message import CONDITION, IldcpAnswer
 from core.node import ADDRESS_SETTING, Node
 from core.packet import Fulfill, address
 from core.peering.readdress import moves
-from core.services.ildcp_message import CONDITION, IldcpAnswer
 from core.testing.builders import account, prepare
 from core.testing.chain import Chain, FakeLink
 

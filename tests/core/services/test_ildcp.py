@@ -7,11 +7,11 @@ from hashlib import sha256
 import pytest
 
 from core.account import Asset, RoutingRelation
+from core.ildcp_message import CONDITION
 from core.node_address import NodeAddress
 from core.packet import Fulfill, Prepare, Reject, address
 from core.service import Verdict
 from core.services.ildcp import IldcpService
-from core.services.ildcp_message import CONDITION
 from core.testing.builders import account, incoming, prepare
 from core.testing.services import FakeIncoming
 
