@@ -20,16 +20,24 @@ def read_share(field: str, text: str) -> Fraction:
     Raises:
         SettingError: it is none, or not at least 0 and below 1.
     """
+    return checked_share(field, read_fraction(field, text))
+
+
+def read_fraction(field: str, text: str) -> Fraction:
+    """Return a number that is written as a share is, of any size.
+
+    Raises:
+        SettingError: it is none.
+    """
     plain = text.strip()
     if len(plain) > SHARE_CHARACTERS_MAX or _SHARE.fullmatch(plain) is None:
         raise SettingError(
             field, f"{text[:SHARE_CHARACTERS_MAX]!r} was found; it needs a number like 0.005, 1/200 or 0.5%"
         )  # fmt: skip
     try:
-        share = Fraction(plain.removesuffix("%")) / (100 if plain.endswith("%") else 1)
+        return Fraction(plain.removesuffix("%")) / (100 if plain.endswith("%") else 1)
     except ZeroDivisionError:
         raise SettingError(field, f"{text!r} was found; nothing is divided by 0") from None
-    return checked_share(field, share)
 
 
 def checked_share(field: str, share: Fraction) -> Fraction:

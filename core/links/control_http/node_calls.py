@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
-
 from aiohttp import web
 
 from core.control.operator import Operator
+from core.control.shares import read_share
 from core.errors import SettingError
 from core.links.control_http.as_json import (
     answer_json,
@@ -28,8 +27,6 @@ from core.links.control_http.body import (
     texts,
 )
 from core.links.control_http.long_list import list_response
-
-SPREAD_CHARACTERS_MAX = 60
 
 
 async def routes(operator: Operator, request: web.Request) -> web.Response:
@@ -109,15 +106,7 @@ async def set_rates(operator: Operator, request: web.Request) -> web.Response:
 
 async def set_spread(operator: Operator, request: web.Request) -> web.Response:
     """Replace our share of each conversion: PUT /rates/spread, the body is `0.01` or `1/100`."""
-    text = (await read_text(request)).strip()
-    if len(text) > SPREAD_CHARACTERS_MAX or "e" in text.lower():
-        raise SettingError("spread", "it is a number like 0.01 or 1/100")
-    try:
-        spread = Fraction(text)
-    except (ValueError, ZeroDivisionError):
-        raise SettingError(
-            "spread", f"{text!r} was found; it needs a number like 0.01 or 1/100"
-        ) from None
+    spread = read_share("spread", await read_text(request))
     return web.json_response(exact_rates_json(await operator.set_spread(spread)))
 
 

@@ -562,6 +562,23 @@ ADMIN_ONLY = [
     ("GET", "/explain"),
     ("GET", "/rates/exact"),
     ("PUT", "/rates/spread"),
+    ("GET", "/rates/feed"),
+    ("POST", "/rates/sources"),
+    ("POST", "/rates/sources/test"),
+    ("PUT", "/rates/sources/bank"),
+    ("DELETE", "/rates/sources/bank"),
+    ("POST", "/rates/sources/bank/test"),
+    ("POST", "/rates/jumps/EUR/confirm"),
+    ("POST", "/rates/jumps/EUR/refuse"),
+    ("PUT", "/rates/guard"),
+    ("PUT", "/rates/reference"),
+    ("PUT", "/rates/watched"),
+    ("PUT", "/rates/spreads/USD/EUR"),
+    ("DELETE", "/rates/spreads/USD/EUR"),
+    ("GET", "/rates/convert"),
+    ("GET", "/rates/snapshots"),
+    ("GET", "/rates/snapshots/7"),
+    ("GET", "/rates/transfers/7"),
     ("GET", "/settlement/engines"),
     ("GET", "/engines"),
     ("GET", "/settlements"),
@@ -628,6 +645,16 @@ async def test_every_call_of_the_application_stands_in_one_of_these_lists(bench:
     }
     known = {
         (method, path.replace("/test.x", "/{prefix}").replace("/1/", "/{id}/"))
+        for method, path in known
+    }
+    known = {
+        (
+            method,
+            path.replace("/USD/EUR", "/{source}/{target}")
+            .replace("/EUR/", "/{code}/")
+            .replace("/bank", "/{name}")
+            .replace("/7", "/{id}"),
+        )
         for method, path in known
     }
     served = {
