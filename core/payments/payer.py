@@ -43,7 +43,7 @@ from core.payments.records import (
 )
 from core.payments.store import PaymentStore
 from core.service import Incoming, IncomingRequest, PaymentNumber
-from core.stream.sender.sender import Send, StreamSender
+from core.stream.sender.sender import OnProgress, Send, StreamSender
 from core.stream.sender.terms import (
     Outcome,
     OutcomeState,
@@ -124,10 +124,25 @@ class Pace:
     packets_per_second: float
 
 
-class MakeSender(Protocol):
-    """Makes what speaks STREAM for one payment."""
+class Sender(Protocol):
+    """Speaks STREAM for one payment: `core.stream.sender` says what each call promises."""
 
-    def __call__(self, send: Send) -> StreamSender: ...
+    async def quote(self, terms: PaymentTerms) -> Quote: ...
+
+    async def pay(
+        self,
+        terms: PaymentTerms,
+        quote: Quote,
+        *,
+        on_progress: OnProgress | None = None,
+        cancel: asyncio.Event | None = None,
+    ) -> Outcome: ...
+
+
+class MakeSender(Protocol):
+    """Makes one for who sends by `send`."""
+
+    def __call__(self, send: Send) -> Sender: ...
 
 
 @final
