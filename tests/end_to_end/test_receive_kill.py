@@ -1,7 +1,7 @@
 """A node that is paid is killed again and again: no receipt ever says more than its books have, and none is lost.
 
 One connection goes on through all of it, as a payer's does that knows nothing of the receiver's troubles, and in
-the end over two nodes of one store at once.
+the end over two nodes of one store at once. And a crowd pays one request for money at the same time.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from core.clock import WallClock
-from core.packet import Address, Fulfill, Prepare
+from core.packet import Address, Fulfill, Prepare, Reject
 from core.stream.credentials import Credentials
 from core.stream.crypto import StreamKeys
 from core.stream.frames import StreamMaxMoney, StreamMoney, StreamReceipt
@@ -48,6 +48,8 @@ class Payer:
     """What was under way when the node died."""
     highest: int = 0
     """The best receipt."""
+    may_be_refused: bool = False
+    refused: list[int] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def send(self, to: Node) -> bool:
@@ -71,6 +73,11 @@ class Payer:
             with self._lock:
                 self.lost += amount
             return False
+        if self.may_be_refused and isinstance(reply, Reject):
+            assert reply.code == b"F99", reply
+            with self._lock:
+                self.refused.append(amount)
+            return True
         assert isinstance(reply, Fulfill), reply
         said = StreamPacket.decode(keys.decrypt(reply.data))
         (frame,) = said.of(StreamReceipt)
@@ -86,6 +93,19 @@ class Payer:
             pass
 
 
+def add_accounts(at: Node) -> None:
+    for username, more in (("alice", {"ilp_over_http_incoming_token": TOKEN}), ("bob", {})):
+        account = {"username": username, "asset_code": "USD", "asset_scale": 2, **more}
+        assert at.api("POST", "/accounts", account).status == 200
+
+
+def payer_of(at: Node, path: str, chance: random.Random) -> Payer:
+    answer = at.api("GET", path, token=None, headers=RECEIPT_HEADERS)
+    assert answer.status == 200, answer
+    found = read_spsp(answer.body)
+    return Payer(Credentials(Address(found.destination), found.shared_secret), chance)
+
+
 def owed_to_bob(at: Node) -> int:
     return int(at.api("GET", "/accounts/bob/balance").json["net"])
 
@@ -99,24 +119,8 @@ def test_receipts_are_what_the_books_have_through_kills_and_over_two_nodes(
     for life in range(LIVES):
         with node(store, tmp_path, name=f"life-{life}") as running:
             if payer is None:
-                for username, more in (
-                    ("alice", {"ilp_over_http_incoming_token": TOKEN}),
-                    ("bob", {}),
-                ):
-                    account = {
-                        "username": username,
-                        "asset_code": "USD",
-                        "asset_scale": 2,
-                        **more,
-                    }
-                    assert running.api("POST", "/accounts", account).status == 200
-                answer = running.api(
-                    "GET", "/accounts/bob/spsp", token=None, headers=RECEIPT_HEADERS
-                )
-                details = read_spsp(answer.body)
-                payer = Payer(
-                    Credentials(Address(details.destination), details.shared_secret), chance
-                )
+                add_accounts(running)
+                payer = payer_of(running, "/accounts/bob/spsp", chance)
             # Whatever the last life left: nothing is unknown, and what was told is booked.
             assert running.api("GET", "/unknown-transfers").json == []
             assert running.audit()["passed"], running.audit()
@@ -139,3 +143,23 @@ def test_receipts_are_what_the_books_have_through_kills_and_over_two_nodes(
         assert owed_to_bob(one) == owed_to_bob(two) == payer.highest
         assert one.audit()["passed"]
         assert one.api("GET", "/unknown-transfers").json == []
+
+
+def test_a_request_for_money_takes_its_amount_and_no_more_from_a_crowd(tmp_path: Path) -> None:
+    with node(f"sqlite:///{tmp_path}/data/signalbox.db", tmp_path) as running:
+        add_accounts(running)
+        asked = running.api("POST", "/accounts/bob/invoices", {"amount": "20000"}).json
+        path = f"/accounts/bob/invoices/{asked['id']}/spsp"
+        payer = payer_of(running, path, random.Random(11))
+        payer.may_be_refused = True
+        with ThreadPoolExecutor(2 * SENDERS) as threads:
+            sent = [threads.submit(payer.send, running) for _ in range(80)]
+            assert all(future.result() for future in sent)
+
+        assert owed_to_bob(running) == payer.fulfilled == payer.highest <= 20_000
+        # Nobody was refused who would have fitted.
+        assert payer.refused
+        assert min(payer.refused) > 20_000 - payer.fulfilled
+        found = running.api("GET", f"/invoices/{asked['id']}").json
+        assert int(found["received"]) == payer.fulfilled
+        assert running.audit()["passed"]
