@@ -113,6 +113,8 @@ def read_tagged_token(server_secret: bytes, token: bytes) -> TokenTerms:
         PacketError: it was not made with this secret, or says nothing that can be read.
     """
     view = memoryview(unseal(AESGCM(server_secret), token))
+    if len(view) < NONCE_OCTETS_TAGGED:
+        raise PacketError("the token ends within its nonce", octet=len(view))
     tag, at = read_octets(view, NONCE_OCTETS_TAGGED)
     nonce, at = read_octets(view, at)
     secret, _ = read_octets(view, at)

@@ -7,6 +7,7 @@ import string
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given, strategies as st
 
 from core.account import AccountId, Asset
@@ -24,7 +25,7 @@ from core.stream.credentials import (
     write_flagged_token,
     write_token_text,
 )
-from core.stream.crypto import StreamKeys
+from core.stream.crypto import StreamKeys, derive, seal
 from core.stream.packet import PacketType, StreamPacket
 from core.stream.receipt import ReceiptTerms
 from core.testing.clock import START_MS, FakeClock
@@ -94,6 +95,38 @@ def test_ilp_protocol_streams_tokens_are_read(row: dict[str, Any]) -> None:
     assert shared_secret(secret, token).hex() == row["sharedSecretHex"]
     assert found.tag == row["connectionTag"]
     assert (found.receipts is not None) == row["receipts"] == row["receiptsEnabled"]
+
+
+@pytest.mark.parametrize(
+    ("plaintext", "sentence"),
+    [
+        (bytes(4), "ends within its nonce, at octet 4"),
+        (bytes(18), "a length is due, at octet 18"),
+        (bytes(18) + b"\2\xff\xff\0\0", "not UTF-8"),
+        (bytes(18) + b"\0\x10" + bytes(16) + b"\0", "the secret has 0 octets"),
+    ],
+)
+def test_a_tagged_token_that_says_nothing_is_refused(plaintext: bytes, sentence: str) -> None:
+    with pytest.raises(PacketError, match=sentence):
+        read_tagged_token(bytes(32), seal(AESGCM(bytes(32)), plaintext))
+
+
+@pytest.mark.parametrize(
+    ("plaintext", "sentence"),
+    [
+        (b"", "flags that are not known"),
+        (b"\x10", "flags that are not known"),
+        (b"\x02" + bytes(47), "ends within its receipts' terms, at octet 1"),
+        (b"\x04\3USD", "ends where a scale is due, at octet 5"),
+        (b"\x08" + bytes(7), "ends within its expiry, at octet 1"),
+        (b"\x01\1\xff", "not UTF-8"),
+    ],
+)
+def test_a_flagged_token_that_says_nothing_is_refused(plaintext: bytes, sentence: str) -> None:
+    cipher = AESGCM(derive(bytes(32), b"ilp_stream_connection_token"))
+
+    with pytest.raises(PacketError, match=sentence):
+        read_flagged_token(bytes(32), seal(cipher, plaintext))
 
 
 @pytest.mark.parametrize("row", CLASSIC, ids=lambda row: row["made_by"])
