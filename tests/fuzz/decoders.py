@@ -60,6 +60,18 @@ def ildcp_answer(octets: bytes) -> None:
     assert encoded == octets[: len(encoded)]
 
 
+def auto_peer_answer(octets: bytes) -> None:
+    """What a node that takes peers by itself answers, whatever the status."""
+    for status in (200, 400):
+        try:
+            acceptance = read_acceptance(status, octets)
+        except Conflict as refused:
+            assert len(str(refused)) < 600
+        else:
+            assert status == 200
+            assert parse_address(acceptance.ilp_address.encode())
+
+
 def btp_packet(octets: bytes) -> None:
     """A BTP packet, and the short way of reading it."""
     short = read_ilp(octets)
@@ -115,6 +127,7 @@ TARGETS: Final[dict[str, Callable[[bytes], None]]] = (
             timestamp,
             lengths,
             ildcp_answer,
+            auto_peer_answer,
             btp_packet,
             btp_stream,
         )
