@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from core.errors import PacketError
+from core.errors import Conflict, PacketError
 from core.ildcp_message import IldcpAnswer
 from core.links.btp.exchange import Exchange, Phase
 from core.links.btp.packet import parse_packet, read_ilp
@@ -17,6 +17,7 @@ from core.links.btp.websocket import BadFrame, FrameReader
 from core.packet import Prepare, oer, parse_reply
 from core.packet.address import parse_address
 from core.packet.timestamp import read_timestamp, write_timestamp
+from core.peering.auto_peering import read_acceptance
 from tests.fuzz.route_decoders import ROUTE_TARGETS
 from tests.fuzz.stream_decoders import STREAM_TARGETS
 

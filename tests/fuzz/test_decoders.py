@@ -25,6 +25,8 @@ SEEDS = (
     b"test.alice.1",
     b"20261124170000123",
     b"\x0etest.parent.us\x09\x03USD",
+    b'{"staticIlpAddress":"test.a.b","ilpConnectorUrl":"https://a/","httpToken":"t","name":"n"}',
+    b'{"error":{"code":404,"message":"Unknown asset","type":"UnknownAsset"}}',
     write_ilp(MESSAGE, 1, Fulfill.build(bytes(32)).octets),
     BtpPacket(ERROR, 1, error=BtpError("F00", "NotAcceptedError", 0, b"no")).encode(),
     StreamPacket(
