@@ -24,7 +24,7 @@ WRITTEN_URL: Final = "http://127.0.0.1:7770"
 START_SECONDS: Final = 30
 VARIES: Final = re.compile(
     r"id|version|.*_ms|latency_us|store_url|store_octets|http_bind|node_number|last_change"
-    r"|destination_account|shared_secret"
+    r"|destination_account|shared_secret|destination|connection|receiver|url|change|closed"
 )
 _FENCE: Final = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
