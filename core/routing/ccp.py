@@ -261,7 +261,10 @@ class _RouteReader:
         prefix, path_at = _read_prefix(view, at)
         hops, at = _read_count(view, path_at)
         for _ in range(hops):
-            _, at = read_octets(view, at)
+            if at < len(view) and at + view[at] < len(view) and view[at] < 0x80:
+                at += 1 + view[at]
+            else:
+                _, at = read_octets(view, at)
         path = self._path(path_at, at)
         auth = bytes(view[at : at + AUTH_OCTETS])
         if len(auth) < AUTH_OCTETS:
@@ -293,7 +296,10 @@ class _RouteReader:
 
 def _read_count(view: memoryview, at: int) -> tuple[int, int]:
     """Return how many things follow; each has at least one octet, and a claim of more is refused."""
-    count, after = read_uint(view, at)
+    if at + 1 < len(view) and view[at] == 1:
+        count, after = view[at + 1], at + 2  # as nearly every one is
+    else:
+        count, after = read_uint(view, at)
     if count > len(view) - after:
         raise PacketError(
             f"{count} entries are due and {len(view) - after} octets are there", octet=at

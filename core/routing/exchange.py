@@ -29,8 +29,8 @@ from core.routing.table import Precedence, Route, RouteSource, RoutingTable
 
 log = logging.getLogger(__name__)
 
-ROUTES_AT_ONCE: Final = 250
-"""So many are applied in about 3 ms; then packets get their turn."""
+ROUTES_AT_ONCE: Final = 200
+"""So many are applied in about 2 ms; then packets get their turn."""
 LARGE: Final = 5_000
 """So many own routes are made in about 20 ms: more of them beside the loop."""
 ROUTES_MAX: Final = 500_000
@@ -392,7 +392,10 @@ class RouteExchange:
     def _end_table(self, peer: Peer) -> None:
         heard = peer.heard
         if heard.routes:
-            heard.stale.update(heard.routes)
+            if heard.stale:
+                heard.stale.update(heard.routes)
+            else:
+                heard.stale = heard.routes
             heard.routes = {}
         peer.unsaved.clear()
         peer.generation += 1

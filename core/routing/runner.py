@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Final, final
@@ -45,12 +46,14 @@ class RouteExchangeRunner:
         """`speaks` tells whether this process is the one that talks to the peers, `is_gone` whether a link is down."""
         self.exchange: Final = exchange
         self.keeper: Final = Keeper(exchange, store)
-        self._tasks = TaskOwner("route exchange", tasks_max=4)
+        self._tasks = TaskOwner("route exchange", tasks_max=2)
+        self._saving = TaskOwner("route exchange, saving", tasks_max=2)
         self._sending = TaskOwner("route exchange, sending", tasks_max=SENDING_MAX)
         self._speaker = Speaker(exchange, link, self._sending, speaks)
         self._is_gone = is_gone
         self._news = asyncio.Event()
         self._troubled = False
+        self._stopping = asyncio.Event()
         exchange.on_news = self._news.set
 
     async def start(self) -> None:
@@ -62,13 +65,16 @@ class RouteExchangeRunner:
         await self.keeper.load()
         self._tasks.start(self._speak(), name="speak")
         self._tasks.start(self._look_after(), name="look after routes")
-        self._tasks.start(self._every(SAVE_SECONDS, self.keeper.save), name="save routes")
-        self._tasks.start(self._every(SWEEP_SECONDS, self.keeper.sweep), name="sweep routes")
+        self._saving.start(self._every(SAVE_SECONDS, self.keeper.save), name="save routes")
+        self._saving.start(self._every(SWEEP_SECONDS, self.keeper.sweep), name="sweep routes")
 
     async def stop(self) -> None:
         """Say nothing more, and write down what is not written yet."""
+        self._stopping.set()
         await self._tasks.finish(0)
         await self._sending.finish(0)
+        # A save that is under way ends by itself: what it wrote must not be taken for another node's.
+        await self._saving.finish(STOP_SECONDS)
         try:
             async with asyncio.timeout(STOP_SECONDS):
                 await self.keeper.save()
@@ -104,7 +110,10 @@ class RouteExchangeRunner:
 
     async def _every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
         while True:
-            await asyncio.sleep(seconds)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._stopping.wait()
+                return
             try:
                 await work()
             except StoreError as error:
