@@ -324,7 +324,7 @@ SETTINGS: Final = (
     Setting(
         "payment_days", "D",
         "how long payments that ended, received payments and closed invoices are kept, with their idempotency keys "
-        "(default: 366)", _number(1, 36_600),
+        "(default: 366; at least 7, as long as an address for a payment is good)", _number(7, 36_600),
     ),
     Setting(
         "default_spsp_account", "USERNAME",
