@@ -58,7 +58,7 @@ class BtpLink:
         self.address: NodeAddress = address
         self.states: LinkStates = states
         self.limits: BtpLimits = limits or BtpLimits()
-        self.tls: Final = tls
+        self.tls: Callable[[], ssl.SSLContext] = tls
         self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
         self.now: float = self.loop.time()
         self.connecting: asyncio.Semaphore = asyncio.Semaphore(self.limits.connecting_max)

@@ -195,6 +195,7 @@ class Listener:
     runner: web.AppRunner | None = None
     sockets: list[Socket] = field(default_factory=list)
     accepts: bool = True
+    tls: ssl.SSLContext | None = None
 
     @property
     def url(self) -> str:
@@ -222,7 +223,7 @@ class Listener:
         app.router.add_get("/{path:.*}", handler)
         self.runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self.runner.setup()
-        site = web.TCPSite(self.runner, "127.0.0.1", port)
+        site = web.TCPSite(self.runner, "127.0.0.1", port, ssl_context=self.tls)
         await site.start()
         self.port = self.runner.addresses[0][1]
         return self
