@@ -116,7 +116,9 @@ class StreamReceiverService(Generic[A]):
             return await self.next.explain(request)
         heard = self._read(request, connection)
         if isinstance(heard, Reject):
-            return (Step("stream receiver", Verdict.REJECTS, heard.message, heard),)
+            # Whoever asks where a packet would go has none that a payer has encrypted.
+            sentence = f"This address is for payments to {account.username}, which end here. {heard.message}"
+            return (Step("stream receiver", Verdict.REJECTS, sentence, heard),)
         invoice = connection.terms.tag
         receivable = (
             None if invoice is None else await self.gate.receivable(account.id, invoice)

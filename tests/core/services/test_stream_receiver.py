@@ -533,7 +533,7 @@ async def test_it_explains_what_it_would_do_and_does_nothing(receiver: Receiver)
         (
             stream_prepare(Credentials(bobs.destination, b"x" * 32), 1),
             Verdict.REJECTS,
-            "cannot be read",
+            "This address is for payments to bob, which end here. The packet's data cannot be read",
         ),
     ):
         request = outgoing(prepare, receiver=receiver.bob)
