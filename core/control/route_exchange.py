@@ -282,7 +282,7 @@ def _state(peer: Peer, current: int) -> tuple[RouteExchangeState, str]:
         )
     if asking.problem or telling.failures:
         return RouteExchangeState.FAILING, asking.problem or telling.problem
-    if peer.takes and heard.expires is None:
+    if peer.takes and heard.table_id == NO_TABLE:
         return RouteExchangeState.ASKING, f"{name} was asked for its routes."
     behind = (peer.takes and heard.epoch < heard.current_epoch) or (
         peer.listens and telling.epoch < current

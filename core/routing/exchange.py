@@ -348,8 +348,9 @@ class RouteExchange:
                 refusal = f"this node has {ROUTES_MAX} routes, and takes no more"
         if refusal:
             heard.refused += 1
+            were = "was" if heard.refused == 1 else "were"
             heard.problem = (
-                f"{heard.refused} of its routes were not taken; the last, because {refusal}."
+                f"{heard.refused} of its routes {were} not taken; the last, because {refusal}."
             )
             if known is not None:
                 self._withdraw(peer, prefix, penalty=0.0)

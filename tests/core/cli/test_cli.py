@@ -21,6 +21,7 @@ from core.cli.tables import facts, table
 from core.links.control_http import ApiOptions, build_app
 from core.packet import ErrorCode, Reject
 from tests.core.control.bench import Bench, make_bench
+from tests.core.routing.network import told, way
 
 TOKEN = "admin-token-of-the-tests"
 
@@ -209,6 +210,30 @@ async def test_a_ping_s_exit_code_says_whether_it_was_answered(
     bench.link.fake.reply = bench.node.address.reject(ErrorCode.PEER_UNREACHABLE, "not there.")
     ran = await shell.run("accounts", "ping", "bob")
     assert (ran.code, ran.out) == (1, "bob did not answer: not there.\n")
+
+
+async def test_route_exchange_is_shown_and_asked_for(shell: Shell, bench: Bench) -> None:
+    await create(shell, "bob", "--routing-relation", "Peer", "--ilp-address", "test.bob")
+    account = bench.node.directory.by_username("bob")
+    assert account is not None
+    await bench.node.exchange.take_update(
+        account,
+        told(way("test.x", "test.bob"), way("g.x", "test.bob"), speaker="test.bob"),
+    )
+
+    peers = await shell.ok("routes", "peers")
+    assert peers.splitlines()[0].split() == [
+        "ACCOUNT", "RELATION", "STATE", "LEARNED", "USED", "TOLD", "REFUSED", "LAST", "HEARD",
+    ]  # fmt: skip
+    assert "bob      Peer      in step        1     1     0        1  20" in peers
+    assert "bob: 1 of its routes was not taken" in peers
+    why = await shell.ok("routes", "why", "test.x.shop")
+    assert why.startswith("test.x.shop is covered by test.x, and bob gets it")
+    assert "*  bob       learned       0  test.bob  It is the only one." in why
+    assert (await shell.run("routes", "why", "test.nowhere")).code == 1
+    changes = await shell.ok("routes", "changes")
+    assert "test.x  -       bob    test.bob  Bob told it." in changes
+    assert await shell.ok("routes", "ask", "bob") == "bob was asked for its routes.\n"
 
 
 async def test_routes_are_set_listed_and_removed(shell: Shell) -> None:
