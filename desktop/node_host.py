@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import secrets
-import shutil
-import tempfile
-from pathlib import Path
 from typing import Final, Self, final
 
 from core.account import Secret
@@ -14,6 +11,7 @@ from core.clock import Clock, WallClock
 from core.config import Bind, NodeConfig, sqlite_path
 from core.control.operator import Operator
 from core.host import NodeHost
+from core.practice.throw_away import ThrowAwayFolder
 
 DRAIN_SECONDS: Final = 5
 """A window that was closed does not stay for half a minute; what is undecided then is so after a kill too."""
@@ -60,10 +58,11 @@ class EmbeddedNode:
 
 @final
 class ThrowAway:
-    """A directory for a node that nobody keeps; gone when it is closed."""
+    """A directory for a node that nobody keeps; gone when it is closed, or at the next start after a kill."""
 
     def __init__(self) -> None:
-        self.directory = Path(tempfile.mkdtemp(prefix="signalbox-demo-"))
+        self._folder = ThrowAwayFolder("signalbox-demo-")
+        self.directory = self._folder.path
 
     def config(self, config: NodeConfig, *, given: frozenset[str]) -> NodeConfig:
         """Return the config with a store here and a free port, where the operator named none."""
@@ -77,4 +76,4 @@ class ThrowAway:
 
     def close(self) -> None:
         """Remove it."""
-        shutil.rmtree(self.directory, ignore_errors=True)
+        self._folder.close()

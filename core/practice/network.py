@@ -15,8 +15,6 @@ import asyncio
 import json
 import logging
 import secrets
-import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -31,6 +29,7 @@ from core.control.views import AccountDetails
 from core.errors import ControlError, UnknownAccount
 from core.packet import child_address
 from core.practice.process import Child
+from core.practice.throw_away import ThrowAwayFolder
 from core.practice.traffic import Lane
 
 log = logging.getLogger(__name__)
@@ -93,7 +92,7 @@ class PracticeNetwork:
         self._our_url = our_url
         self._progress = progress
         self._seed = seed
-        self._directory: Path | None = None
+        self._directory: ThrowAwayFolder | None = None
         self._children: list[Child] = []
         self._tokens = {name: secrets.token_urlsafe(32) for name in ("to", "from", "pay")}
         self._engine_started = False
@@ -111,9 +110,9 @@ class PracticeNetwork:
         if self.running:
             raise ControlError("the practice network runs already")
         await self._clear_the_stage()
-        self._directory = Path(tempfile.mkdtemp(prefix="signalbox-practice-"))
+        self._directory = ThrowAwayFolder("signalbox-practice-")
         try:
-            await self._start(self._directory)
+            await self._start(self._directory.path)
         except BaseException:
             await self.stop()
             raise
@@ -126,7 +125,7 @@ class PracticeNetwork:
             await self._engines.stop_engine(ENGINE)
             self._engine_started = False
         if self._directory is not None:
-            shutil.rmtree(self._directory, ignore_errors=True)
+            self._directory.close()
             self._directory = None
 
     async def remove_accounts(self) -> None:
