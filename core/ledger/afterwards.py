@@ -39,9 +39,7 @@ class PacketBooks(Protocol):
     ) -> Mapping[int, int]: ...
     async def reject(self, transfer_id: TransferId, code: bytes) -> None: ...
     async def expire(self, transfer_id: TransferId) -> None: ...
-    async def fulfill_late(
-        self, transfer_id: TransferId, fulfillment: bytes, received: Received | None = None
-    ) -> None: ...
+    async def fulfill_late(self, transfer_id: TransferId, fulfillment: bytes) -> None: ...
     async def abandon(self, transfer_id: TransferId) -> None: ...
     async def strand(self, transfer_id: TransferId) -> None: ...
     async def resolve_unknown(self, transfer_id: TransferId, *, fulfilled: bool) -> None: ...
@@ -106,20 +104,14 @@ class Afterwards:
             partial(self._books.resolve_unknown, transfer_id, fulfilled=False),
         )
 
-    def fulfilled_late(
-        self,
-        transfer_id: TransferId,
-        fulfillment: bytes,
-        words: str,
-        received: Received | None = None,
-    ) -> None:
+    def fulfilled_late(self, transfer_id: TransferId, fulfillment: bytes, words: str) -> None:
         """Post the downstream leg as owed: the next hop has shown the fulfillment, upstream has not waited."""
         self._open_legs.pop(transfer_id, None)
         log.warning("%s fulfilled too late: it is owed, and nobody pays us", words)
         self.book(
             "fulfill late",
             transfer_id,
-            partial(self._books.fulfill_late, transfer_id, fulfillment, received),
+            partial(self._books.fulfill_late, transfer_id, fulfillment),
             partial(self._books.resolve_unknown, transfer_id, fulfilled=True),
         )
 

@@ -149,9 +149,7 @@ class Books(Protocol):
     async def expire(self, transfer_id: TransferId) -> None:
         """Void the upstream leg; the downstream one stays held until the two calls below."""
 
-    async def fulfill_late(
-        self, transfer_id: TransferId, fulfillment: bytes, received: Received | None = None
-    ) -> None:
+    async def fulfill_late(self, transfer_id: TransferId, fulfillment: bytes) -> None:
         """Post the downstream leg as owed and as a loss; upstream is void. Ends PENDING and EXPIRED alike."""
 
     async def abandon(self, transfer_id: TransferId) -> None:

@@ -24,7 +24,7 @@ class FakeBooks:
         self.transfers: dict[TransferId, Transfer] = {}
         self.errors: dict[str, Iterator[Exception | None]] = {}
         self.received: list[Received] = []
-        """What came in with fulfillments, late ones included."""
+        """What came in with fulfillments."""
         self.before: dict[str, Callable[[], None]] = {}
         """What happens while a call is under way: a test moves the clock here."""
 
@@ -67,12 +67,8 @@ class FakeBooks:
     async def expire(self, transfer_id: TransferId) -> None:
         self._called("expire", transfer_id)
 
-    async def fulfill_late(
-        self, transfer_id: TransferId, fulfillment: bytes, received: Received | None = None
-    ) -> None:
+    async def fulfill_late(self, transfer_id: TransferId, fulfillment: bytes) -> None:
         self._called("fulfill_late", transfer_id, fulfillment)
-        if received is not None:
-            self.received.append(received)
 
     async def abandon(self, transfer_id: TransferId) -> None:
         self._called("abandon", transfer_id)

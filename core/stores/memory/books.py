@@ -134,10 +134,8 @@ class MemoryBooks(Books):
     async def expire(self, transfer_id: TransferId) -> None:
         self._decide_own(Decision.EXPIRE, transfer_id, None)
 
-    async def fulfill_late(
-        self, transfer_id: TransferId, fulfillment: bytes, received: Received | None = None
-    ) -> None:
-        self._decide_own(Decision.FULFILL_LATE, transfer_id, fulfillment, received)
+    async def fulfill_late(self, transfer_id: TransferId, fulfillment: bytes) -> None:
+        self._decide_own(Decision.FULFILL_LATE, transfer_id, fulfillment)
 
     async def abandon(self, transfer_id: TransferId) -> None:
         self._decide_own(Decision.ABANDON, transfer_id, None)

@@ -87,10 +87,8 @@ class SqliteBooks(Books):
     async def expire(self, transfer_id: TransferId) -> None:
         await self._decide(Decision.EXPIRE, transfer_id, None)
 
-    async def fulfill_late(
-        self, transfer_id: TransferId, fulfillment: bytes, received: Received | None = None
-    ) -> None:
-        await self._decide(Decision.FULFILL_LATE, transfer_id, fulfillment, received)
+    async def fulfill_late(self, transfer_id: TransferId, fulfillment: bytes) -> None:
+        await self._decide(Decision.FULFILL_LATE, transfer_id, fulfillment)
 
     async def abandon(self, transfer_id: TransferId) -> None:
         await self._decide(Decision.ABANDON, transfer_id, None)
@@ -99,14 +97,9 @@ class SqliteBooks(Books):
         await self._decide(Decision.STRAND, transfer_id, None)
 
     def _decide(
-        self,
-        decision: Decision,
-        transfer_id: int,
-        result: bytes | None,
-        received: Received | None = None,
+        self, decision: Decision, transfer_id: int, result: bytes | None
     ) -> asyncio.Future[int]:
-        deciding = Deciding(decision, transfer_id, result, received)
-        return self._file.submit(self._packets, deciding)
+        return self._file.submit(self._packets, Deciding(decision, transfer_id, result))
 
     async def balance(self, account: AccountId) -> Balance:
         return await self._file.read(partial(balance_of, account=account))

@@ -538,16 +538,6 @@ async def test_what_was_not_fulfilled_is_not_received(
     assert await payments.received_payments(ReceivedFilter()) == []
 
 
-async def test_what_is_booked_late_is_the_receivers_all_the_same(
-    payments: PaymentStore, stores: Stores
-) -> None:
-    made = await stores.books.prepare(transfer(7))
-    await stores.books.fulfill_late(made, FULFILLMENT, Received(connection="c", sequence=1))
-
-    (row,) = await payments.received_payments(ReceivedFilter())
-    assert row.received == (await stores.books.balance(BOB)).payable == 7
-
-
 async def test_a_connection_is_closed_once(
     payments: PaymentStore, stores: Stores, clock: FakeClock
 ) -> None:
