@@ -9,6 +9,8 @@ from __future__ import annotations
 from core.errors import PacketError
 
 _LENGTH_OCTETS_MAX = 8
+_ONE_OCTET = tuple(bytes((1, value)) for value in range(256))
+"""Most integers are small: they are written by looking them up."""
 
 
 def write_length(length: int) -> bytes:
@@ -26,6 +28,8 @@ def write_octets(octets: bytes | bytearray | memoryview) -> bytes:
 
 def write_uint(value: int) -> bytes:
     """Return a variable-size unsigned integer; zero is `01 00`."""
+    if 0 <= value < len(_ONE_OCTET):
+        return _ONE_OCTET[value]
     if value < 0:
         raise ValueError(f"an unsigned integer cannot be {value}")
     size = max(1, (value.bit_length() + 7) // 8)

@@ -67,9 +67,13 @@ class _Data:
             more = bytes(end - len(self._octets))
             self._octets += more
             self._come += more
-        for at, octet in enumerate(data, offset):
-            if not self._come[at]:
-                self._octets[at], self._come[at] = octet, 1
+        if not any(self._come[offset:end]):
+            self._octets[offset:end] = data
+        else:
+            for at, octet in enumerate(data, offset):
+                if not self._come[at]:
+                    self._octets[at] = octet
+        self._come[offset:end] = b"\1" * len(data)
 
     def whole(self) -> bytes:
         """Return the octets up to the first that is missing."""

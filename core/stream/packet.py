@@ -12,6 +12,8 @@ from core.packet.oer import read_uint, write_uint
 from core.stream.frames import Frame, read_frame, write_frame
 
 VERSION: Final = 1
+FRAMES_MAX: Final = 512
+"""No sender has more than some dozens; thousands of them in one packet would hold all others up."""
 FRAME_OCTETS_MIN: Final = 2
 """A frame has a type and a length, so a count is checked before anything is made of it."""
 
@@ -70,6 +72,8 @@ class StreamPacket:
             raise PacketError(
                 f"{count} frames do not fit {len(view) - frames_at} octets", octet=at
             )
+        if count > FRAMES_MAX:
+            raise PacketError(f"it has {count} frames, {FRAMES_MAX} are read", octet=at)
         frames, at = [], frames_at
         for _ in range(count):
             frame, at = read_frame(view, at)

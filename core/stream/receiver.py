@@ -105,8 +105,11 @@ class Heard:
         """Return how much of the amount belongs to which stream; together it is all."""
         if self.amount == 0:
             return ()
+        money = [*self.packet.of(StreamMoney)]
+        if len(money) == 1:
+            return ((money[0].stream_id, self.amount),)
         shares: dict[int, int] = {}
-        for frame in self.packet.of(StreamMoney):
+        for frame in money:
             shares[frame.stream_id] = shares.get(frame.stream_id, 0) + frame.shares
         together = sum(shares.values())
         if together == 0:

@@ -174,6 +174,7 @@ def test_only_the_highest_amounts_of_a_stream_saturate(row: dict[str, Any]) -> N
         ("010c01000100", "ends where a length is due, at octet 6"),
         ("010c0100010001 05", "5 frames do not fit 0 octets, at octet 6"),
         ("010c0100010004 7fffffff 0100", "2147483647 frames do not fit 2 octets, at octet 6"),
+        ("010c01000100020201" + "5900" * 513, "it has 513 frames, 512 are read, at octet 6"),
         ("010c010001000101 0304ffffffff", "ConnectionMaxData"),
         ("010c010001000101 020a 09 6e6f7420696c70202e", "ConnectionNewAddress: 'not ilp .' is no"),
         ("010c010001000101 0704 02c328 09", "ConnectionAssetDetails: the asset's code is not UTF-8, at octet 11"),
