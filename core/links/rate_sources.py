@@ -80,7 +80,7 @@ class RateSourceClient:
     async def _get(self, source: RateSource) -> bytes:
         url = URL(source.url)
         first = url.host
-        resolver = _GuardedResolver(self._names())
+        resolver = GuardedResolver(self._names())
         connector = TCPConnector(resolver=resolver, limit=1, use_dns_cache=False)
         async with ClientSession(
             connector=connector,
@@ -119,7 +119,7 @@ class RateSourceClient:
 
 
 @final
-class _GuardedResolver(AbstractResolver):
+class GuardedResolver(AbstractResolver):
     """Looks names up, and refuses those that lead where no source of rates is.
 
     Once one answer has led to a public host, a redirect may not lead into this network from there.
@@ -186,7 +186,7 @@ def _next(url: URL, response: ClientResponse) -> URL:
         following = url.join(URL(place)) if place else None
     except ValueError:
         following = None
-    if following is None or following.host is None or following.user is not None:
+    if following is None or not following.host or following.user is not None:
         raise RateSourceError("it redirects, and does not say where to")
     if following.scheme != url.scheme and following.scheme != "https":
         raise RateSourceError(f"it redirects from {url.scheme} to {following.scheme}")
@@ -198,9 +198,10 @@ def _read_file(path: Path, octets_max: int) -> bytes:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise RateSourceError(f"{path} cannot be read: {error.strerror}") from None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise RateSourceError(f"{path} is no file")
     with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise RateSourceError(f"{path} is no file")
         octets = file.read(octets_max + 1)
     if len(octets) > octets_max:
         raise RateSourceError(f"{path} has more than {octets_max} octets")
