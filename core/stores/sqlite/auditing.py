@@ -9,7 +9,7 @@ from typing import Final
 from core.ledger.audit import Audit, AuditedAccount, TransferRow
 from core.ledger.books import TRANSFERS_PER_NODE_BITS, AuditReport, Balance
 from core.ledger.postings import Total
-from core.stores.sqlite import settlement_auditing
+from core.stores.sqlite import payment_auditing, settlement_auditing
 
 _ACCOUNTS: Final = """
     SELECT number, coalesce(username, former_username, id), asset_code, asset_scale FROM account
@@ -88,5 +88,7 @@ def audit(connection: sqlite3.Connection) -> AuditReport:
     for number, kind, account, payable, receivable in connection.execute(_ENTRIES):
         auditing.add_entry(number, kind, account, payable=payable, receivable=receivable)
     for sentence in settlement_auditing.differences(connection):
+        auditing.find(sentence)
+    for sentence in payment_auditing.differences(connection):
         auditing.find(sentence)
     return auditing.report({row[0]: Balance(*row[1:]) for row in connection.execute(_BALANCES)})

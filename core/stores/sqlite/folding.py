@@ -12,19 +12,20 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any, Final, TypeAlias
 
-from core.ledger.books import TRANSFERS_PER_NODE_BITS
+from core.ledger.books import TRANSFERS_PER_NODE_BITS, TransferState
 from core.ledger.postings import Total
 
 _FIRST: Final = "SELECT id FROM transfer WHERE id >= ? ORDER BY id LIMIT 1"
 _OLD: Final = """
     SELECT id, state, from_account, to_account, coalesce(conversion, 0), incoming_amount,
-        outgoing_amount, spread_amount, remainder, created_at_ms, final_at_ms
+        outgoing_amount, spread_amount, remainder, created_at_ms, final_at_ms, payment
     FROM transfer WHERE id >= ? AND id < ? ORDER BY id
 """
 _TOTAL: Final = """
     SELECT transfers, incoming_amount, outgoing_amount, spread_amount, remainder FROM folded
     WHERE state = ? AND from_account = ? AND to_account = ? AND conversion = ?
 """
+_SENT: Final = "UPDATE payment SET folded = folded + ? WHERE number = ?"
 _SAVE: Final = "INSERT OR REPLACE INTO folded VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 Key: TypeAlias = tuple[int, int, int, int]
@@ -35,6 +36,7 @@ def fold(connection: sqlite3.Connection, *, before_ms: int, rows_max: int) -> in
     """Fold at most `rows_max` transfers whose end is older than `before_ms`; return how many."""
     folded: list[int] = []
     totals: dict[Key, Total] = {}
+    sent: dict[int, int] = {}
     for row in _old_rows(connection, before_ms=before_ms, rows_max=rows_max):
         transfer_id, state, source, target, conversion = row[:5]
         key = (state, source, target, conversion)
@@ -42,6 +44,8 @@ def fold(connection: sqlite3.Connection, *, before_ms: int, rows_max: int) -> in
             totals[key] = _load(connection, key)
         totals[key].fold(state, row[5], row[6], row[7], Fraction(row[8] or 0))
         folded.append(transfer_id)
+        if row[11] is not None and state == TransferState.FULFILLED:
+            sent[row[11]] = sent.get(row[11], 0) + row[5]
     connection.executemany(
         _SAVE,
         [
@@ -56,6 +60,7 @@ def fold(connection: sqlite3.Connection, *, before_ms: int, rows_max: int) -> in
             for key, total in totals.items()
         ],
     )
+    connection.executemany(_SENT, [(amount, payment) for payment, amount in sent.items()])
     connection.executemany("DELETE FROM transfer WHERE id = ?", [(i,) for i in folded])
     return len(folded)
 
@@ -76,7 +81,7 @@ def _old_rows(
     while (first := connection.execute(_FIRST, (at,)).fetchone()) is not None:
         at = ((first[0] >> TRANSFERS_PER_NODE_BITS) + 1) << TRANSFERS_PER_NODE_BITS
         for row in connection.execute(_OLD, (first[0], at)):
-            created_at_ms, final_at_ms = row[9:]
+            created_at_ms, final_at_ms = row[9:11]
             if created_at_ms >= before_ms:
                 break
             if final_at_ms is not None and final_at_ms < before_ms:

@@ -27,6 +27,7 @@ _STATEMENTS: Final = (
         state TEXT NOT NULL,
         cancel_requested INTEGER NOT NULL DEFAULT 0,
         sent INTEGER NOT NULL DEFAULT 0 CHECK (sent >= 0),
+        folded INTEGER NOT NULL DEFAULT 0,  -- of that, what is in no transfer's row any more
         in_flight INTEGER NOT NULL DEFAULT 0 CHECK (in_flight >= 0),
         undecided INTEGER NOT NULL DEFAULT 0 CHECK (undecided >= 0),
         delivered TEXT NOT NULL DEFAULT '0',
