@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from random import Random
 
@@ -9,6 +10,18 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 from core.errors import QuoteFailed
 from core.packet import ErrorCode, Prepare, Reject, Reply
+from core.stream.frames import (
+    ConnectionAssetDetails,
+    ConnectionClose,
+    ConnectionMaxData,
+    Frame,
+    StreamClose,
+    StreamData,
+    StreamMaxData,
+    StreamMaxMoney,
+    StreamMoney,
+    StreamReceipt,
+)
 from core.stream.sender.exchange import Exchange, SenderLimits
 from core.stream.sender.payment import Payment
 from core.stream.sender.rate import times_ceil
@@ -59,7 +72,7 @@ def within_its_means(world: World, exchange: Exchange) -> None:
 
 
 network = settings(
-    max_examples=200,
+    max_examples=100,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
@@ -191,3 +204,61 @@ def test_a_cancelled_payment_sends_nothing_more_and_counts_what_was_in_flight(
         assert outcome.reason == "It was cancelled."
     if not path.lost and not path.busy:
         assert path.receiver.closed or not outcome.packets_fulfilled
+
+
+uints = st.integers(0, 2**64 - 1) | st.integers(0, 3)
+texts = st.text(max_size=8)
+hostile_frames = st.one_of(
+    st.builds(ConnectionClose, st.integers(0, 255), texts),
+    st.builds(ConnectionMaxData, uints),
+    st.builds(ConnectionAssetDetails, texts, st.integers(0, 255)),
+    st.builds(StreamClose, uints, st.integers(0, 255), texts),
+    st.builds(StreamMoney, uints, uints),
+    st.builds(StreamMaxMoney, uints, uints, uints),
+    st.builds(StreamMaxData, uints, uints),
+    st.builds(StreamData, uints, uints, st.binary(max_size=30)),
+    st.builds(
+        StreamReceipt, uints, st.binary(max_size=60) | st.binary(min_size=58, max_size=58)
+    ),
+)
+
+
+@network
+@given(
+    orders(),
+    paths(),
+    st.lists(st.lists(hostile_frames, max_size=3).map(tuple), min_size=1, max_size=8),
+    st.lists(st.sampled_from([None, *ErrorCode]), min_size=1, max_size=8),
+    st.lists(uints | st.none(), min_size=1, max_size=4),
+    st.binary(max_size=200),
+)
+def test_nothing_that_a_receiver_says_breaks_the_sums_or_keeps_it_from_ending(
+    order: PaymentTerms,
+    path: Path,
+    frames: list[tuple[Frame, ...]],
+    codes: list[ErrorCode | None],
+    claims: list[int | None],
+    data: bytes,
+) -> None:
+    world = World(path, before_step=within_its_means, limits=SenderLimits(idle_seconds=10))
+    order = replace(order, data=data)
+    try:
+        quote = world.quote(order)
+    except QuoteFailed:
+        return
+    receiver = path.receiver
+
+    def claim(amount: int) -> int:
+        told = claims[len(receiver.packets) % len(claims)]
+        return amount if told is None else told
+
+    receiver.claim = claim
+    receiver.frames = lambda packet: frames[packet.sequence % len(frames)]
+    receiver.refuses = lambda packet: codes[packet.sequence % len(codes)]
+    outcome = world.pay(order, quote)
+
+    assert outcome.source_sent == path.handed_over <= quote.source_amount
+    assert outcome.data_sent <= len(data)
+    assert len(outcome.violations) <= 5
+    if outcome.state is OutcomeState.COMPLETED and order.source_amount is not None:
+        assert outcome.source_sent == quote.source_amount or "not sent" in outcome.reason
