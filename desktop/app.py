@@ -27,6 +27,7 @@ from desktop.presenters.logs import LogsPresenter
 from desktop.presenters.overview import OverviewPresenter
 from desktop.presenters.payments import PaymentsPresenter
 from desktop.presenters.peers import PeersPresenter
+from desktop.presenters.rates import RatesPresenter
 from desktop.presenters.routes import RoutesPresenter
 from desktop.presenters.settlements import SettlementsPresenter
 from desktop.presenters.shell import ShellPresenter
@@ -43,6 +44,7 @@ from desktop.views.page import Page
 from desktop.views.payments import PaymentsPage
 from desktop.views.peers import PeersPage
 from desktop.views.pictures import take_pictures
+from desktop.views.rates import RatesPage
 from desktop.views.routes import RoutesPage
 from desktop.views.settlements import SettlementsPage
 from desktop.views.start_failure import StartFailure
@@ -158,6 +160,7 @@ class Desktop(QObject):
             TrafficPage(TrafficPresenter(operator, clock, names, self)),
             SettlementsPage(SettlementsPresenter(operator, clock, engines, names, self)),
             PaymentsPage(PaymentsPresenter(operator, clock, names, self)),
+            RatesPage(RatesPresenter(operator, clock, self)),
             LogsPage(LogsPresenter(operator, clock, self)),
         )
         self.window = MainWindow(self.shell, self.pages, settings, theme)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, final
 
+from core.control.peering_views import ParentView
 from core.control.views import (
     AccountView,
     EngineView,
@@ -41,6 +42,10 @@ class Snapshot:
     unmatched: Sequence[UnmatchedRow] = ()
     unknown: Sequence[UnknownRow] = ()
     exposures: Sequence[Exposure] = ()
+    rate_problems: Sequence[str] = ()
+    """Stale prices, sources that fail and jumps that are held, a sentence each."""
+    parent: ParentView | None = None
+    """Where our address comes from."""
     processes: Sequence[ProcessStatus] = ()
     """Engines that this window started."""
 
@@ -56,6 +61,7 @@ def find_incidents(seen: Snapshot) -> Sequence[Incident]:
         *_unknown(seen.unknown),
         *_limits(seen.accounts),
         *_links(seen.accounts),
+        *_rates(seen.rate_problems),
     ]
     return sorted(found, key=lambda incident: incident.mood is not Mood.BAD)
 
@@ -78,6 +84,18 @@ def _node(status: NodeStatus) -> Iterable[Incident]:
             detail=problem,
             fixes=(Fix("Show log", Remedy.OPEN, "logs"),),
             page="logs",
+        )
+
+
+def _rates(problems: Iterable[str]) -> Iterable[Incident]:
+    for problem in problems:
+        yield Incident(
+            key=f"rates:{problem}",
+            mood=Mood.WARN,
+            title="A rate needs you",
+            detail=problem,
+            fixes=(Fix("Show rates", Remedy.OPEN, "rates"),),
+            page="rates",
         )
 
 

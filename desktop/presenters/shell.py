@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final, final
 
 from PySide6.QtCore import QObject, Signal
 
-from core.control.views import EngineView, NodeStatus
+from core.control.views import AccountView, EngineView, LinkState, NodeStatus
 from desktop import formatting
 from desktop.engine_supervisor import ProcessState, ProcessStatus
 from desktop.models.overview import Mood, PillState, ShellState
 from desktop.presenters.incidents import Snapshot
 from desktop.presenters.watch import NodeWatch
 
+NAMES_SHOWN: Final = 6
+_REACHED: Final = (LinkState.UP, LinkState.IDLE, LinkState.DEGRADED)
 STALE_SECONDS: Final = 5.0
 """What is shown is as of now, or said not to be."""
 
@@ -33,10 +35,13 @@ class ShellPresenter(QObject):
 
     state_changed = Signal(object)
     """A ShellState."""
+    reported = Signal(str)
+    """Something changed that the operator did not do: a sentence."""
 
     def __init__(self, watch: NodeWatch, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.watch = watch
+        self._address = ""
         watch.looked.connect(self._show)
 
     def live(self) -> tuple[str, Mood]:
@@ -53,6 +58,11 @@ class ShellPresenter(QObject):
         if seen is None:
             return
         network, mood, reason = network_of(seen.status.ilp_address)
+        if seen.parent is not None:
+            reason = f"{reason}\n{seen.parent.sentence}"
+        if self._address and seen.status.ilp_address != self._address:
+            self.reported.emit(f"This node is {seen.status.ilp_address} now")
+        self._address = seen.status.ilp_address
         fulfilled, rejected = self.watch.last_minute()
         self.state_changed.emit(
             ShellState(
@@ -81,6 +91,8 @@ class ShellPresenter(QObject):
             )  # fmt: skip
         else:
             yield _node_pill(status)
+        if seen.accounts:
+            yield peers_pill(seen.accounts)
         started = {each.name: each for each in seen.processes}
         told = {view.status.name: view for view in seen.engines}
         for name in sorted(started.keys() | told.keys()):
@@ -104,7 +116,23 @@ def network_of(ilp_address: str) -> tuple[str, Mood, str]:
         return "LIVE", Mood.WARN, "The live network: this is real money."
     if first.startswith("test"):
         return "TESTNET", Mood.OK, "A test network: no real money moves here."
-    return "PRIVATE", Mood.PLAIN, f"A private network ({first}): reachable only by its members."
+    return "PRIVATE", Mood.PLAIN, f"A private network, {first}: reachable only by its members."
+
+
+def peers_pill(accounts: Sequence[AccountView]) -> PillState:
+    """Return how many peers can be reached, and over what; those that are paused are meant to be away."""
+    wanted = [view for view in accounts if view.state is not LinkState.PAUSED]
+    down = [view for view in wanted if view.state is LinkState.DOWN]
+    up = [view for view in wanted if view.state in _REACHED]
+    text = f"{formatting.count(len(up))} of {formatting.counted(len(wanted), 'peer')} up"
+    over_btp = sum(1 for view in up if view.account.ilp_over_btp_url is not None)
+    reason = f"{len(up) - over_btp} over HTTP, {over_btp} over BTP"
+    if down:
+        names = ", ".join(view.account.name for view in down[:NAMES_SHOWN])
+        more = f" and {len(down) - NAMES_SHOWN} more" if len(down) > NAMES_SHOWN else ""
+        reason = f"{reason}\nDown: {names}{more}"
+    mood = Mood.BAD if down and not up else Mood.WARN if down else Mood.OK if up else Mood.PLAIN
+    return PillState(key="peers", text=text, mood=mood, reason=reason, page="peers")
 
 
 def engine_pill(

@@ -112,6 +112,8 @@ class NodeWatch(PagePresenter):
             unmatched=await operator.unmatched(),
             unknown=await operator.unknown_transfers(),
             exposures=await operator.exposure(),
+            rate_problems=tuple((await operator.rate_feed()).problems),
+            parent=await operator.parent(),
         )
 
     def _with(self, snapshot: Snapshot, **changes: object) -> Snapshot:

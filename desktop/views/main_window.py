@@ -138,6 +138,7 @@ class MainWindow(QMainWindow):
     def _connect(self, shell: ShellPresenter, pages: Sequence[Page]) -> None:
         shell.state_changed.connect(self._show_state)
         shell.watch.failed.connect(self.status.say_failure)
+        shell.reported.connect(self.status.say)
         self.rail.chosen.connect(self.show_page)
         self.rail.collapsed_changed.connect(
             lambda collapsed: self._settings.change(rail_collapsed=collapsed)
@@ -559,10 +560,9 @@ class HealthStrip(QWidget):
             pill = Pill(clickable=True)
             pill.clicked.connect(lambda: self.page_wanted.emit(self._targets[state.key]))
             self._pills[state.key] = pill
-            # The database stays the last: engines come and go before it.
-            place = self._pill_row.count() - (
-                1 if "store" in self._pills and state.key != "store" else 0
-            )
+            # The peers stand behind the node, and the database stays the last: engines come and go between.
+            last = "store" in self._pills and state.key != "store"
+            place = 1 if state.key == "peers" else self._pill_row.count() - (1 if last else 0)
             self._pill_row.insertWidget(place, pill)
         self._targets[state.key] = state.page
         pill.set(state.text, _tone(state.mood), state.reason)

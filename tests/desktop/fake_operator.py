@@ -57,6 +57,7 @@ from core.service import Step, Verdict
 from core.settlement.records import Direction, EngineStatus, SettlementState
 from tests.desktop.fake_payments import FakePayments
 from tests.desktop.fake_peering import FakePeering
+from tests.desktop.fake_rates import FakeRates
 from tests.desktop.fake_routes import FakeRoutes
 
 NOW_MS: Final = 1_795_521_600_000
@@ -90,7 +91,7 @@ class FakeClock:
 
 
 @final
-class FakeOperator(FakePayments, FakePeering, FakeRoutes, Operator):
+class FakeOperator(FakePayments, FakePeering, FakeRates, FakeRoutes, Operator):
     """A node of the desktop's tests; see the module."""
 
     def __init__(self, *, peers: int = 12, clock: FakeClock | None = None) -> None:
@@ -116,6 +117,7 @@ class FakeOperator(FakePayments, FakePeering, FakeRoutes, Operator):
         self.changes = 1
         self.begin_payments(self.clock.now_ms())
         self.begin_routes(self.clock.now_ms())
+        self.begin_rates()
         self._packets = 0
         if peers:
             self._populate(peers)

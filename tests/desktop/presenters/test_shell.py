@@ -59,16 +59,39 @@ async def test_every_component_has_a_pill_with_a_reason(frame: Frame) -> None:
     await frame.look()
 
     pills = {pill.key: pill for pill in frame.state.pills}
-    assert list(pills) == ["node", "engine:ethereum", "store"]
-    assert {pill.mood for pill in pills.values()} == {Mood.OK}
+    assert list(pills) == ["node", "peers", "engine:ethereum", "store"]
+    assert {pill.mood for key, pill in pills.items() if key != "peers"} == {Mood.OK}
+    assert pills["peers"].mood is Mood.WARN
+    assert "Down: " in pills["peers"].reason
     assert "127.0.0.1:7770" in pills["node"].reason
     assert frame.state.banner == ""
+
+
+async def test_the_badge_says_where_our_address_is_from_and_a_new_one_is_told(
+    frame: Frame,
+) -> None:
+    said: list[str] = []
+    frame.shell.reported.connect(said.append)
+    await frame.look()
+    assert "was given when the node was started" in frame.state.network_reason
+    assert not said
+
+    frame.operator.ilp_address = "g.parent.alice"
+    await frame.look()
+
+    assert said == ["This node is g.parent.alice now"]
+    assert frame.state.network == "LIVE"
 
 
 async def test_badges_count_problems_by_page(frame: Frame) -> None:
     await frame.look()
 
-    assert frame.state.badges == {"overview": 6, "settlements": 4, "peers": 2}
+    assert frame.state.badges == {
+        "overview": 8,
+        "settlements": 4,
+        "peers": 2,
+        "rates": 2,
+    }
 
 
 async def test_a_node_that_cannot_be_asked_is_told_and_what_was_seen_stays(

@@ -164,8 +164,8 @@ async def test_badges_and_pills_tell_of_trouble_to_eyes_and_ears(shown: Shown) -
     button = shown.window.rail.buttons["overview"]
     pill = shown.window.strip.pill("node")
 
-    assert button.badge == 6
-    assert "6 problems" in button.accessibleName()
+    assert button.badge == 8
+    assert "8 problems" in button.accessibleName()
     assert pill is not None
     assert pill.accessibleName().startswith("Node up")
 

@@ -25,6 +25,7 @@ from desktop.models.traffic import CODE
 from desktop.presenters.logs import LogsPresenter
 from desktop.presenters.payments import PaymentsPresenter
 from desktop.presenters.peers import PeersPresenter
+from desktop.presenters.rates import RatesPresenter
 from desktop.presenters.routes import RoutesPresenter
 from desktop.presenters.settlements import SettlementsPresenter
 from desktop.presenters.traffic import TrafficPresenter
@@ -35,6 +36,7 @@ from desktop.views.logs import LogsPage
 from desktop.views.page import Page
 from desktop.views.payments import PaymentsPage
 from desktop.views.peers import PeersPage
+from desktop.views.rates import RatesPage
 from desktop.views.routes import RoutesPage
 from desktop.views.settlements import DONE, DUE, UNKNOWN, UNMATCHED, SettlementsPage
 from desktop.views.tables import GrowColumns
@@ -53,6 +55,7 @@ MAKERS: dict[str, Callable[[FakeOperator], Page]] = {
         SettlementsPresenter(operator, operator.clock)
     ),
     "payments": lambda operator: PaymentsPage(PaymentsPresenter(operator, operator.clock)),
+    "rates": lambda operator: RatesPage(RatesPresenter(operator, operator.clock)),
     "logs": lambda operator: LogsPage(LogsPresenter(operator, operator.clock)),
 }
 

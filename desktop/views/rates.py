@@ -1,0 +1,459 @@
+"""The rates page: a converter, jumps that wait for a decision, prices, sources and spreads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, final
+
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtGui import QAction, QKeySequence
+from PySide6.QtWidgets import (
+    QHBoxLayout,
+    QLineEdit,
+    QPushButton,
+    QStackedWidget,
+    QTabWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from desktop.models.rates import (
+    PRICE_STATE_COLUMN,
+    SOURCE_STATE_COLUMN,
+    HeldJump,
+    PriceRow,
+    RatesState,
+    SourceRow,
+)
+from desktop.models.table import TableModel
+from desktop.presenters.rates import RatesPresenter, form_of
+from desktop.views.cells import ToneCell
+from desktop.views.confirm_dialog import ConfirmDialog
+from desktop.views.inputs import Choice
+from desktop.views.page import Page
+from desktop.views.rate_source_dialog import RateSourceDialog
+from desktop.views.states import States
+from desktop.views.tables import GrowColumns, copy, selected_text, show_menu, table_action
+from desktop.views.widgets import (
+    MARGIN,
+    SPACE,
+    Card,
+    TableView,
+    TextLabel,
+    Tone,
+    action_button,
+)
+
+PRICES, SOURCES, SPREADS = range(3)
+STATE_TONES: Final = {
+    "in force": Tone.OK,
+    "set by you": Tone.PLAIN,
+    "too old": Tone.BAD,
+    "jump held": Tone.WARN,
+    "works": Tone.OK,
+    "fails": Tone.BAD,
+    "paused": Tone.PAUSED,
+    "not asked yet": Tone.PLAIN,
+}
+
+
+@final
+class RatesPage(Page):
+    """Everything that decides what one asset is worth in another."""
+
+    key = "rates"
+    title = "Rates"
+    icon = "rates"
+
+    def __init__(self, presenter: RatesPresenter, parent: QWidget | None = None) -> None:
+        super().__init__(presenter, parent)
+        self.rates = presenter
+        self.converter = ConverterCard(presenter)
+        self.held = HeldCard(presenter)
+        self.problems = TextLabel(role="warn", wrap=True)
+        self.tabs = QTabWidget()
+        self.tabs.setDocumentMode(True)
+        self.tables: list[TableView] = []
+        self._titles: list[tuple[str, TableModel[Any], QStackedWidget]] = []
+        self.code = QLineEdit()
+        self.price = QLineEdit()
+        self.set_price_button = action_button("Set the price")
+        self.let_go_button = action_button("Let the sources say it")
+        self.add_button = action_button("Add a source…", primary=True)
+        self.edit_button = action_button("Change…")
+        self.remove_button = action_button("Remove…")
+        self.spread = QLineEdit()
+        self.spread_button = action_button("Set")
+        self.pair_from = Choice(editable=True)
+        self.pair_into = Choice(editable=True)
+        self.pair_share = QLineEdit()
+        self.pair_button = action_button("Set")
+        self.pair_remove_button = action_button("Remove")
+        self.guard = TextLabel(role="muted", wrap=True)
+        self._make_tabs()
+        self.states = States(self._content())
+        self.setFocusProxy(self.converter.amount)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.states)
+        self._connect()
+        self._count()
+
+    def pose(self) -> None:
+        """Convert something."""
+        codes = self.rates.state.codes if self.rates.state is not None else ()
+        if len(codes) > 1:
+            self.converter.amount.setText("12.40")
+            self.converter.source.choose(codes[-1])
+            self.converter.target.choose(codes[0])
+            self.converter.convert()
+
+    def open(self, target: str) -> None:
+        """Show this price, or this source."""
+        for tab in (PRICES, SOURCES):
+            if self.tables[tab].select_key(target):
+                self.tabs.setCurrentIndex(tab)
+                return
+
+    # --- How it is built
+
+    def _make_tabs(self) -> None:
+        presenter = self.rates
+        self.code.setPlaceholderText("asset")
+        self.code.setAccessibleName("Asset to set a price of")
+        self.code.setFixedWidth(90)
+        self.price.setPlaceholderText("price")
+        self.price.setAccessibleName("Its price")
+        self.price.setFixedWidth(150)
+        self.unit = TextLabel(role="muted")
+        prices = self._tab(
+            "Prices", presenter.prices, "No price is known: nothing is converted."
+        )
+        for widget in (
+            TextLabel("By hand:", role="muted"),
+            self.code,
+            self.price,
+            self.unit,
+            self.set_price_button,
+        ):
+            prices.addWidget(widget)
+        prices.addStretch()
+        prices.addWidget(self.let_go_button)
+        sources = self._tab(
+            "Sources", presenter.sources, "No source is asked: prices are what you set."
+        )
+        sources.addWidget(self.guard, 1)
+        for button in (self.remove_button, self.edit_button, self.add_button):
+            sources.addWidget(button)
+        spreads = self._tab(
+            "Spreads", presenter.spreads, "No pair has a spread of its own: the node's holds."
+        )
+        self._fill_spread_bar(spreads)
+        for tab, column in ((PRICES, PRICE_STATE_COLUMN), (SOURCES, SOURCE_STATE_COLUMN)):
+            table = self.tables[tab]
+            table.setItemDelegateForColumn(
+                column,
+                ToneCell(
+                    lambda row: STATE_TONES.get(row.state, Tone.PLAIN),
+                    lambda row: row.state.capitalize(),
+                    table,
+                ),
+            )
+
+    def _fill_spread_bar(self, bar: QHBoxLayout) -> None:
+        self.spread.setAccessibleName("The node's spread")
+        self.spread.setFixedWidth(90)
+        self.spread.setToolTip("0.005, 1/200 or 0.5%")
+        for choice, name in ((self.pair_from, "From"), (self.pair_into, "Into")):
+            choice.setAccessibleName(name)
+            choice.setFixedWidth(110)
+        self.pair_share.setAccessibleName("Share of this pair")
+        self.pair_share.setPlaceholderText("0.5%")
+        self.pair_share.setFixedWidth(80)
+        own: Sequence[QWidget] = (
+            TextLabel("The node keeps", role="muted"),
+            self.spread,
+            self.spread_button,
+        )
+        for widget in own:
+            bar.addWidget(widget)
+        bar.addSpacing(MARGIN)
+        for widget in (
+            TextLabel("of", role="muted"),
+            self.pair_from,
+            TextLabel("into", role="muted"),
+            self.pair_into,
+            self.pair_share,
+            self.pair_button,
+            self.pair_remove_button,
+        ):
+            bar.addWidget(widget)
+        bar.addStretch()
+
+    def _tab(self, title: str, model: TableModel[Any], nothing: str) -> QHBoxLayout:
+        table = TableView(model)
+        table.setAccessibleName(title)
+        table.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        GrowColumns(table)
+        empty = TextLabel(nothing, role="muted")
+        empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        stack = QStackedWidget()
+        stack.addWidget(table)
+        stack.addWidget(empty)
+        bar = QHBoxLayout()
+        bar.setContentsMargins(MARGIN, SPACE, MARGIN, SPACE)
+        bar.setSpacing(SPACE)
+        tab = QWidget()
+        layout = QVBoxLayout(tab)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addWidget(stack, 1)
+        layout.addLayout(bar)
+        actions: list[QAction | None] = [
+            table_action(
+                table,
+                "Copy rows",
+                QKeySequence.StandardKey.Copy,
+                lambda: copy(selected_text(table)),
+            )
+        ]
+
+        def show(place: QPoint) -> None:
+            if table.selected_rows:
+                show_menu(table, actions, place)
+
+        table.customContextMenuRequested.connect(show)
+        self.tabs.addTab(tab, title)
+        self.tables.append(table)
+        self._titles.append((title, model, stack))
+        return bar
+
+    def _content(self) -> QWidget:
+        content = QWidget()
+        top = QVBoxLayout()
+        top.setContentsMargins(MARGIN, 12, MARGIN, SPACE)
+        top.setSpacing(SPACE)
+        top.addWidget(self.converter)
+        top.addWidget(self.held)
+        top.addWidget(self.problems)
+        layout = QVBoxLayout(content)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addLayout(top)
+        layout.addWidget(self.tabs, 1)
+        return content
+
+    def _connect(self) -> None:
+        presenter = self.rates
+        presenter.loaded_changed.connect(self.states.set_loaded)
+        presenter.problem_changed.connect(self.states.set_problem)
+        presenter.state_changed.connect(self._show_state)
+        self.states.retried.connect(presenter.refresh)
+        for (_, model, _), table in zip(self._titles, self.tables, strict=True):
+            model.counts_changed.connect(self._count)
+            table.chosen.connect(lambda _row: self._enable())
+        self.tables[PRICES].opened.connect(self._edit_price)
+        self.tables[SOURCES].opened.connect(self._edit_row)
+        self.set_price_button.clicked.connect(self._set_price)
+        self.price.returnPressed.connect(self._set_price)
+        self.let_go_button.clicked.connect(
+            lambda: presenter.let_go([row.code for row in self._chosen_by_hand()])
+        )
+        self.add_button.clicked.connect(lambda: self._open_source(None))
+        self.edit_button.clicked.connect(self._edit_source)
+        self.remove_button.clicked.connect(self._remove_source)
+        self.spread_button.clicked.connect(lambda: presenter.set_spread(self.spread.text()))
+        self.spread.returnPressed.connect(lambda: presenter.set_spread(self.spread.text()))
+        self.pair_button.clicked.connect(self._set_pair)
+        self.pair_share.returnPressed.connect(self._set_pair)
+        self.pair_remove_button.clicked.connect(self._remove_pair)
+        for line in (self.code, self.price):
+            line.textChanged.connect(lambda _text: self._enable())
+        self._enable()
+
+    # --- What the presenter tells
+
+    def _count(self) -> None:
+        for i, (title, model, stack) in enumerate(self._titles):
+            self.tabs.setTabText(i, f"{title} ({model.total})" if model.total else title)
+            stack.setCurrentIndex(0 if model.total else 1)
+
+    def _show_state(self, state: RatesState) -> None:
+        self.converter.show_codes(state.codes)
+        self.held.show_jumps(state.held)
+        words = [f"▲ {problem}" for problem in state.problems]
+        if state.polled_here is False and self.rates.sources.total:
+            words.append("Another node process on this store asks the sources.")
+        self.problems.setText("\n".join(words))
+        self.problems.setVisible(bool(words))
+        self.guard.setText(state.guard)
+        self.unit.setText(state.reference)
+        if not self.spread.hasFocus():
+            self.spread.setText(state.spread)
+        for choice in (self.pair_from, self.pair_into):
+            choice.set_choices([(code, code) for code in state.codes])
+
+    # --- What the operator does
+
+    def _enable(self) -> None:
+        self.set_price_button.setEnabled(
+            bool(self.code.text().strip() and self.price.text().strip())
+        )
+        self.let_go_button.setEnabled(bool(self._chosen_by_hand()))
+        sources = self.tables[SOURCES].selected_rows
+        self.edit_button.setEnabled(len(sources) == 1)
+        self.remove_button.setEnabled(len(sources) == 1)
+        self.pair_remove_button.setEnabled(bool(self.tables[SPREADS].selected_rows))
+
+    def _chosen_by_hand(self) -> list[PriceRow]:
+        return [row for row in self.tables[PRICES].selected_rows if row.by_operator]
+
+    def _edit_price(self, row: PriceRow) -> None:
+        self.code.setText(row.code)
+        self.price.setText(row.price)
+        self.price.setFocus()
+        self.price.selectAll()
+
+    def _set_price(self) -> None:
+        if self.set_price_button.isEnabled():
+            self.rates.set_price(self.code.text(), self.price.text())
+
+    def _edit_row(self, row: SourceRow) -> None:
+        self._open_source(row)
+
+    def _edit_source(self) -> None:
+        for row in self.tables[SOURCES].selected_rows[:1]:
+            self._open_source(row)
+
+    def _open_source(self, row: SourceRow | None) -> None:
+        form = None if row is None else form_of(row)
+        dialog = RateSourceDialog(self.rates, form, self)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.open()
+
+    def _remove_source(self) -> None:
+        for row in self.tables[SOURCES].selected_rows[:1]:
+            dialog = ConfirmDialog(
+                f"Remove {row.name}?",
+                (
+                    "What it said is forgotten, and prices that only it has are no longer known.",
+                    "Packets that need such a price are rejected.",
+                ),
+                "Remove",
+                self,
+            )
+            dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+            dialog.confirmed.connect(lambda row=row: self.rates.remove_source(row.name))
+            dialog.open()
+
+    def _set_pair(self) -> None:
+        if self.pair_share.text().strip():
+            self.rates.set_pair_spread(
+                self.pair_from.value, self.pair_into.value, self.pair_share.text()
+            )
+            self.pair_share.clear()
+
+    def _remove_pair(self) -> None:
+        for row in self.tables[SPREADS].selected_rows[:1]:
+            self.rates.set_pair_spread(row.source, row.target, "")
+
+
+@final
+class ConverterCard(Card):
+    """What an amount would become now."""
+
+    def __init__(self, presenter: RatesPresenter) -> None:
+        super().__init__("What would it become?")
+        self._presenter = presenter
+        self.amount = QLineEdit()
+        self.amount.setPlaceholderText("1.00")
+        self.amount.setAccessibleName("Amount")
+        self.amount.setFixedWidth(150)
+        self.source = Choice(editable=True)
+        self.source.setAccessibleName("Asset")
+        self.source.setFixedWidth(120)
+        self.target = Choice(editable=True)
+        self.target.setAccessibleName("Into which asset")
+        self.target.setFixedWidth(120)
+        self.button = action_button("Convert", primary=True)
+        self.answer = TextLabel(wrap=True)
+        row = QHBoxLayout()
+        row.setSpacing(SPACE)
+        for widget in (
+            self.amount,
+            self.source,
+            TextLabel("into", role="muted"),
+            self.target,
+            self.button,
+        ):
+            row.addWidget(widget)
+        row.addStretch()
+        self.body.addLayout(row)
+        self.body.addWidget(self.answer)
+        self.answer.hide()
+        self.button.clicked.connect(self.convert)
+        self.amount.returnPressed.connect(self.convert)
+        presenter.converted.connect(self._show_answer)
+
+    def show_codes(self, codes: Sequence[str]) -> None:
+        """Offer these assets."""
+        for choice in (self.source, self.target):
+            choice.set_choices([(code, code) for code in codes])
+        if codes and not self.source.value:
+            self.source.choose(codes[0])
+        if len(codes) > 1 and self.target.value in ("", self.source.value):
+            self.target.choose(next(code for code in codes if code != self.source.value))
+
+    def convert(self) -> None:
+        """Ask."""
+        self._presenter.convert(self.amount.text() or "1", self.source.value, self.target.value)
+
+    def _show_answer(self, known: bool, words: str) -> None:  # noqa: FBT001 # a signal's
+        self.answer.set_role("text" if known else "bad")
+        self.answer.setText(words)
+        self.answer.show()
+
+
+@final
+class HeldCard(Card):
+    """Prices that moved too far at once: each waits for a word."""
+
+    def __init__(self, presenter: RatesPresenter) -> None:
+        super().__init__("A price jumped, and is held")
+        self._presenter = presenter
+        self._rows = QVBoxLayout()
+        self._rows.setSpacing(SPACE)
+        self.body.addLayout(self._rows)
+        self.buttons: dict[str, tuple[QPushButton, QPushButton]] = {}
+        self.hide()
+
+    def show_jumps(self, jumps: Sequence[HeldJump]) -> None:
+        """Show these."""
+        waiting = [jump for jump in jumps if not jump.decided]
+        while (item := self._rows.takeAt(0)) is not None:
+            if (widget := item.widget()) is not None:
+                widget.hide()
+                widget.deleteLater()
+        self.buttons = {}
+        for jump in waiting:
+            self._rows.addWidget(self._row(jump))
+        self.setVisible(bool(waiting))
+
+    def _row(self, jump: HeldJump) -> QWidget:
+        row = QWidget()
+        layout = QHBoxLayout(row)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(SPACE)
+        refuse = action_button("Keep the old price")
+        accept = action_button("Take the new price", primary=True)
+        for button, taken in ((refuse, False), (accept, True)):
+            button.setAccessibleName(f"{button.text()} of {jump.code}")
+            button.clicked.connect(self._decider(jump.code, accept=taken))
+        layout.addWidget(TextLabel(jump.sentence, wrap=True), 1)
+        layout.addWidget(refuse)
+        layout.addWidget(accept)
+        self.buttons[jump.code] = (refuse, accept)
+        return row
+
+    def _decider(self, code: str, *, accept: bool) -> Callable[[], None]:
+        return lambda: self._presenter.decide_jump(code, accept=accept)
