@@ -461,8 +461,10 @@ class Node:
         if "rate_feed" in changed:
             self.rate_feeder.configuration_changed()
         if "rates" in changed:
+            snapshot = await stores.rate_feed.latest_snapshot()
+            self.rate_feeder.saw(snapshot)
             self.rate_table.serve(
-                await stores.rate_feed.latest_snapshot(),
+                snapshot,
                 await stores.rates.load_spread(),
                 await stores.rate_feed.load_pair_spreads(),
             )

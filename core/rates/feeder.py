@@ -17,7 +17,14 @@ from core.errors import RateSourceError, StoreError
 from core.rates.feed import Feed
 from core.rates.formats import fixed_sample, read_sample
 from core.rates.overlay import by_sources
-from core.rates.records import HeldJump, Price, RateSource, Sample, SourceKind
+from core.rates.records import (
+    HeldJump,
+    Price,
+    RateSnapshot,
+    RateSource,
+    Sample,
+    SourceKind,
+)
 from core.rates.store import RateFeedStore
 from core.tasks import TaskOwner
 
@@ -81,6 +88,14 @@ class RateFeeder:
     def configuration_changed(self) -> None:
         """Load sources and settings anew at the next tick."""
         self._is_loaded = False
+
+    def saw(self, snapshot: RateSnapshot | None) -> None:
+        """Look at what has come into force: where the operator took a price back, the sources' own returns."""
+        if self._in_force is None:
+            return
+        prices = {} if snapshot is None else snapshot.prices
+        if not self._in_force[0].keys() <= prices.keys():
+            self._in_force = None
 
     async def tick(self) -> None:
         """Ask what is due, without waiting for it; put into force what follows from what was said.

@@ -275,7 +275,11 @@ def _read_json(source: RateSource, octets: bytes) -> tuple[str, Iterable[_Entry]
             )
     found = _at_path(document, source.path)
     if isinstance(found, dict):
-        return source.base, (_Entry((str(name),), value) for name, value in found.items())
+        return source.base, (
+            _Entry((name,), value)
+            for name, value in found.items()
+            if not (name == "base" and isinstance(value, str))
+        )
     if isinstance(found, list):
         raise RateSourceError(
             f"at {_place(source.path)} there is a list; a number or an object of numbers is needed"

@@ -15,9 +15,9 @@ from core.control.views import AccountDetails, AccountView, LinkState
 from core.errors import SettingError
 from core.ledger.books import Transfer, TransferId
 from core.node import Node
-from core.payments.payer import Payer
 from core.packet import Reply, address
 from core.payments.payer import Payer
+from core.rates.feeder import Fetch
 from core.service import Explanation, OutgoingRequest
 from core.settlement.store import EngineIdentity, EngineLease, EngineReport
 from core.stores.memory import open_memory
@@ -162,8 +162,8 @@ def details(username: str, **changes: Any) -> AccountDetails:
     return replace(plain, **changes)
 
 
-async def make_bench() -> Bench:
-    """Return a node at test.node that has no account yet."""
+async def make_bench(*, fetch_rates: Fetch | None = None) -> Bench:
+    """Return a node at test.node that has no account yet; `fetch_rates` answers for its sources of rates."""
     clock = FakeClock()
     stores = open_memory(clock)
     lease = await stores.leases.sign_on("bench")
@@ -173,6 +173,7 @@ async def make_bench() -> Bench:
         clock,
         NodeConfig(store="memory:", ilp_address=address("test.node")),
         lambda _address, _clock: link,
+        fetch_rates=fetch_rates,
     )
     node.gate.open()
     await node.refresh()
