@@ -105,6 +105,7 @@ class RouteExchange:
         self.own_is_old = False
         """Whether `retell_own` is due: a peer began or ceased to speak for itself."""
         self._reconfiguring = asyncio.Lock()
+        self._configured_as = address.current
         table.follow(self.learned.best)
 
     # --- What the operator configures
@@ -114,6 +115,7 @@ class RouteExchange:
     ) -> None:
         """Go by these accounts and static routes from now on."""
         async with self._reconfiguring:
+            self._configured_as = self.address.current
             before, self._accounts = self._accounts, {a.id: a for a in accounts}
             self._static = static
             neighbours: dict[str, AccountId] = {a.ilp_address: a.id for a in accounts}
@@ -125,6 +127,11 @@ class RouteExchange:
             self.mark_silent()
             await self.retell_own()
         self.on_news()
+
+    async def follow_address(self) -> None:
+        """Go by our own address, where it has become another one without the accounts."""
+        if self._configured_as != self.address.current:
+            await self.configure(tuple(self._accounts.values()), self._static)
 
     def _configure_peer(
         self, account: Account, before: Account | None, neighbours: Mapping[str, AccountId]

@@ -103,6 +103,7 @@ class RouteExchangeRunner:
             while more:
                 more = self.exchange.clear_stale()
                 await asyncio.sleep(0)
+            await self.exchange.follow_address()
             if self.exchange.own_is_old:
                 await self.exchange.retell_own()
             self.exchange.on_news()

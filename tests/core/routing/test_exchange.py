@@ -193,6 +193,24 @@ async def test_only_what_may_be_exported_is_told_and_what_may_not_any_more_is_wi
     assert net.nodes["a"].path("test.blue.x") is not None
 
 
+async def test_a_node_that_is_called_otherwise_tells_so_and_takes_what_it_now_may(
+    net: Net,
+) -> None:
+    await line(net)
+    await net.nodes["b"].route("test.far", "c")
+    await net.run(2)
+
+    b = net.nodes["b"]
+    b.address.current = address("test.bee")
+    await b.exchange.follow_address()
+    await net.run(3)
+
+    a = net.nodes["a"]
+    assert a.path("test.bee") == ("test.bee",)
+    assert a.path("test.far") == ("test.bee",)
+    assert net.nodes["c"].path("test.a") == ("test.bee", "test.a")
+
+
 # --- Convergence
 
 
