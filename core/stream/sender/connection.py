@@ -21,7 +21,7 @@ EMPTY_SECRET_OCTETS: Final = 32
 
 
 @final
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Sent:
     """One packet on its way: what is to be known of it when its reply comes."""
 
@@ -39,7 +39,7 @@ class Sent:
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Answer:
     """A reply, with what only the receiver can have said told apart from what any hop may have."""
 
