@@ -5,18 +5,24 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
+import json
 import os
 import random
+import signal
+import sqlite3
+import sys
 from collections.abc import AsyncIterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from aiohttp import ClientSession, WSMsgType
+from aiohttp import ClientSession, WSCloseCode, WSMsgType
 
 from core.cli.__main__ import run as signalbox_cli
 from core.host import NodeHost
+from core.payments.notices import QUEUE_MAX
+from core.services.incoming_payments import IncomingPayment
 from tests.end_to_end.test_kill import Nursery
 from tests.end_to_end.two_nodes import (
     ADMIN,
@@ -31,6 +37,7 @@ from tests.end_to_end.two_nodes import (
 )
 
 KILLS: Final = int(os.environ.get("SIGNALBOX_PAYMENT_KILLS", "12"))
+RECEIVER_KILLS: Final = 4
 
 
 @pytest.fixture
@@ -325,6 +332,41 @@ async def test_web_sockets_tell_each_packet_as_interledger_rs_does(
         assert last.type in {WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED}
 
 
+async def test_a_reader_that_is_too_slow_is_told_so_and_let_go(nodes: TwoNodes) -> None:
+    url, mine = nodes.paid.url, {"Authorization": f"Bearer {ADMIN}"}
+    async with ClientSession() as session:
+        bobs = await session.ws_connect(f"{url}/accounts/bob/payments/incoming", headers=mine)
+        alls = await session.ws_connect(f"{url}/payments/incoming", headers=mine)
+        await nodes.beta.get("/status")  # both are heard of by now
+        bob = nodes.paid.node.directory.by_username("bob")
+        alpha = nodes.paid.node.directory.by_username("alpha")
+        assert bob is not None
+        assert alpha is not None
+        for sequence in range(QUEUE_MAX + 1):
+            nodes.paid.node.notices.received(
+                IncomingPayment(
+                    to_account=bob.id,
+                    from_account=alpha.id,
+                    destination="test.beta.bob.t",
+                    amount=1,
+                    at_ms=0,
+                    connection="c",
+                    sequence=sequence,
+                    invoice=None,
+                    closes=False,
+                    received=1,
+                )
+            )
+
+        async with asyncio.timeout(5):
+            told = await alls.receive_json()
+            assert list(told) == ["Err"]
+            assert "2000 notices were waiting" in told["Err"]
+            for socket in (alls, bobs):
+                assert (await socket.receive()).type is WSMsgType.CLOSE
+                assert socket.close_code == WSCloseCode.TRY_AGAIN_LATER
+
+
 @pytest.mark.parametrize(
     ("path", "token"),
     [
@@ -548,6 +590,31 @@ async def test_the_command_line_quotes_pays_asks_and_looks_back(slow_nodes: TwoN
     assert "There is no payment 'none'" in notes
 
 
+async def test_ctrl_c_cancels_and_says_what_was_sent(slow_nodes: TwoNodes) -> None:
+    program = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "core.cli", "pay", "alice", "--to", slow_nodes.bob, "--amount", "50000000", "--json",
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={
+            **os.environ,
+            "SIGNALBOX_NODE_URL": slow_nodes.paying.url,
+            "SIGNALBOX_ADMIN_TOKEN": ADMIN,
+        },
+    )  # fmt: skip
+    async with asyncio.timeout(20):
+        while not (rows := (await slow_nodes.alpha.get("/payments"))["payments"]):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+        await slow_nodes.alpha.once_sent(rows[0], 1)
+
+        program.send_signal(signal.SIGINT)
+        out, err = await program.communicate()
+
+    assert (program.returncode, err) == (1, b"")
+    payment = json.loads(out)
+    assert payment["state"] == "cancelled"
+    assert 0 < int(payment["sent"]) == slow_nodes.booked(payment["id"])
+
+
 # --- A node is killed --------------------------------------------------------------------------------
 
 
@@ -602,3 +669,64 @@ async def test_after_each_kill_a_payment_says_what_the_books_say(
     assert inexact
     assert undecided
     assert (await slow_nodes.beta.get("/audit"))["passed"]
+
+
+@pytest.mark.logs_warning
+async def test_an_invoice_is_credited_exactly_though_the_node_that_is_paid_is_killed(
+    slow_nodes: TwoNodes, tmp_path: Path
+) -> None:
+    """The node that is paid is killed under one payment; the other lives, and goes on where it can."""
+    nodes, database = slow_nodes, tmp_path / "beta.db"
+    _, invoice = await nodes.beta.call(
+        "POST", "/accounts/bob/invoices", {"amount": "50000000", "description": "a house"}
+    )
+    bind = nodes.paid.url.removeprefix("http://")
+    await nodes.paid.stop()
+    nodes.stopped.append(nodes.paid)
+    chance = random.Random(11)
+    async with Nursery.start() as nursery:
+        arguments = ("run", "--store", f"sqlite:///{database}", "--http-bind", bind)
+
+        async def life() -> int:
+            pid = await nursery.fork(*arguments, "--admin-token", ADMIN)
+            assert await nursery.ready(pid) is not None, nursery.said
+            return pid
+
+        pid = await life()
+        begun = await nodes.alpha.begin(receiver=invoice["url"], source_amount="50000000")
+        sent = 0
+        for _ in range(RECEIVER_KILLS):
+            found = await nodes.alpha.once_sent(begun, sent + 1)
+            sent = int(found["sent"])
+            await asyncio.sleep(chance.uniform(0.0, 0.3))
+            os.kill(pid, signal.SIGKILL)
+            await nursery.end(pid)
+            pid = await life()
+        await nodes.alpha.call("POST", f"/payments/{begun['id']}/cancel")
+        payment = await nodes.alpha.ended(begun)
+        found = await nodes.beta.get(f"/invoices/{invoice['id']}")
+        assert (await nodes.beta.get("/audit"))["passed"]
+        os.kill(pid, signal.SIGKILL)
+        await nursery.end(pid)
+
+    connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True)
+    (journal,) = connection.execute(
+        "SELECT sum(outgoing_amount) FROM transfer WHERE state = 1 AND destination LIKE ?",
+        ("test.beta.bob.%",),
+    ).fetchone()
+    (rows,) = connection.execute(
+        "SELECT sum(CAST(received AS INTEGER)) FROM received_payment WHERE invoice = ?",
+        (invoice["id"],),
+    ).fetchone()
+    connection.close()
+    assert int(found["received"]) == rows == journal
+    connection = sqlite3.connect(f"file:{tmp_path / 'alpha.db'}?mode=ro", uri=True)
+    (open_or_late,) = connection.execute(
+        "SELECT coalesce(sum(incoming_amount), 0) FROM transfer"
+        " WHERE state IN (0, 3, 4, 5) AND payment IS NOT NULL"
+    ).fetchone()
+    connection.close()
+    assert payment["state"] == "cancelled", payment
+    assert int(payment["sent"]) == nodes.booked(begun["id"]) > 0
+    assert int(payment["sent"]) <= journal <= int(payment["sent"]) + open_or_late
+    assert (await nodes.alpha.get("/audit"))["passed"]
