@@ -95,9 +95,9 @@ class Payment:
         self._path = PathMaximum(quote.path_maximum)
         first = limits.packets_in_flight_first
         self._packets = Window(first, increase=1, maximum=limits.packets_in_flight_max)
-        packet = min(self._path.limit, quote.source_amount)
+        packet = max(1, min(self._path.limit, quote.source_amount, quote.passed))
         self._amounts = Window(packet * first, increase=packet)
-        """How much may be in flight; below one packet it makes packets smaller."""
+        """How much may be in flight, at first what has passed; below one packet it makes packets smaller."""
         self._pauses = Pauses(random)
         self._data = OutgoingData(terms.data)
         self._received_data = IncomingData()

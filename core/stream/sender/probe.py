@@ -182,6 +182,7 @@ class Probe:
             delivered_estimate=max(delivered, delivered_min),
             source_estimate=min(source_estimate, source),
             path_maximum=self._path.limit if self._path.is_met else None,
+            passed=self._passed,
             destination_asset=self._asset,
             round_trip_seconds=self._round_trip,
             quoted_at_ms=now_ms,

@@ -90,6 +90,8 @@ class Quote:
     """What is sent at the rate that was found."""
     path_maximum: int | None
     """The largest packet that the path lets through, as far as the probes met its limit."""
+    passed: int = AMOUNT_MAX
+    """The largest probe that came through: as much there was room for at once."""
     destination_asset: Asset | None
     round_trip_seconds: float
     """Of the fastest probe that came back from the receiver."""

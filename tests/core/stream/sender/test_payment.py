@@ -40,6 +40,7 @@ PLAIN = Quote(
     delivered_estimate=10_000,
     source_estimate=10_000,
     path_maximum=1_000,
+    passed=1_000,
     destination_asset=Asset("USD", 2),
     round_trip_seconds=0.01,
     quoted_at_ms=0,
@@ -156,6 +157,16 @@ def test_a_lack_of_liquidity_for_one_packet_makes_packets_smaller() -> None:
     assert outcome.is_completed
     assert outcome.packets_rejected < outcome.packets_fulfilled
     assert max(money(world)[-10:]) < 1_000
+
+
+def test_where_no_probe_of_all_found_room_it_begins_with_what_passed_and_doubles() -> None:
+    world = World(Path(liquidity=150_000))
+    outcome = world.pay(terms(source_amount=10**6))
+
+    assert outcome.is_completed
+    assert money(world)[0] == 10_000
+    assert max(money(world)) > 50_000
+    assert outcome.packets_rejected < 8
 
 
 def test_an_f08_makes_packets_as_large_as_it_says() -> None:
