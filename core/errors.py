@@ -38,6 +38,8 @@ these, or a bug.
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Sequence
 
 
@@ -238,3 +240,16 @@ class EngineFenced(SettlementError):
 
 class EngineStopped(SettlementError):
     """The engine found something that it must not go on with; says what a person has to do."""
+
+
+def connect_problem(error: Exception) -> str:
+    """Return why no connection could be made, for people: whichever library says it, in the same words."""
+    number = getattr(error, "errno", None) or 0
+    if number == errno.ECONNREFUSED or isinstance(error, ConnectionRefusedError):
+        return "nobody listens there"
+    if number == errno.ECONNRESET or isinstance(error, ConnectionResetError):
+        return "it closed the connection at once"
+    # The system's words, and those of looking a name up, are for people as they are.
+    text = os.strerror(number) if number > 0 else getattr(error, "strerror", None)
+    text = text or str(error) or type(error).__name__
+    return text[:1].lower() + text[1:]

@@ -19,7 +19,7 @@ from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from core.config import Reach
-from core.errors import Conflict, SpspError
+from core.errors import Conflict, SpspError, connect_problem
 from core.links.public_hosts import PublicResolver, refuse_address
 from core.peering.auto_peering import ANSWER_OCTETS_MAX
 
@@ -67,10 +67,9 @@ class AutoPeerClient:
         except ClientConnectorError as error:
             if isinstance(error.os_error, SpspError):
                 raise Conflict(_guarded(target, str(error.os_error))) from None
-            raise Conflict(f"{target} cannot be reached: {error}") from None
+            raise Conflict(f"{target} cannot be reached: {connect_problem(error)}") from None
         except (ClientError, OSError, ValueError) as error:
-            why = str(error) or type(error).__name__
-            raise Conflict(f"{target} cannot be reached: {why}") from None
+            raise Conflict(f"{target} cannot be reached: {connect_problem(error)}") from None
 
     async def _post(self, url: URL, body: bytes, reach: Reach) -> tuple[int, bytes]:
         host = url.host or ""

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from core.account import Account, AccountId
 from core.clock import Clock
-from core.errors import PacketError, SettingError
+from core.errors import PacketError, SettingError, connect_problem
 from core.links.http_message import (
     BODY_OCTETS_MAX,
     HEAD_END,
@@ -536,17 +536,6 @@ def _problem(head: ResponseHead) -> tuple[ErrorCode, str, str] | None:
             ", so the URL is not the one that was agreed on",
         )
     return ErrorCode.INTERNAL_ERROR, f"{said}, not with an ILP packet", ""
-
-
-def connect_problem(error: OSError) -> str:
-    """Return why no connection could be made, for people."""
-    if isinstance(error, ConnectionRefusedError):
-        return "nobody listens there"
-    if isinstance(error, ConnectionResetError):
-        return "it closed the connection at once"
-    # getaddrinfo's words, and the system's, are for people as they are.
-    text = error.strerror or str(error) or type(error).__name__
-    return text[:1].lower() + text[1:]
 
 
 @final

@@ -11,11 +11,10 @@ from typing import Final, Protocol, final
 from urllib.parse import unquote, urlsplit
 
 from core.account import Account, Secret
-from core.errors import SettingError
+from core.errors import SettingError, connect_problem
 from core.links.btp import websocket as ws
 from core.links.btp.connection import BtpConnection, Owner
 from core.links.btp.limits import BtpLimits
-from core.links.http_client import connect_problem
 from core.links.link_states import LinkStates
 
 _PORTS: Final = {"ws": 80, "wss": 443}

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import Final, final
 from urllib.parse import urlsplit
 
 import aiohttp
 
-from core.errors import LedgerRefused, LedgerUnreachable, SettingError
+from core.errors import LedgerRefused, LedgerUnreachable, SettingError, connect_problem
 from core.json_text import json_text
 
 CALL_SECONDS: Final = 20.0
@@ -89,7 +88,7 @@ class JsonRpc:
             ) from error
         except (aiohttp.ClientError, OSError) as error:
             raise LedgerUnreachable(
-                f"the ledger's node at {self.host} cannot be reached: {_why(error)}"
+                f"the ledger's node at {self.host} cannot be reached: {connect_problem(error)}"
             ) from error
         try:
             answer: Json = json.loads(json_text(body, depth_max=DEPTH_MAX))
@@ -98,11 +97,3 @@ class JsonRpc:
                 f"the ledger's node at {self.host} answered {status} and no JSON"
             ) from error
         return answer
-
-
-def _why(error: Exception) -> str:
-    """Return what went wrong in the system's words; the library's name for it only where there are none."""
-    number = getattr(error, "errno", None)
-    if number is not None and number > 0:
-        return os.strerror(number)
-    return getattr(error, "strerror", None) or type(error).__name__

@@ -137,7 +137,7 @@ def test_a_ledgers_node_that_cannot_be_reached_is_told_in_a_sentence(
     capsys: pytest.CaptureFixture[str], url: str
 ) -> None:
     for address, sentence in (
-        ("http://127.0.0.1:1/secret", "at 127.0.0.1:1 cannot be reached: Connection refused"),
+        ("http://127.0.0.1:1/secret", "at 127.0.0.1:1 cannot be reached: nobody listens there"),
         ("127.0.0.1:8545", "must be like http://127.0.0.1:8545"),
     ):
         said = refusals(capsys, "ethereum", "--store", url, "--rpc", address)
