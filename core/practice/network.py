@@ -225,6 +225,27 @@ class PracticeNetwork:
         self, neighbour: Neighbour, our_engine_address: str, our_address: str
     ) -> None:
         """Make the account on both sides, each through its operator's door."""
+        # Theirs first: our node speaks to a peer as soon as it has one, and would be turned away.
+        await _post(
+            neighbour,
+            "/accounts",
+            {
+                "username": "signalbox",
+                "asset_code": "ETH",
+                "asset_scale": GWEI_SCALE,
+                "ilp_address": our_address,
+                "routing_relation": "Peer",
+                "min_balance": -CREDIT_GWEI,
+                "ilp_over_http_url": f"{self._our_url}/accounts/{neighbour.name}/ilp",
+                "ilp_over_http_outgoing_token": self._token("to", neighbour.name),
+                "ilp_over_http_incoming_token": self._token("from", neighbour.name),
+                "settle_threshold": THRESHOLD_GWEI,
+                "settle_to": 0,
+                "settlement_engine_url": ENGINE_URL,
+                "settlement_address": our_engine_address,
+                "round_trip_time": 100,
+            },
+        )
         await self._operator.create_account(
             AccountDetails(
                 username=neighbour.name,
@@ -245,26 +266,6 @@ class PracticeNetwork:
                 label=neighbour.name.capitalize(),
                 notes=NOTES,
             )
-        )
-        await _post(
-            neighbour,
-            "/accounts",
-            {
-                "username": "signalbox",
-                "asset_code": "ETH",
-                "asset_scale": GWEI_SCALE,
-                "ilp_address": our_address,
-                "routing_relation": "Peer",
-                "min_balance": -CREDIT_GWEI,
-                "ilp_over_http_url": f"{self._our_url}/accounts/{neighbour.name}/ilp",
-                "ilp_over_http_outgoing_token": self._token("to", neighbour.name),
-                "ilp_over_http_incoming_token": self._token("from", neighbour.name),
-                "settle_threshold": THRESHOLD_GWEI,
-                "settle_to": 0,
-                "settlement_engine_url": ENGINE_URL,
-                "settlement_address": our_engine_address,
-                "round_trip_time": 100,
-            },
         )
         # Whatever is not its own, it sends to us: we are the way to everybody else.
         await _put(neighbour, "/routes/default", "signalbox")
