@@ -11,6 +11,7 @@ from core.cli import (
     node_commands as node,
     payment_commands as payments,
     peering_commands as peering,
+    rate_commands as rates,
     route_commands as routes,
 )
 from core.cli.client import Node
@@ -263,9 +264,92 @@ def _rows(command: argparse.ArgumentParser, *, states: str | None) -> None:
 def _rates(commands: _Group, common: argparse.ArgumentParser) -> None:
     group = _group(_add(commands, "rates", "prices and the spread", None, None), "action")
     _add(group, "list", "prices and the spread", node.rates, common)
-    _pair(_add(group, "set-all", "replace all prices", node.set_rates, common), "CODE", "RATE")
+    set_all = _add(
+        group, "set-all", "set prices, which win over sources", node.set_rates, common
+    )
+    _pair(set_all, "CODE", "RATE")
     spread = _add(group, "set-spread", "our share of each conversion", node.set_spread, common)
     spread.add_argument("spread", help="as 0.01 or 1/100")
+    _rate_feed(group, common)
+
+
+def _rate_feed(group: _Group, common: argparse.ArgumentParser) -> None:
+    _add(
+        group, "feed", "prices with their ages, sources, and what needs you", rates.feed, common
+    )
+    for name, summary, run in (
+        ("add-source", "add a source of prices", rates.add_source),
+        ("replace-source", "change all of a source", rates.replace_source),
+        ("test-source", "ask a source now, nothing comes into force", rates.test_source),
+    ):
+        command = _add(group, name, summary, run, common)
+        command.add_argument("name")
+        _rate_source(command, needs_kind=run is not rates.test_source)
+    remove = _add(group, "remove-source", "remove a source", rates.remove_source, common)
+    remove.add_argument("name")
+    for name, summary, run in (
+        ("confirm-jump", "put a held price into force", rates.confirm_jump),
+        ("refuse-jump", "keep the price that is in force", rates.refuse_jump),
+    ):
+        _add(group, name, summary, run, common).add_argument("code")
+    guard = _add(group, "set-guard", "which jumps are held", rates.set_guard, common)
+    guard.add_argument("jump_limit", help="as 0.1 or 10%%, or none")
+    guard.add_argument("jump_samples", help="so many confirm one; 0 leaves it to you")
+    reference = _add(
+        group, "set-reference", "count all prices in an asset", rates.set_reference, common
+    )
+    reference.add_argument("code")
+    watched = _add(group, "set-watched", "keep further prices", rates.set_watched, common)
+    watched.add_argument("codes", nargs="*", metavar="CODE")
+    pair = _add(group, "set-pair-spread", "our share of a pair", rates.set_pair_spread, common)
+    pair.add_argument("source")
+    pair.add_argument("target")
+    pair.add_argument("spread", help="as 0.005 or 0.5%%; an empty text removes it")
+    convert = _add(group, "convert", "what would an amount become?", rates.convert, common)
+    convert.add_argument("amount", help="in whole units, as 12.40")
+    convert.add_argument("source", help="the asset code it is in")
+    convert.add_argument("target", help="the asset code that is wanted")
+    convert.add_argument("--from", dest="sender", metavar="USERNAME", help="who sends it")
+    convert.add_argument("--to", dest="receiver", metavar="USERNAME", help="who gets it")
+    snapshots = _add(group, "snapshots", "what was in force", rates.snapshots, common)
+    snapshots.add_argument("--limit", metavar="N", default="20", help="(default: 20)")
+    packet = _add(group, "of-packet", "by which rate did it go?", rates.of_transfer, common)
+    packet.add_argument("id", help="the id of its row in the books")
+
+
+def _rate_source(command: argparse.ArgumentParser, *, needs_kind: bool) -> None:
+    command.add_argument(
+        "--kind",
+        required=needs_kind,
+        help="fixed, ecb, coingecko, coincap, cryptocompare or json"
+        + ("" if needs_kind else "; without it, the source of this name is asked"),
+    )
+    command.add_argument("--url", help="https://… or file:///… (default: the kind's own)")
+    command.add_argument("--base", metavar="CODE", help="what its prices are counted in")
+    command.add_argument("--path", help="json: the way to the numbers, as data.rates")
+    command.add_argument(
+        "--inverted", action="store_true", help="json: how much of an asset one base buys"
+    )
+    command.add_argument(
+        "--asset",
+        nargs=2,
+        action="append",
+        metavar=("NAME", "CODE"),
+        help="its name for an asset, and yours; once for each",
+    )
+    command.add_argument(
+        "--price",
+        nargs=2,
+        action="append",
+        metavar=("CODE", "PRICE"),
+        help="fixed: once for each",
+    )
+    command.add_argument("--api-key", metavar="KEY", help="what it wants to be asked with")
+    command.add_argument("--poll-seconds", metavar="SECONDS", help="how often it is asked")
+    command.add_argument(
+        "--max-age-seconds", metavar="SECONDS", help="how old its prices may be"
+    )
+    command.add_argument("--disabled", action="store_true", help="keep it, and do not ask it")
 
 
 def _peering(commands: _Group, common: argparse.ArgumentParser) -> None:

@@ -525,3 +525,48 @@ async def test_an_offer_that_cannot_be_is_refused_before_it_is_sent(shell: Shell
 
     assert ran.code == 1
     assert "asset_code" in ran.err
+
+
+async def test_sources_of_rates_are_added_tested_looked_at_and_removed(
+    shell: Shell, bench: Bench
+) -> None:
+    await create(shell, "alice")
+    await shell.ok("accounts", "create", "bob", "--asset-code", "EUR", "--asset-scale", "4")
+    bench.node.lease = (await bench.stores.leases.nodes())[0]
+    await bench.node.elect()
+    own = ("own", "--kind", "fixed", "--price", "EUR", "1.25")
+
+    assert "own has 1 prices in USD" in await shell.ok("rates", "test-source", *own)
+    added = await shell.ok("rates", "add-source", *own)
+    assert re.search(r"^EUR +1\.25 +.*own +-$", added, re.MULTILINE), added
+    assert "It answered 0 s ago, with 1 price." in added
+
+    await shell.ok("rates", "set-pair-spread", "USD", "EUR", "1%")
+    converted = await shell.ok("rates", "convert", "100", "usd", "eur")
+    assert converted == (
+        "100.00 USD would become 79.20 EUR, at 0.8 EUR for one USD; 0.80 EUR of it would stay here,"
+        " a spread of 0.01.\n"
+    )
+    await shell.ok("rates", "set-pair-spread", "USD", "EUR", "")
+    await shell.ok("rates", "set-guard", "none", "0")
+    await shell.ok("rates", "set-watched", "XRP")
+    changed = await shell.ok("rates", "replace-source", "own", *own[1:-1], "1.3")
+    assert re.search(r"^EUR +1\.3 ", changed, re.MULTILINE), changed
+    listed = await shell.ok("rates", "snapshots")
+    assert "EUR 1.3, USD 1" in listed
+    assert "EUR 1.25, USD 1" in listed
+    await shell.ok("rates", "remove-source", "own")
+    ran = await shell.run("rates", "feed")
+    assert ran.code == 1
+    assert "problem: There is no price of EUR, in which an account counts" in ran.out
+
+
+async def test_what_cannot_be_said_of_rates_is_refused_with_its_reason(shell: Shell) -> None:
+    ran = await shell.run(
+        "rates", "add-source", "bank", "--kind", "json", "--url", "http://x.example"
+    )
+    assert (ran.code, "it is not encrypted" in ran.err) == (1, True)
+    ran = await shell.run("rates", "confirm-jump", "EUR")
+    assert (ran.code, "jump of EUR is held" in ran.err) == (1, True)
+    ran = await shell.run("rates", "of-packet", "77")
+    assert (ran.code, "row of its own" in ran.err) == (1, True)
