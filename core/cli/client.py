@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final, Protocol, final
@@ -48,6 +48,14 @@ class Node(Protocol):
 
         Raises:
             Refused: the node said no.
+            Unreachable: it did not answer.
+        """
+
+    def watch(self, *segments: str, told: Callable[[object], None]) -> None:
+        """Call `told` with each message of a WebSocket, until the node closes it.
+
+        Raises:
+            Refused: the node said no, or let us go; says why.
             Unreachable: it did not answer.
         """
 
@@ -99,6 +107,15 @@ class HttpNode(Node):
             raise Refused(_reason(response.status, octets, has_token=self.token is not None))
         return _parsed(response.headers.get_content_type(), octets)
 
+    def watch(self, *segments: str, told: Callable[[object], None]) -> None:
+        # Only this call needs it, and it takes as long to load as all the rest.
+        from core.cli.watching import watch  # noqa: PLC0415
+
+        parts = self._parts()
+        path = parts.path.rstrip("/") + "/" + "/".join(quote(s, safe="~") for s in segments)
+        url = parts._replace(path=path, query="", fragment="").geturl()
+        watch(url, self.token, told)
+
     def _parts(self) -> SplitResult:
         try:
             parts = urlsplit(self.url)
@@ -127,6 +144,11 @@ def _parsed(content_type: str, octets: bytes) -> object:
     except ValueError:
         raise Refused("what answered is no node: its JSON cannot be read") from None
     return parsed
+
+
+def parse_message(text: str) -> object:
+    """Return a message of a WebSocket; raises Refused for one that is no node's."""
+    return _parsed("application/json", text.encode())
 
 
 def _reason(status: int, octets: bytes, *, has_token: bool) -> str:

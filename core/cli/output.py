@@ -30,6 +30,13 @@ class Output:
         """Write what is a document of its own."""
         self.stream.write(text)
 
+    def line(self, answer: object, text: str) -> None:
+        """Write one of many answers, each a line, as soon as it is there."""
+        self.stream.write(
+            (json.dumps(answer, ensure_ascii=True) if self.as_json else text) + "\n"
+        )
+        self.stream.flush()
+
     def note(self, text: str) -> None:
         """Write over the last note; an empty one clears it."""
         if self.notes is not None:

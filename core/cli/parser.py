@@ -108,6 +108,14 @@ def _accounts(commands: _Group, common: argparse.ArgumentParser) -> None:
     )
     settings.add_argument("username")
     _details(settings, accounts.SETTINGS_FIELDS, required=())
+    incoming = _add(
+        group,
+        "incoming-payments",
+        "each packet that it receives, as it comes",
+        payments.incoming,
+        common,
+    )
+    incoming.add_argument("username")
     delete = _add(group, "delete", "remove an account", accounts.delete, common)
     delete.add_argument("username")
     delete.add_argument(
@@ -231,6 +239,14 @@ def _payments(commands: _Group, common: argparse.ArgumentParser) -> None:
     received.add_argument("--invoice", metavar="ID", help="what was paid of one invoice")
     address = _add(group, "address", "how an account is paid", payments.address, common)
     address.add_argument("username")
+    incoming = _add(
+        group,
+        "incoming",
+        "each packet that is received, as it comes",
+        payments.incoming,
+        common,
+    )
+    incoming.add_argument("username", nargs="?", help="of one account (default: of all)")
 
     group = _group(_add(commands, "invoices", "requests for money", None, None), "action")
     create = _add(group, "create", "ask for money", payments.create_invoice, common)

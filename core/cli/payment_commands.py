@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Final
 
 from core.cli.answers import Row, as_row, as_rows, lines, moment, money, part
-from core.cli.client import Node
+from core.cli.client import Node, Refused
 from core.cli.output import Output
 from core.cli.tables import facts, shown, table
 
@@ -107,6 +107,37 @@ def received(node: Node, arguments: argparse.Namespace, output: Output) -> None:
     ]
     columns = ("first", "last", "account", "from", "received", "packets", "done", "invoice")
     output.show(page, table(columns, rows) + _more(page))
+
+
+def incoming(node: Node, arguments: argparse.Namespace, output: Output) -> None:
+    """Show each packet that is received, as it comes, until the node stops or Ctrl-C is pressed."""
+    username = arguments.username
+
+    def told(message: object) -> None:
+        row = as_row(message)
+        if username is None:
+            if "Err" in row:
+                raise Refused(str(row["Err"]))
+            row = part(row, "Ok")
+        what = (
+            "its sender is done"
+            if row.get("connection_closed") is True
+            else f"{money(row.get('amount'), row)} received, {money(row.get('received'), row)} in all"
+        )
+        sender, receiver = shown(row.get("from_username")), shown(row.get("to_username"))
+        output.line(row, f"{shown(row.get('timestamp'))}  {sender} to {receiver}: {what}")
+
+    segments = (
+        ("payments", "incoming")
+        if username is None
+        else (
+            "accounts",
+            username,
+            "payments",
+            "incoming",
+        )
+    )
+    node.watch(*segments, told=told)
 
 
 def address(node: Node, arguments: argparse.Namespace, output: Output) -> None:

@@ -82,6 +82,11 @@ class Notices(Listener):
         self._watchers: dict[Watcher, None] = {}
         self._tasks = TaskOwner("connections that end", tasks_max=CLOSING_MAX)
 
+    @property
+    def watched(self) -> int:
+        """How many listen."""
+        return len(self._watchers)
+
     def received(self, payment: IncomingPayment) -> None:
         for watcher in self._watchers:
             if watcher.account in (None, payment.to_account):

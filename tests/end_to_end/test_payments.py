@@ -615,6 +615,43 @@ async def test_ctrl_c_cancels_and_says_what_was_sent(slow_nodes: TwoNodes) -> No
     assert 0 < int(payment["sent"]) == slow_nodes.booked(payment["id"])
 
 
+async def test_the_command_line_tells_what_comes_as_it_comes(slow_nodes: TwoNodes) -> None:
+    program = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "core.cli", "payments", "incoming",
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={
+            **os.environ,
+            "SIGNALBOX_NODE_URL": slow_nodes.paid.url,
+            "SIGNALBOX_ADMIN_TOKEN": ADMIN,
+        },
+    )  # fmt: skip
+    assert program.stdout is not None
+    assert program.stderr is not None
+    lines: list[str] = []
+    async with asyncio.timeout(20):
+        while not slow_nodes.paid.node.notices.watched:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+        begun = await slow_nodes.alpha.begin(receiver=slow_nodes.bob, source_amount=2_000)
+        while not lines or "its sender is done" not in lines[-1]:
+            lines.append((await program.stdout.readline()).decode())
+        await slow_nodes.alpha.ended(begun)
+        await slow_nodes.paid.stop()
+        slow_nodes.stopped.append(slow_nodes.paid)
+        code = await program.wait()
+        err = (await program.stderr.read()).decode()
+
+    assert len(lines) >= 3
+    assert "0.002000 USD in all" in lines[-2]
+    assert all("alpha to bob" in line for line in lines)
+    assert (code, "closed the connection" in err) == (1, True), err
+    status, _, notes = await cli(
+        slow_nodes.paying.url, "accounts", "incoming-payments", "nobody"
+    )
+    assert status == 1
+    assert notes
+
+
 # --- A node is killed --------------------------------------------------------------------------------
 
 
