@@ -12,6 +12,7 @@ import signal
 import sqlite3
 import sys
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
@@ -27,6 +28,7 @@ from tests.end_to_end.test_kill import Nursery
 from tests.end_to_end.two_nodes import (
     ADMIN,
     ALICE,
+    BETWEEN,
     BOB,
     ENDED,
     Api,
@@ -125,6 +127,61 @@ async def test_a_fixed_amount_is_delivered_to_the_unit(slow_nodes: TwoNodes) -> 
     assert await slow_nodes.received(payment["destination"]) == 123_457
     assert payment["delivered_exact"] is True
     await slow_nodes.audit()
+
+
+async def test_a_payment_crosses_three_nodes_and_two_currencies(nodes: TwoNodes) -> None:
+    """Dollars in micro from the first, through the second, which converts, to euros in nano at a third."""
+    third = await NodeHost.start(config("gamma", f"sqlite:///{nodes.folder}/gamma.db"))
+    try:
+        await third.control.create_account(
+            details(
+                "beta",
+                asset_code="EUR",
+                asset_scale=9,
+                ilp_over_http_incoming_token=BETWEEN,
+                routing_relation="Peer",
+                ilp_address="test.beta",
+                max_packet_amount=700_000_000,
+            )
+        )
+        await third.control.create_account(details("eve", asset_code="EUR", asset_scale=9))
+        await nodes.paid.control.create_account(
+            details(
+                "gamma",
+                asset_code="EUR",
+                asset_scale=9,
+                ilp_over_http_url=f"{third.url}/accounts/beta/ilp",
+                ilp_over_http_outgoing_token=BETWEEN,
+                routing_relation="Peer",
+                ilp_address="test.gamma",
+            )
+        )
+        prices = {"USD": Decimal(1), "EUR": Decimal("1.25")}
+        for host in (nodes.paying, nodes.paid):
+            await host.control.set_rates(prices)
+        await nodes.paid.control.set_spread(Fraction(1, 200))
+        await nodes.paying.control.set_route("test.gamma", "beta")
+        eve = f"{third.url}/accounts/eve/spsp"
+        order = {"receiver": eve, "source_amount": "3000000"}
+        _, quote = await nodes.alpha.call("POST", "/accounts/alice/payments/quote", order)
+        payment = await nodes.alpha.ended(await nodes.alpha.begin(**order))
+
+        assert payment["state"] == "completed", payment
+        assert payment["sent"] == "3000000"
+        assert payment["receiver_asset"] == {"asset_code": "EUR", "asset_scale": 9}
+        # Three dollars at 0.8 euros each, less half a percent; each packet's fraction stays on the way.
+        exact = 3 * 8 * 10**8 * Fraction(199, 200)
+        assert exact - int(payment["packets"]) <= int(payment["delivered"]) <= exact
+        assert int(payment["packets"]) >= 4
+        assert int(quote["delivered_amount_min"]) <= int(payment["delivered"])
+        assert abs(Fraction(quote["fees"]) - Fraction(1, 200)) < Fraction(1, 1_000_000)
+        (row,) = (await Api(nodes.alpha.session, third.url).get("/payments/received"))[
+            "received"
+        ]
+        assert row["received"] == payment["delivered"]
+        await nodes.audit()
+    finally:
+        await third.stop()
 
 
 async def test_a_payment_that_cannot_be_says_who_said_no_and_why(nodes: TwoNodes) -> None:

@@ -350,13 +350,13 @@ class MemoryBooks(Books):
         transfer = row.transfer
         source, target = self._lines[transfer.from_account], self._lines[transfer.to_account]
         incoming_amount, outgoing_amount = transfer.incoming_amount, transfer.outgoing_amount
-        add(row.state, source, target, -incoming_amount, -outgoing_amount)
-        add(following, source, target, incoming_amount, outgoing_amount)
         if transfer.payment is not None:
             sums = self._sums(transfer.payment)
             sums.add(row.state, -incoming_amount)
             sums.add(following, incoming_amount)
             save_sums(self._state, sums, self._clock.now_ms())
+        add(row.state, source, target, -incoming_amount, -outgoing_amount)
+        add(following, source, target, incoming_amount, outgoing_amount)
         if received is not None:
             credit(self._state, transfer, received, self._clock.now_ms())
         row.state, row.result = following, result
