@@ -76,6 +76,20 @@ class BtpTarget:
         )
 
 
+def retry_wait(limits: BtpLimits, failures: int, chance: float, *, is_refusal: bool) -> float:
+    """Return how long to wait after so many failures in a row: longer each time, and never just as others do.
+
+    `chance` is between 0 and 1.
+    """
+    if failures == 0:
+        return 0.0
+    steps = limits.retry_seconds
+    seconds = steps[min(failures, len(steps)) - 1]
+    if is_refusal:
+        seconds = max(seconds, limits.refused_seconds)
+    return seconds * (0.75 + 0.5 * chance)
+
+
 class DialerOwner(Owner, Protocol):
     """What a dialer asks of its link."""
 
@@ -120,20 +134,10 @@ class Dialer:
             state.trying = f"{self.target.url} is being dialled."
             problem, lasted, is_refusal = await self._attempt()
             failures = 0 if lasted >= limits.steady_seconds else failures + 1
-            wait = self._wait(failures, is_refusal=is_refusal)
+            wait = retry_wait(limits, failures, self._chance(), is_refusal=is_refusal)
             state.trying = f"It is dialled again in {wait:.1f} seconds."
             owner.note_down(account, problem)
             await asyncio.sleep(wait)
-
-    def _wait(self, failures: int, *, is_refusal: bool) -> float:
-        """Return how long to wait: longer each time, and never quite as long as the others."""
-        if failures == 0:
-            return 0.0
-        steps = self._owner.limits.retry_seconds
-        seconds = steps[min(failures, len(steps)) - 1]
-        if is_refusal:
-            seconds = max(seconds, self._owner.limits.refused_seconds)
-        return seconds * (0.75 + 0.5 * self._chance())
 
     async def _attempt(self) -> tuple[str, float, bool]:
         """Connect once; return, when it is over, why, how long it was open, and whether we were refused."""
