@@ -18,6 +18,7 @@ from core.packet import Prepare, oer, parse_reply
 from core.packet.address import parse_address
 from core.packet.timestamp import read_timestamp, write_timestamp
 from core.peering.auto_peering import read_acceptance
+from tests.fuzz.rate_decoders import RATE_TARGETS
 from tests.fuzz.route_decoders import ROUTE_TARGETS
 from tests.fuzz.stream_decoders import STREAM_TARGETS
 
@@ -133,6 +134,7 @@ TARGETS: Final[dict[str, Callable[[bytes], None]]] = (
             btp_stream,
         )
     }
+    | RATE_TARGETS
     | ROUTE_TARGETS
     | STREAM_TARGETS
 )

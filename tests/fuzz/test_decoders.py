@@ -11,6 +11,7 @@ from core.packet import ErrorCode, Fulfill, Prepare, Reject
 from core.stream.frames import StreamData, StreamMaxMoney, StreamMoney
 from core.stream.packet import PacketType, StreamPacket
 from tests.fuzz.decoders import TARGETS, run
+from tests.fuzz.rate_decoders import RATE_SEEDS
 from tests.fuzz.route_decoders import ROUTE_SEEDS
 
 SEEDS = (
@@ -21,6 +22,7 @@ SEEDS = (
     ),
     bytes(Fulfill.build(bytes(32), b"data" * 50).octets),
     bytes(Reject.build(ErrorCode.AMOUNT_TOO_LARGE, triggered_by="g.a", message="m").octets),
+    *RATE_SEEDS,
     *ROUTE_SEEDS,
     b"test.alice.1",
     b"20261124170000123",
