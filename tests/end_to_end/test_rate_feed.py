@@ -157,6 +157,7 @@ async def test_a_price_goes_from_a_server_into_packets_the_books_and_over_a_rest
     again = await world.call("GET", f"/rates/transfers/{transfer}")
     assert again == told
 
+    stale: Reply | None = None
     for _ in range(50):
         stale = await world.send(1_000)
         if isinstance(stale, Reject):
