@@ -15,16 +15,19 @@ const lines = readline.createInterface({ input: process.stdin })
 lines.on('close', () => process.exit(0))
 
 async function serve () {
-  const server = await createServer({ plugin: createPlugin(settings) })
   let received = 0n
-  server.on('connection', connection => connection.on('stream', stream => {
-    stream.setReceiveMax('18446744073709551615')
-    stream.on('money', amount => { received += BigInt(amount) })
-  }))
-  lines.on('line', () => {
-    const { destinationAccount, sharedSecret } = server.generateAddressAndSecret()
+  const starting = createServer({ plugin: createPlugin(settings) }).then(server => {
+    server.on('connection', connection => connection.on('stream', stream => {
+      stream.setReceiveMax('18446744073709551615')
+      stream.on('money', amount => { received += BigInt(amount) })
+    }))
+    return server
+  })
+  lines.on('line', async () => { // at once: a line that nobody listens for is lost
+    const { destinationAccount, sharedSecret } = (await starting).generateAddressAndSecret()
     say('READY', { address: destinationAccount, sharedSecret: sharedSecret.toString('base64'), received: String(received) })
   })
+  await starting
 }
 
 async function pay ({ address, sharedSecret, amount }) {
