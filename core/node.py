@@ -115,11 +115,13 @@ class Node:
         *,
         is_gone: Callable[[Account], bool] = lambda _account: False,
         came_up: Callable[[AccountId], int] = lambda _account: 0,
+        fetch_rates: Fetch | None = None,
     ) -> None:
         """Put everything together; nothing runs, and no packet is let in, before `start`.
 
         `is_gone` tells whether an account's link is down: the routes that it told are withdrawn then.
         `came_up` counts how often its link was back: a parent is asked again for our address.
+        `fetch_rates` asks the sources of rates; without it only fixed prices are taken.
         """
         self.stores: Final = stores
         self.clock: Final = clock
