@@ -20,7 +20,7 @@ from core.links.control_http import (
     watch_calls,
 )
 from core.links.control_http.guard import Access, Guard, is_loopback_host, known_hosts_only
-from core.links.control_http.problems import Handler, problem, problems
+from core.links.control_http.problems import Handler, problems
 
 Call: TypeAlias = Callable[[Operator, web.Request], Awaitable[web.StreamResponse]]
 CallOfSomebody: TypeAlias = Callable[
@@ -53,7 +53,6 @@ def build_app(operator: Operator, options: ApiOptions) -> web.Application:
             *_interledger_rs(operator, guard, loopback=is_loopback_host(options.bind_host)),
             *_ours(operator, guard),
             *_payments(operator, guard),
-            *_later(),
         ]
     )
     return app
@@ -194,20 +193,6 @@ def _payments(operator: Operator, guard: Guard) -> list[web.RouteDef]:
         web.get("/invoices", admin(payments.list_invoices)),
         web.get("/invoices/{id}", somebody(payments.show_invoice)),
         web.post("/invoices/{id}/cancel", somebody(payments.cancel_invoice)),
-    ]
-
-
-def _later() -> list[web.RouteDef]:
-    """Return interledger-rs's calls that this version does not have: they say so."""
-
-    def not_yet(what: str) -> Handler:
-        async def answer(_request: web.Request) -> web.StreamResponse:
-            return problem(501, f"This version does not {what} yet.")
-
-        return answer
-
-    return [
-        web.get("/accounts/{username}/ilp/btp", not_yet("speak BTP")),
     ]
 
 
