@@ -824,3 +824,40 @@ async def test_an_invoice_is_credited_exactly_though_the_node_that_is_paid_is_ki
     assert int(payment["sent"]) == nodes.booked(begun["id"]) > 0
     assert int(payment["sent"]) <= journal <= int(payment["sent"]) + open_or_late
     assert (await nodes.alpha.get("/audit"))["passed"]
+
+
+@pytest.mark.logs_warning
+async def test_of_two_nodes_with_one_store_each_cancels_and_closes_what_the_other_makes(
+    slow_nodes: TwoNodes,
+) -> None:
+    nodes, store = slow_nodes, f"sqlite:///{slow_nodes.folder}/alpha.db"
+    async with Nursery.start() as nursery:
+        pid = await nursery.fork(
+            "run", "--store", store, "--http-bind", "127.0.0.1:0", "--admin-token", ADMIN
+        )
+        ready = await nursery.ready(pid)
+        assert ready is not None, nursery.said
+        other = Api(nodes.alpha.session, ready["url"])
+
+        begun = await other.begin(receiver=nodes.bob, source_amount=50_000_000)
+        await nodes.alpha.once_sent(begun, 1)
+        status, answer = await nodes.alpha.call("POST", f"/payments/{begun['id']}/cancel")
+        assert (status, answer["cancel_requested"]) == (200, True)
+        cancelled = await nodes.alpha.ended(answer)
+        assert cancelled["state"] == "cancelled", cancelled
+        assert int(cancelled["sent"]) == nodes.booked(begun["id"]) > 0
+
+        begun = await other.begin(receiver=nodes.bob, source_amount=50_000_000)
+        await nodes.alpha.once_sent(begun, 1)
+        await nodes.paying.node.recover()
+        assert (await nodes.alpha.get(f"/payments/{begun['id']}"))["state"] == "sending"
+        os.kill(pid, signal.SIGKILL)
+        await nursery.end(pid)
+        await nodes.paying.node.recover()
+
+        payment = await nodes.alpha.get(f"/payments/{begun['id']}")
+        assert payment["state"] == "interrupted"
+        sent, left = int(payment["sent"]), int(payment["undecided"])
+        assert sent == nodes.booked(begun["id"]) > 0
+        assert sent <= await nodes.received(payment["destination"]) <= sent + left
+        await nodes.audit()
