@@ -60,16 +60,20 @@ class AutoPeerClient:
                 return await self._post(target, body, reach)
         except TimeoutError:
             raise Conflict(
-                f"{target} did not answer within {self._seconds:g} seconds"
+                f"nothing came back from {target} within {self._seconds:g} seconds"
             ) from None
         except SpspError as error:
             raise Conflict(_guarded(target, str(error))) from None
         except ClientConnectorError as error:
             if isinstance(error.os_error, SpspError):
                 raise Conflict(_guarded(target, str(error.os_error))) from None
-            raise Conflict(f"{target} cannot be reached: {connect_problem(error)}") from None
+            raise Conflict(
+                f"the offer did not reach {target}: {connect_problem(error)}"
+            ) from None
         except (ClientError, OSError, ValueError) as error:
-            raise Conflict(f"{target} cannot be reached: {connect_problem(error)}") from None
+            raise Conflict(
+                f"the offer did not reach {target}: {connect_problem(error)}"
+            ) from None
 
     async def _post(self, url: URL, body: bytes, reach: Reach) -> tuple[int, bytes]:
         host = url.host or ""
@@ -93,7 +97,9 @@ class AutoPeerClient:
             async for part in response.content.iter_any():
                 answer += part
                 if len(answer) > ANSWER_OCTETS_MAX:
-                    raise Conflict(f"{url} answers with more than {ANSWER_OCTETS_MAX} octets")
+                    raise Conflict(
+                        f"the answer of {url} has more than {ANSWER_OCTETS_MAX} octets"
+                    )
             return response.status, bytes(answer)
 
 
@@ -108,7 +114,7 @@ def _target(url: str, *, allow_private: bool) -> URL:
         raise Conflict(f"a user and a password do not belong into a URL: {target.host}")
     if target.scheme == "http" and not allow_private:
         raise Conflict(
-            f"{target} is not asked: the offer has a token in it, and everybody on the way could read"
+            f"nothing was sent to {target}: the offer has a token in it, and everybody on the way could read"
             " it; use https, or say that private networks are meant"
         )
     return target
@@ -117,5 +123,5 @@ def _target(url: str, *, allow_private: bool) -> URL:
 def _guarded(url: URL, found: str) -> str:
     where = found.partition(" is no public address")[0]
     if where == found:
-        return f"{url} is not asked: {found}"
-    return f"{url} is not asked: {where} is no public address; say that private networks are meant if it is yours"
+        return f"nothing was sent to {url}: {found}"
+    return f"nothing was sent to {url}: {where} is no public address; say that private networks are meant if it is yours"

@@ -173,7 +173,7 @@ async def test_an_answer_of_no_use_is_said_and_adds_nothing(
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"url": "http://127.0.0.1:1/", "allow_private": True}, "cannot be reached"),
+        ({"url": "http://127.0.0.1:1/", "allow_private": True}, "did not reach http://127.0.0.1:1/"),
         ({"url": "https://127.0.0.1/"}, "no public address"),
         ({"url": "https://[::ffff:10.0.0.1]/"}, "no public address"),
         ({"url": "https://localhost/"}, "no public address"),
