@@ -50,6 +50,11 @@ def plain_number(value: int, scale: int) -> str:
     return format_number(value, scale)
 
 
+def typed_number(value: int, scale: int) -> str:
+    """Return an amount as a field holds it: as `number`, without grouping and with a plain minus."""
+    return number(value, scale).replace(GROUP, "").replace(MINUS, "-")
+
+
 def owed(net: int, code: str, scale: int, name: str) -> str:
     """Say who owes whom; `net` above zero is what we owe: `you owe bob 12.40 USD`."""
     if net == 0:

@@ -25,6 +25,7 @@ from typing import Final, Protocol, final
 from aiohttp import ClientError, ClientSession, ClientTimeout
 
 from core.control.operator import Operator
+from core.control.payment_views import InvoiceOrder, PaymentOrder
 from core.control.views import AccountDetails
 from core.errors import ControlError, UnknownAccount
 from core.packet import child_address
@@ -45,6 +46,9 @@ FUNDING_ETH: Final = 1000
 CREDIT_GWEI: Final = 60_000_000
 THRESHOLD_GWEI: Final = 20_000_000
 CREDIT_CENTS: Final = 5_000
+
+PAID_CENTS: Final = 345
+PAYMENT_SLIPPAGE: Final = Fraction(1, 20)
 
 NOTES: Final = "practice network"
 """How its accounts are told from the operator's own."""
@@ -192,6 +196,8 @@ class PracticeNetwork:
         await self._children[-1].say(
             json.dumps({"lanes": [json.loads(lane.to_json()) for lane in lanes]})
         )
+        self._progress("paying bob's shop, and asking for money")
+        await self._show_payments(neighbours["bob"])
         self._progress("the practice network runs")
 
     async def _neighbour(
@@ -341,6 +347,24 @@ class PracticeNetwork:
             ),
             lane("carol", shop(alice), 500, 900, 0.08),
         ]
+
+    async def _show_payments(self, bob: Neighbour) -> None:
+        """Pay a shop of bob's by its pointer, out of dollars into ether, and ask for money: to see both."""
+        await self._operator.create_invoice(
+            InvoiceOrder(username="carol", amount=1_250, description="a chair")
+        )
+        try:
+            await self._operator.start_payment(
+                PaymentOrder(
+                    username="carol",
+                    receiver=f"{bob.url}/accounts/shop/spsp",
+                    source_amount=PAID_CENTS,
+                    slippage=PAYMENT_SLIPPAGE,
+                    memo="a lamp from bob's shop",
+                )
+            )
+        except ControlError as error:
+            log.info("nothing was paid to bob's shop: %s", error)
 
     async def _set_rates(self) -> None:
         rates = await self._operator.rates()

@@ -186,7 +186,7 @@ CHANGE_COLUMNS: Final[Sequence[Column[ChangeRow]]] = (
         text=lambda row: formatting.clock_time(row.at_ms),
         sort_key=lambda row: row.sequence,
         tooltip=lambda row: formatting.moment(row.at_ms),
-        width=104,
+        width=110,
     ),
     Column(title="Change", text=lambda row: row.kind, width=116),
     Column(title="Prefix", text=lambda row: row.prefix, width=220, stretch=True),

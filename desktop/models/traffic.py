@@ -107,7 +107,7 @@ COLUMNS: Final[Sequence[Column[PacketRow]]] = (
         text=lambda row: formatting.clock_time(row.at_ms),
         sort_key=lambda row: row.sequence,
         tooltip=lambda row: formatting.moment(row.at_ms),
-        width=102,
+        width=110,
     ),
     Column(title="From → to", text=lambda row: row.path, width=130, stretch=True),
     Column(title="Verdict", text=lambda row: row.verdict, width=94),

@@ -46,7 +46,7 @@ def texts_of(account: Account) -> dict[str, str]:
     scale = account.asset.scale
 
     def amount(value: int | None) -> str:
-        return "" if value is None else formatting.plain_number(value, scale)
+        return "" if value is None else formatting.typed_number(value, scale)
 
     unlimited_packet = account.max_packet_amount > AMOUNT_MAX_BOOKED
     credit = account.min_balance

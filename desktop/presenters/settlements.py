@@ -333,8 +333,6 @@ def _engine_facts(view: EngineView | None, now_ms: int) -> list[tuple[str, str]]
     if status.balance is not None:
         balance = formatting.amount(status.balance, status.asset_code, status.ledger_scale)
         facts.append(("Wallet", balance))
-    if status.head is not None:
-        facts.append(("Newest block", formatting.count(status.head)))
     facts.append(("Last sign of life", formatting.ago(now_ms, status.heartbeat_at_ms)))
     return facts
 

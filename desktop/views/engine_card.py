@@ -17,7 +17,7 @@ from desktop.models.settlements import EngineCard
 from desktop.views.detail import FactsGrid
 from desktop.views.widgets import Card, Pill, TextLabel, Tone, action_button
 
-CARD_WIDTH: Final = 440
+CARD_WIDTH: Final = 500
 PASSING_STATES: Final = ("Starting", "Starting again soon")
 """It is not running, and nobody has to do anything about that yet."""
 SCROLL_BAR: Final = 12

@@ -93,13 +93,13 @@ class MainWindow(QMainWindow):
         self._settings = settings
         self._theme = theme
         self._may_close = False
-        self._inspector_widened = False
         self._current: Page | None = None
         self.setWindowTitle("Signalbox")
         self.setWindowIcon(QIcon(pixmap("signalbox", "#ffffff", size=64)))
         self.setMinimumSize(WIDTH_MIN, HEIGHT_MIN)
         self.resize(WINDOW_WIDTH, WINDOW_HEIGHT)
-        self.setDockOptions(QMainWindow.DockOption.AnimatedDocks)
+        # Not animated: each step of it lays the page out anew.
+        self.setDockOptions(QMainWindow.DockOption.AllowTabbedDocks)
 
         self.strip = HealthStrip()
         self.banner = Banner()
@@ -120,7 +120,8 @@ class MainWindow(QMainWindow):
             self.stack.addWidget(page)
         right = QWidget()
         column = QVBoxLayout(right)
-        column.setContentsMargins(0, 0, 0, 0)
+        # The page must not cover the line between it and the inspector.
+        column.setContentsMargins(0, 0, 1, 0)
         column.setSpacing(0)
         column.addWidget(self.banner)
         column.addWidget(self.stack, 1)
@@ -194,7 +195,6 @@ class MainWindow(QMainWindow):
         self.stack.setCurrentWidget(page)
         self.rail.mark(key)
         self.inspector.show_widget(page.inspector, page.title, wanted=page.wants_inspector)
-        self._widen_inspector()
         self._settings.change(page=key)
         if self.isVisible():
             page.presenter.start()
@@ -251,7 +251,6 @@ class MainWindow(QMainWindow):
     def _want_inspector(self, page: Page, wanted: bool) -> None:  # noqa: FBT001 # a signal's
         if page is self._current:
             self.inspector.set_wanted(wanted)
-            self._widen_inspector()
 
     def _refresh(self) -> None:
         self._shell.watch.refresh()
@@ -262,18 +261,12 @@ class MainWindow(QMainWindow):
         if self._current is not None:
             self._current.focus_filter()
 
-    def _widen_inspector(self) -> None:
-        """Give the inspector its width when it is first seen; afterwards it is the operator's."""
-        if self.inspector.isVisible() and not self._inspector_widened:
-            self._inspector_widened = True
-            self.resizeDocks([self.inspector], [INSPECTOR_WIDTH], Qt.Orientation.Horizontal)
-
     def _restore(self) -> None:
         saved = self._settings.current
         if saved.geometry:
             self.restoreGeometry(QByteArray(saved.geometry))
         if saved.layout:
-            self._inspector_widened = self.restoreState(QByteArray(saved.layout))
+            self.restoreState(QByteArray(saved.layout))
         self.inspector.set_open(saved.inspector_open)
         self.strip.mark_theme(self._theme.choice)
         self.show_page(saved.page if saved.page in self._pages else next(iter(self._pages)))
@@ -284,7 +277,6 @@ class MainWindow(QMainWindow):
         super().showEvent(event)
         self._live_timer.start()
         self._shell.watch.start()
-        self._widen_inspector()
         self.stack.setFocus()
         if self._current is not None:
             self._current.presenter.start()
@@ -697,7 +689,7 @@ class Inspector(QDockWidget):
         self._wanted = False
         self._has_content = False
         self._title = TextLabel(role="muted")
-        self._stack = QStackedWidget()
+        self._stack = _InspectorStack()
         self.setWidget(self._stack)
         self.setTitleBarWidget(self._title_bar())
 
@@ -744,12 +736,27 @@ class Inspector(QDockWidget):
         self._show_or_hide()
 
     def _show_or_hide(self) -> None:
-        self.setVisible(self._is_open and self._wanted and self._has_content)
+        shown = self._is_open and self._wanted and self._has_content
+        if not shown and self.isVisible() and not self.isFloating():
+            self._stack.wide = self.width()
+        self.setVisible(shown)
 
     def closeEvent(self, event: QCloseEvent) -> None:
         super().closeEvent(event)
         self._is_open = False
         self.open_changed.emit(False)
+
+
+@final
+class _InspectorStack(QStackedWidget):
+    """As wide as it was when it was last seen: Qt gives a dock that comes back what its content hints at."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wide = INSPECTOR_WIDTH
+
+    def sizeHint(self) -> QSize:
+        return QSize(self.wide, super().sizeHint().height())
 
 
 @final

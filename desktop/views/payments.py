@@ -474,10 +474,10 @@ class PayCard(Card):
         self.memo.setText(row.memo)
         self.amount_is.choose(SENT if row.source_amount is not None else DELIVERED)
         if row.source_amount is not None:
-            self.amount.setText(formatting.plain_number(row.source_amount, row.asset[1]))
+            self.amount.setText(formatting.typed_number(row.source_amount, row.asset[1]))
         elif row.delivered_amount is not None and row.receiver_asset is not None:
             self.amount.setText(
-                formatting.plain_number(row.delivered_amount, row.receiver_asset[1])
+                formatting.typed_number(row.delivered_amount, row.receiver_asset[1])
             )
         self._changed()
         self.amount.setFocus()
@@ -705,7 +705,7 @@ def show_payment(panel: DetailPanel, row: PaymentRow) -> None:
         by = f" by {row.triggered_by}" if row.triggered_by else ""
         facts.insert(6, ("Last reject", f"{row.reject_code}{by}"))
     panel.show_details(
-        f"Payment to {row.receiver}",
+        f"Payment of {row.wanted_text.partition(' ')[2]}",
         (row.state_text, PAYMENT_TONES.get(row.state, Tone.PLAIN)),
         facts,
         advice=row.reason or row.sentence,

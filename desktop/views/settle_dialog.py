@@ -160,7 +160,7 @@ class SettleDialog(QDialog):
     def _choose(self, which: int, checked: bool) -> None:  # noqa: FBT001 # a signal's argument
         if checked and which < len(self._plan.presets):
             _, amount = self._plan.presets[which]
-            self.amount_edit.setText(formatting.plain_number(amount, self._plan.asset_scale))
+            self.amount_edit.setText(formatting.typed_number(amount, self._plan.asset_scale))
         elif checked:
             self.amount_edit.setFocus()
 

@@ -84,7 +84,6 @@ async def test_an_engine_tells_its_wallet_head_and_sign_of_life(
 
     facts = dict(card.facts)
     assert facts["Wallet"] == "987.654321\u00a0ETH"
-    assert facts["Newest block"] == "18\u202f204"
     assert facts["Process"] == "4242, started elsewhere"
     assert not card.can_stop
 

@@ -202,7 +202,7 @@ async def test_settling_begins_with_the_preset_and_waits_for_the_click(
     page.open("erin")
     page.peer_inspector.settle_button.click()
     dialog = opened(page, SettleDialog)
-    assert dialog.amount_edit.text() == "0.420000000000000000"
+    assert dialog.amount_edit.text() == "0.42"
     assert dialog.settle_button.text() == "Settle 0.42\u00a0ETH"
     assert dialog.cancel_button.isDefault()
 
