@@ -112,6 +112,8 @@ class PaymentView:
     created_at_ms: int
     updated_at_ms: int
     ended_at_ms: int | None
+    late: int = 0
+    """What the receiver has though the account was not charged: it was fulfilled too late, and is our loss."""
 
 
 @final

@@ -274,6 +274,7 @@ class PaymentDesk(PaymentOperator):
             sent=payment.sent,
             in_flight=payment.in_flight,
             undecided=payment.undecided,
+            late=payment.late,
             delivered=payment.delivered,
             delivered_exact=payment.is_delivered_exact,
             packets=payment.packets,
@@ -399,5 +400,10 @@ def _sentence(payment: Payment, asset: Asset, receiver_asset: Asset | None) -> s
         text += (
             f"; what became of {format_amount(payment.undecided, asset)} more is not known:"
             " the account was not charged for it, and the receiver may have it"
+        )
+    if payment.late:
+        text += (
+            f"; {format_amount(payment.late, asset)} more were fulfilled too late, and were not"
+            " charged to the account"
         )
     return f"{text}."

@@ -92,7 +92,9 @@ class Payment:
     """What left the account for good: the incoming amounts of its fulfilled transfers, added in their transaction."""
     in_flight: int
     undecided: int
-    """What a crash left undecided: the account was not charged, the receiver may yet have it."""
+    """What a crash or a late answer leaves undecided: the account was not charged, the receiver may have it."""
+    late: int
+    """What the receiver has though the account was not charged: it was fulfilled too late, and is our loss."""
     delivered: int
     """What the receiver has said it got, as of `delivered_for` sent."""
     delivered_for: int
@@ -113,7 +115,8 @@ class Payment:
     @property
     def is_delivered_exact(self) -> bool:
         """Whether `delivered` is all; otherwise at least so much was delivered."""
-        return self.delivered_for == self.sent and not self.undecided and not self.in_flight
+        is_open = self.undecided or self.late or self.in_flight
+        return self.delivered_for == self.sent and not is_open
 
 
 @final

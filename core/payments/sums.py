@@ -1,7 +1,7 @@
 """What a payment's packets add up to: the books' own arithmetic, done where each packet is booked.
 
 A payment's sums change in the transaction in which its packet's transfer does, and by the same
-table: what is held is in flight, what is fulfilled is sent, and what a crash left undecided is that.
+table: what is held is in flight, what is fulfilled is sent, and what may yet have arrived is undecided.
 So after whatever ends a process, `sent` is what the journal says was fulfilled, to the unit.
 """
 
@@ -29,6 +29,7 @@ class PaymentSums:
     sent: int
     in_flight: int
     undecided: int
+    late: int
 
     def check(self, amount: int, node: int) -> None:
         """Refuse a packet that this payment may not send.
@@ -56,10 +57,12 @@ class PaymentSums:
                 self.in_flight += amount
             case TransferState.FULFILLED:
                 self.sent += amount
-            case TransferState.UNKNOWN:
+            case TransferState.EXPIRED | TransferState.UNKNOWN:
                 self.undecided += amount
-            case TransferState.REJECTED | TransferState.EXPIRED | TransferState.LATE:
-                pass  # the account is not charged
+            case TransferState.LATE:
+                self.late += amount
+            case TransferState.REJECTED:
+                pass
 
 
 def sums_of(payment: Payment) -> PaymentSums:
@@ -73,4 +76,5 @@ def sums_of(payment: Payment) -> PaymentSums:
         payment.sent,
         payment.in_flight,
         payment.undecided,
+        payment.late,
     )

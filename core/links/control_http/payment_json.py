@@ -55,6 +55,7 @@ def payment_json(payment: PaymentView) -> Json:
         "sent": str(payment.sent),
         "in_flight": str(payment.in_flight),
         "undecided": str(payment.undecided),
+        "late": str(payment.late),
         "delivered": str(payment.delivered),
         "delivered_exact": payment.delivered_exact,
         "exact": {

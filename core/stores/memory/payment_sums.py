@@ -20,6 +20,7 @@ def save_sums(state: MemoryState, sums: PaymentSums, now_ms: int) -> None:
         sent=sums.sent,
         in_flight=sums.in_flight,
         undecided=sums.undecided,
+        late=sums.late,
         version=payment.version + 1,
         updated_at_ms=now_ms,
     )

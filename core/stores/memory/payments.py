@@ -87,6 +87,7 @@ class MemoryPayments(PaymentStore):
             sent=0,
             in_flight=0,
             undecided=0,
+            late=0,
             delivered=0,
             delivered_for=0,
             receiver_asset_code=None,

@@ -12,7 +12,7 @@ from core.ledger.books import TransferState
 # Of transfers that moved nothing there is nothing to add, and their amounts could pass 64 bits.
 _TRANSFERS: Final = """
     SELECT payment, state, sum(incoming_amount) FROM transfer
-    WHERE payment IS NOT NULL AND state IN (0, 1, 5) GROUP BY payment, state
+    WHERE payment IS NOT NULL AND state IN (0, 1, 3, 5) GROUP BY payment, state
 """
 _PAYMENTS: Final = "SELECT number, id, sent, folded, in_flight, undecided FROM payment"
 _RECEIVED: Final = "SELECT connection, received, streams FROM received_payment"
@@ -24,12 +24,12 @@ def differences(connection: sqlite3.Connection) -> Iterator[str]:
         (payment, state): amount for payment, state, amount in connection.execute(_TRANSFERS)
     }
     for number, payment_id, sent, folded, in_flight, undecided in connection.execute(_PAYMENTS):
-        for name, says, state, elsewhere in (
-            ("sent", sent, TransferState.FULFILLED, folded),
-            ("in flight", in_flight, TransferState.PENDING, 0),
-            ("undecided", undecided, TransferState.UNKNOWN, 0),
+        for name, says, states, elsewhere in (
+            ("sent", sent, (TransferState.FULFILLED,), folded),
+            ("in flight", in_flight, (TransferState.PENDING,), 0),
+            ("undecided", undecided, (TransferState.EXPIRED, TransferState.UNKNOWN), 0),
         ):
-            adds_up = found.get((number, int(state)), 0) + elsewhere
+            adds_up = sum(found.get((number, int(state)), 0) for state in states) + elsewhere
             if says != adds_up:
                 yield (
                     f"Payment {payment_id}: {name} is {says} and the journal adds up to {adds_up}, "

@@ -14,12 +14,12 @@ from core.payments.sums import PaymentSums
 from core.service import PaymentNumber, Received
 
 _LOAD: Final = """
-    SELECT node, state, cancel_requested, source_amount_max, sent, in_flight, undecided
+    SELECT node, state, cancel_requested, source_amount_max, sent, in_flight, undecided, late
     FROM payment WHERE number = ?
 """
 _SAVE: Final = """
-    UPDATE payment SET sent = ?, in_flight = ?, undecided = ?, version = version + 1,
-        updated_at_ms = ?
+    UPDATE payment SET sent = ?, in_flight = ?, undecided = ?, late = ?,
+        version = version + 1, updated_at_ms = ?
     WHERE number = ?
 """
 _RECEIVED: Final = """
@@ -65,16 +65,14 @@ def load_sums(connection: sqlite3.Connection, number: int) -> PaymentSums:
     row = connection.execute(_LOAD, (number,)).fetchone()
     if row is None:
         raise PaymentOver(number, "it is not in the store")
-    node, state, cancel_requested, source_amount_max, sent, in_flight, undecided = row
+    node, state, cancel_requested, source_amount_max, *sums = row
     return PaymentSums(
         PaymentNumber(number),
         node,
         PaymentState(state),
         bool(cancel_requested),
         source_amount_max,
-        sent,
-        in_flight,
-        undecided,
+        *sums,
     )
 
 
@@ -84,7 +82,10 @@ def save_sums(
     """Write what has changed."""
     connection.executemany(
         _SAVE,
-        [(sums.sent, sums.in_flight, sums.undecided, now_ms, sums.number) for sums in changed],
+        [
+            (sums.sent, sums.in_flight, sums.undecided, sums.late, now_ms, sums.number)
+            for sums in changed
+        ],
     )
 
 

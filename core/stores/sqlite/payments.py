@@ -45,7 +45,7 @@ from core.stores.sqlite.tables import account_number
 _PAYMENT: Final = """
     SELECT payment.number, payment.id, account.id, node, receiver, destination, source_amount,
         delivered_amount, source_amount_max, slippage, min_rate, memo, state, cancel_requested,
-        sent, in_flight, undecided, delivered, delivered_for, receiver_asset_code,
+        sent, in_flight, undecided, late, delivered, delivered_for, receiver_asset_code,
         receiver_asset_scale, packets, rejects, reject_code, triggered_by, reason, version,
         payment.created_at_ms, payment.updated_at_ms, ended_at_ms
     FROM payment JOIN account ON account.number = payment.account
@@ -477,19 +477,20 @@ def _payment(row: tuple[Any, ...]) -> Payment:
         sent=row[14],
         in_flight=row[15],
         undecided=row[16],
-        delivered=int(row[17]),
-        delivered_for=row[18],
-        receiver_asset_code=row[19],
-        receiver_asset_scale=row[20],
-        packets=row[21],
-        rejects=row[22],
-        reject_code=row[23],
-        triggered_by=row[24],
-        reason=row[25],
-        version=row[26],
-        created_at_ms=row[27],
-        updated_at_ms=row[28],
-        ended_at_ms=row[29],
+        late=row[17],
+        delivered=int(row[18]),
+        delivered_for=row[19],
+        receiver_asset_code=row[20],
+        receiver_asset_scale=row[21],
+        packets=row[22],
+        rejects=row[23],
+        reject_code=row[24],
+        triggered_by=row[25],
+        reason=row[26],
+        version=row[27],
+        created_at_ms=row[28],
+        updated_at_ms=row[29],
+        ended_at_ms=row[30],
     )
 
 

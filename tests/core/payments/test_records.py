@@ -36,6 +36,7 @@ INVOICE = Invoice(
         ({"sent": 7, "delivered": 6, "delivered_for": 7}, True),
         ({"sent": 7, "delivered": 5, "delivered_for": 6}, False),
         ({"undecided": 1}, False),
+        ({"late": 1}, False),
         ({"in_flight": 1}, False),
     ],
 )
@@ -64,16 +65,16 @@ def test_an_invoice_is_open_until_it_is_paid_cancelled_or_over(
 
 
 def test_every_state_of_a_transfer_is_something_to_its_payment() -> None:
-    sums = PaymentSums(PaymentNumber(1), 1, PaymentState.SENDING, False, 100, 0, 0, 0)
+    sums = PaymentSums(PaymentNumber(1), 1, PaymentState.SENDING, False, 100, 0, 0, 0, 0)
 
     for state in TransferState:
         sums.add(state, 5)
 
-    assert (sums.sent, sums.in_flight, sums.undecided) == (5, 5, 5)
+    assert (sums.sent, sums.in_flight, sums.undecided, sums.late) == (5, 5, 10, 5)
 
 
 def test_what_is_in_flight_counts_towards_the_terms() -> None:
-    sums = PaymentSums(PaymentNumber(1), 1, PaymentState.SENDING, False, 100, 60, 30, 1_000)
+    sums = PaymentSums(PaymentNumber(1), 1, PaymentState.SENDING, False, 100, 60, 30, 1_000, 50)
 
     sums.check(10, node=1)
 

@@ -269,11 +269,17 @@ async def test_what_expired_was_not_sent_though_it_be_fulfilled_late(
     expired = await stores.books.prepare(part_of(payment, 7))
 
     await stores.books.expire(expired)
-    assert await sums(payments, payment) == (0, 0, 0)
+    assert await sums(payments, payment) == (0, 0, 7)
     await stores.books.fulfill_late(expired, FULFILLMENT)
 
     assert await sums(payments, payment) == (0, 0, 0)
+    assert (await now(payments, payment)).late == 7
+    assert not (await now(payments, payment)).is_delivered_exact
     assert (await stores.books.balance(ALICE)).net == 0
+    abandoned = await stores.books.prepare(part_of(payment, 5))
+    await stores.books.expire(abandoned)
+    await stores.books.abandon(abandoned)
+    assert await sums(payments, payment) == (0, 0, 0)
 
 
 async def test_packets_of_one_batch_add_up(payments: PaymentStore, stores: Stores) -> None:
@@ -403,6 +409,7 @@ async def test_what_is_resolved_later_is_no_longer_undecided_and_never_sent(
 
     await stores.books.resolve_unknown(first.id, fulfilled=True)
     assert await sums(payments, payment) == (0, 0, 20)
+    assert (await now(payments, payment)).late == 20
     await stores.books.resolve_unknown(second.id, fulfilled=False)
 
     assert await sums(payments, payment) == (0, 0, 0)

@@ -30,6 +30,7 @@ _STATEMENTS: Final = (
         folded INTEGER NOT NULL DEFAULT 0,  -- of that, what is in no transfer's row any more
         in_flight INTEGER NOT NULL DEFAULT 0 CHECK (in_flight >= 0),
         undecided INTEGER NOT NULL DEFAULT 0 CHECK (undecided >= 0),
+        late INTEGER NOT NULL DEFAULT 0 CHECK (late >= 0),
         delivered TEXT NOT NULL DEFAULT '0',
         delivered_for INTEGER NOT NULL DEFAULT 0,
         receiver_asset_code TEXT,
