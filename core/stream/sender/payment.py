@@ -1,7 +1,9 @@
 """A payment under way: what to send next, and what every reply means for it. Does no I/O.
 
 Rule 1: what is fulfilled and what is in flight never add up to more than may be sent.
-Rule 2: every packet says the least that its receiver must get, `ceil(amount × least rate)`.
+Rule 2: every packet says the least that its receiver must get, `ceil(amount × least rate)`; the one that
+        finishes a fixed delivery says all that is missing, and costs at most what that does at the
+        least rate, rounded up to a whole unit.
 Rule 3: an ILP packet's own type decides whether money moved; only what the receiver itself wrote
         tells how much arrived, and a reject's code is all that is taken from anybody else.
 Rule 4: whatever happens, it ends: each way of waiting has a bound, and what was sent is told.
@@ -36,6 +38,7 @@ from core.stream.sender.pauses import Pauses
 from core.stream.sender.rate import (
     RateEstimate,
     amount_to_deliver,
+    amount_to_finish,
     amount_to_send,
     largest_carried,
     per_ceil,
@@ -163,7 +166,7 @@ class Payment:
         if amount:
             return self._money_packet(amount, now, now_ms)
         if self._data.is_ready:
-            return self._build(0, self._data.take(), now, now_ms)
+            return self._build(0, 0, self._data.take(), now, now_ms)
         if self._in_flight:
             return None
         return self._when_nothing_moves(now, now_ms)
@@ -295,10 +298,25 @@ class Payment:
         left = self._source_left
         if self._to_deliver is None:
             return amount_to_send(left, limit=limit, rate=low, min_rate=min_rate)
-        units = self._to_deliver - self._delivered - self._in_flight_units
+        units, limit = self._units_missing, min(limit, left)
         if units <= 0:
             return 0
-        return amount_to_deliver(units, limit=min(limit, left), rate=low, min_rate=min_rate)
+        last = self._amount_to_finish(units, limit)
+        if last:
+            # Exactly what is missing is known once all others have been answered.
+            return 0 if self._in_flight else last
+        return amount_to_deliver(units, limit=limit, rate=low, min_rate=min_rate)
+
+    def _amount_to_finish(self, units: int, limit: int) -> int:
+        return amount_to_finish(
+            units, limit=limit, rate=self._estimate.low, min_rate=self._min_rate
+        )
+
+    @property
+    def _units_missing(self) -> int:
+        """What is to be delivered beside what is in flight, at most."""
+        assert self._to_deliver is not None
+        return self._to_deliver - self._delivered - self._in_flight_units
 
     def _fits_the_room(self) -> int:
         """Return the most that the receiver still takes, in our unit."""
@@ -323,13 +341,20 @@ class Payment:
         frames: tuple[Frame, ...] = (_MONEY,)
         if self._data.is_ready:
             frames += self._data.take()
-        return self._build(amount, frames, now, now_ms)
+        minimum = times_ceil(amount, self._min_rate)
+        if self._to_deliver is not None and not self._in_flight:
+            missing = self._units_missing
+            if amount == self._amount_to_finish(missing, amount):
+                minimum = missing
+        return self._build(amount, minimum, frames, now, now_ms)
 
-    def _build(self, amount: int, frames: tuple[Frame, ...], now: float, now_ms: int) -> Sent:
+    def _build(
+        self, amount: int, minimum: int, frames: tuple[Frame, ...], now: float, now_ms: int
+    ) -> Sent:
         seconds = self._packet_seconds
         sent = self._connection.build(
             amount=amount,
-            minimum=times_ceil(amount, self._min_rate),
+            minimum=minimum,
             frames=frames,
             expires_at_ms=now_ms + math.ceil(seconds * 1000),
             now=now,
@@ -370,10 +395,10 @@ class Payment:
                 return self._closing_packet(now, now_ms)
             self._pauses.refused(now)
             self._data.ask_again()
-            return self._build(0, self._data.take(), now, now_ms)
+            return self._build(0, 0, self._data.take(), now, now_ms)
         if self._room_blocks:
             self._pauses.refused(now)
-            return self._build(0, (self._blocked(),), now, now_ms)
+            return self._build(0, 0, (self._blocked(),), now, now_ms)
         if self._amounts.size < self._limit and (amount := self._amount_within(self._limit)):
             return self._money_packet(amount, now, now_ms)  # smaller ones would buy nothing
         self._finish(*self._why_nothing_passes())

@@ -26,6 +26,7 @@ from core.stream.sender.rate import (
     RATE_DIGITS,
     RateEstimate,
     amount_to_deliver,
+    amount_to_finish,
     amount_to_send,
     largest_carried,
     per_ceil,
@@ -165,8 +166,11 @@ class Probe:
             delivered_min = delivered = terms.delivered_amount
             source_estimate = per_ceil(delivered, max(estimate.low, min_rate))
             source = self._source_max(min_rate, at_best=per_floor(delivered, high) + 1)
-            first = amount_to_deliver(
-                delivered, limit=min(limit, source), rate=estimate.low, min_rate=min_rate
+            within = min(limit, source)
+            first = amount_to_finish(
+                delivered, limit=within, rate=estimate.low, min_rate=min_rate
+            ) or amount_to_deliver(
+                delivered, limit=within, rate=estimate.low, min_rate=min_rate
             )
         if first == 0:
             raise self._failed(

@@ -111,8 +111,22 @@ def amount_to_send(remaining: int, *, limit: int, rate: Fraction, min_rate: Frac
     return _safest(limit, min_rate)
 
 
+def amount_to_finish(units: int, *, limit: int, rate: Fraction, min_rate: Fraction) -> int:
+    """Return what has to be sent for all `units` that are missing, or 0 where one packet cannot bring them.
+
+    That is at most what they cost at the least rate, rounded up to a whole unit: this packet may lose
+    that one unit by rounding, where all others may not.
+    """
+    rate = max(rate, min_rate)
+    amount = per_ceil(units, rate) if rate else 0
+    return amount if amount <= limit else 0
+
+
 def amount_to_deliver(units: int, *, limit: int, rate: Fraction, min_rate: Fraction) -> int:
-    """Return the next packet's amount on the way to delivering `units`, or 0 where none can pass."""
+    """Return the next packet's amount on the way to delivering `units`, or 0 where none can pass.
+
+    What is missing is divided evenly, so that the packet that finishes is no crumb.
+    """
     rate = max(rate, min_rate)
     if limit <= 0 or not rate:
         return max(limit, 0)
@@ -137,7 +151,7 @@ def _safest(limit: int, min_rate: Fraction) -> int:
     """
     if not min_rate:
         return limit
-    most = times_floor(limit, min_rate)
+    most = times_ceil(limit, min_rate)
     best, best_units = 0, 0
     for units in range(most, max(0, most - SAFEST_OF), -1):
         amount = min(limit, per_floor(units, min_rate))

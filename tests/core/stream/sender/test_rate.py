@@ -10,6 +10,7 @@ from core.packet import AMOUNT_MAX
 from core.stream.sender.rate import (
     RateEstimate,
     amount_to_deliver,
+    amount_to_finish,
     amount_to_send,
     largest_carried,
     passes,
@@ -86,6 +87,19 @@ def test_all_of_an_amount_is_sent_in_parts_that_buy_whole_units(
         left -= amount
         packets += 1
     assert packets <= -(-units // at_once) + 1
+
+
+@given(st.integers(1, 10**9), amounts, rates, slippages)
+def test_what_finishes_brings_all_and_costs_no_more_than_the_least_rate_rounded_up(
+    units: int, limit: int, rate: Fraction, slippage: Fraction
+) -> None:
+    min_rate = rate * (1 - slippage)
+    amount = amount_to_finish(units, limit=limit, rate=rate, min_rate=min_rate)
+    if amount:
+        assert amount <= min(limit, per_ceil(units, min_rate))
+        assert times_floor(amount, rate) >= units > times_floor(amount - 1, rate)
+    else:
+        assert times_floor(limit, rate) < units
 
 
 def test_the_rest_is_no_crumb() -> None:
