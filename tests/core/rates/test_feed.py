@@ -124,6 +124,18 @@ def test_a_price_ages_as_the_sample_that_it_comes_from() -> None:
     assert price.stale_at_ms == bench.now_ms - MINUTE_MS + 600_000
 
 
+def test_of_two_in_the_middle_the_price_ages_as_the_one_that_is_too_old_first() -> None:
+    bench = Bench("a", "b")
+    bench.sources["b"] = replace(bench.sources["b"], max_age_seconds=6_000)
+    bench.configure()
+    bench.say("b", EUR="1.00", at_ms=bench.now_ms - 9 * MINUTE_MS)
+    bench.say("a", EUR="1.02", at_ms=bench.now_ms - MINUTE_MS)
+
+    price = bench.decide().prices["EUR"]
+
+    assert (price.at_ms, price.max_age_ms) == (bench.now_ms - MINUTE_MS, 600_000)
+
+
 def test_a_source_that_is_silent_too_long_has_no_say_and_the_others_go_on() -> None:
     bench = Bench("a", "b", "c")
     for name in ("a", "b", "c"):

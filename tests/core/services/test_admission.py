@@ -112,12 +112,14 @@ async def test_what_a_packet_held_is_free_again_though_its_amount_was_changed_on
             return ()
 
     gate = Gate()
+    alice = account("alice")
+    gate.enter(alice.id, 7)  # another packet of hers, all the while
     service = AdmissionService(Changes(), gate, ADDRESS)
 
     with pytest.raises(RuntimeError):
-        await service.handle(incoming(prepare(500)))
+        await service.handle(incoming(prepare(500), sender=alice))
 
-    assert gate.in_flight_of(account("alice").id) == (0, 0)
+    assert gate.in_flight_of(alice.id) == (1, 7)
 
 
 async def test_a_closed_gate_refuses_with_its_sentence_and_drains() -> None:
