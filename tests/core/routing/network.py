@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -45,11 +45,16 @@ class Wire:
     sent: list[tuple[str, str, bytes]] = field(default_factory=list)
     answers: dict[str, Reply] = field(default_factory=dict)
     """What a peer that is no node of the network answers."""
+    meanwhile: Callable[[], Awaitable[None]] | None = None
+    """What happens, once, while a message is under way."""
 
     async def send(self, request: OutgoingRequest[Account]) -> Reply:
         name = request.to_account.username
         packet = request.prepare
         self.sent.append((name, packet.destination, bytes(packet.data)))
+        if self.meanwhile is not None:
+            happens, self.meanwhile = self.meanwhile, None
+            await happens()
         if name in self.answers:
             return self.answers[name]
         other = self.net.nodes.get(name)

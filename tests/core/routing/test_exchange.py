@@ -356,6 +356,29 @@ async def test_control_goes_on_from_where_the_peer_is_in_the_same_table_only(net
         known = telling.table_id, telling.epoch
 
 
+async def test_a_peer_that_asks_while_it_is_told_is_told_from_where_it_said(net: Net) -> None:
+    a = net.node("a")
+    account = await a.add("b")
+    a.wire.answers["b"] = Fulfill.build(FULFILLMENT)
+    await a.exchange.take_control(account, RouteControl(Mode.SYNC, NO_TABLE, 0))
+    await net.run(1)
+    telling = a.exchange.peers[account.id].telling
+    table, epoch = telling.table_id, telling.epoch
+    a.wire.sent.clear()
+
+    async def ask() -> None:
+        await a.exchange.take_control(account, RouteControl(Mode.SYNC, table, 0))
+
+    a.wire.meanwhile = ask
+    await a.route("test.new", "b")
+    await net.run(1)
+
+    first, second = a.wire.updates("b")
+    assert (first.from_epoch, second.from_epoch) == (epoch, 0)
+    assert second.table_id == table
+    assert telling.epoch == second.to_epoch
+
+
 async def test_idle_stops_the_updates_and_sync_resumes_them(net: Net) -> None:
     a = net.node("a")
     account = await a.add("b")
