@@ -109,6 +109,7 @@ async def test_each_packet_names_the_prices_by_which_it_was_converted(
     first = await bench.control.add_rate_source(EUR_USD)
     await send(bench, 1_000)
     answers.said["bank"] = {"EUR": 1.3}
+    await bench.control.set_spread(Fraction(1, 100))
     await pass_time(bench, 60)
     second = await bench.control.rate_feed()
     await send(bench, 1_000)
