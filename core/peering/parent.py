@@ -150,7 +150,10 @@ class ParentAddress:
             return
         self._failed(f"{parent.name} was asked for our address and gave none: {why}")
         self._later(self._retry_seconds)
-        self._retry_seconds = min(2 * self._retry_seconds, RETRY_SECONDS_MAX)
+        # Our own reject says that it was not reached; whoever answers and cannot say may never be able to.
+        is_ours = reject.triggered_by == self._address.current
+        longest = RETRY_SECONDS_MAX if is_ours else QUIET_SECONDS
+        self._retry_seconds = min(2 * self._retry_seconds, longest)
 
     def _failed(self, problem: str, *, is_ordinary: bool = False) -> None:
         """Note it, and log it once while it lasts."""

@@ -168,6 +168,15 @@ async def test_a_parent_that_gives_no_addresses_is_left_in_peace_and_that_is_no_
 
 
 @pytest.mark.logs_warning
+async def test_a_parent_that_answers_with_errors_of_its_own_is_soon_asked_hardly_ever() -> None:
+    setting = Setting(refused(ErrorCode.INTERNAL_ERROR))
+
+    await setting.seconds(int(QUIET_SECONDS))
+
+    assert setting.asked == len([0, 1, 3, 7, 15, 31, 63, 127, 255, 511, 1023, 2047])
+
+
+@pytest.mark.logs_warning
 @pytest.mark.parametrize(
     ("reply", "words"),
     [
