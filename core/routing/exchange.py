@@ -36,6 +36,8 @@ LARGE: Final = 5_000
 ROUTES_MAX: Final = 500_000
 """Of all peers together, about 150 MB."""
 CHANGES_KEPT: Final = 2_000
+SETTLING_SECONDS: Final = 2.0
+"""A new account is asked so much later: its other side is being set up at the same time, as a rule."""
 HOLD_DOWN_MS_MIN: Final = 1_000
 HOLD_DOWN_MS_MAX: Final = 600_000
 """A peer's word is believed within these bounds: its routes neither flicker nor stay for ever."""
@@ -106,6 +108,7 @@ class RouteExchange:
         """Whether `retell_own` is due: a peer began or ceased to speak for itself."""
         self._reconfiguring = asyncio.Lock()
         self._configured_as = address.current
+        self._is_configured = False
         table.follow(self.learned.best)
 
     # --- What the operator configures
@@ -123,6 +126,7 @@ class RouteExchange:
                 self._forget(self.peers[account_id], "its account was deleted")
             for account in accounts:
                 self._configure_peer(account, before.get(account.id), neighbours)
+            self._is_configured = True
             await self._rank(accounts)
             self.mark_silent()
             await self.retell_own()
@@ -143,7 +147,8 @@ class RouteExchange:
             rules = ImportRules(self.address.current, account, neighbours)
             peer = self.peers[account.id] = Peer(account, rules)
             if peer.takes:
-                peer.asking.due = self.clock.monotonic()
+                wait = SETTLING_SECONDS if self._is_configured else 0.0
+                peer.asking.due = self.clock.monotonic() + wait
             return
         took, told = peer.takes, peer.tells
         if peer.account == account and peer.rules.own == self.address.current:

@@ -120,7 +120,7 @@ class Speaker:
         if self._is_ours(reply):
             asking.problem = f"It cannot be asked for its routes: {why}"
         else:
-            asking.refusals += 1
+            asking.refusals += _is_meant(reply)
             asking.problem = f"Asked for its routes, it answered {why}"
         if asking.refusals >= REFUSALS_MAX:
             exchange.own_is_old |= not asking.given_up
@@ -179,7 +179,7 @@ class Speaker:
             telling.problem = f"It cannot be told our routes: {why}"
             wait = min(_FIRST_RETRY_SECONDS * 2.0 ** min(telling.failures - 1, 20), interval)
         else:
-            telling.refusals += 1
+            telling.refusals += _is_meant(reply)
             telling.problem = f"Told our routes, it answered {why}"
             wait = interval if telling.refusals < REFUSALS_MAX else RARELY_SECONDS
         telling.due = now + wait
@@ -212,6 +212,15 @@ class Speaker:
 
 def _is_yes(reply: Reply) -> bool:
     return isinstance(reply, Fulfill) and bytes(reply.fulfillment) == FULFILLMENT
+
+
+def _is_meant(reply: Reply) -> bool:
+    """Tell whether a no is more than bad luck: of what passes, only the T00 of programs that know no better is."""
+    return (
+        isinstance(reply, Fulfill)
+        or reply.code[:1] == b"F"
+        or reply.code == ErrorCode.INTERNAL_ERROR.value
+    )
 
 
 def _why_not(reply: Reply) -> str:

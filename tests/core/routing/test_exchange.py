@@ -442,6 +442,21 @@ async def test_a_peer_without_the_protocol_is_asked_three_times_and_then_rarely(
     assert a.exchange.peers[a.accounts["static"].id].asking.given_up
 
 
+async def test_a_peer_that_is_busy_is_asked_again_and_not_given_up(net: Net) -> None:
+    a = net.node("a")
+    await a.add("b")
+    a.wire.answers["b"] = Reject.build(
+        ErrorCode.CONNECTOR_BUSY, triggered_by="test.b", message="later"
+    )
+
+    await net.run(300)
+
+    assert 9 <= a.wire.controls("b") <= 11
+    peer = a.exchange.peers[a.accounts["b"].id]
+    assert not peer.asking.given_up
+    assert peer.asking.problem.endswith("T03 Connector Busy: later")
+
+
 async def test_one_that_speaks_after_all_is_asked_at_once(net: Net) -> None:
     a = net.node("a")
     await a.add("static")
