@@ -23,8 +23,8 @@ log = logging.getLogger(__name__)
 
 REQUEST_MS: Final = 10_000
 """How long an answer is waited for; the parent has it in memory."""
-AGAIN_SECONDS: Final = 600.0
-"""A parent that answered is asked again, in case it was given another address itself."""
+AGAIN_SECONDS: Final = 60.0
+"""A parent that answered is asked again: it may have been given another address itself, and cannot tell us."""
 QUIET_SECONDS: Final = 3_600.0
 """One that gives no addresses may be set up otherwise one day."""
 RETRY_SECONDS_FIRST: Final = 1.0
