@@ -57,6 +57,9 @@ REFUSALS_MAX: Final = 5
 
 VIOLATIONS_KEPT: Final = 5
 
+WORDS_OCTETS_MAX: Final = 256
+"""Of a receiver's own words, in a sentence of ours."""
+
 PACKET_SECONDS_MAX: Final = 60.0
 """A hop that wants more time than we give gets more, but not so much that a lost packet holds all up."""
 
@@ -196,9 +199,8 @@ class Payment:
             self._take_reject(sent, answer, now)
         if self._closed and self._end is None:
             done = self._is_paid and self._data.is_done
-            self._finish(
-                OutcomeState.COMPLETED if done else OutcomeState.CLOSED, self._closed, answer
-            )
+            state = OutcomeState.COMPLETED if done else OutcomeState.CLOSED
+            self._finish(state, self._closed + _said(self._received_data.octets), answer)
 
     def cancel(self) -> None:
         """Send nothing more; what is in flight is still waited for."""
@@ -610,6 +612,12 @@ def _closed(what: str, code: int, message: str) -> str:
     except ValueError:
         why = f"code {code}"
     return f"The receiver closed the {what}, {why}{': ' if message else ''}{message}."
+
+
+def _said(data: bytes) -> str:
+    """Return what a receiver wrote for people when it closed; Rafiki's says so why it declines."""
+    text = str(data[:WORDS_OCTETS_MAX], "utf-8", "replace")
+    return f" It says: {text}" if text and text.isprintable() else ""
 
 
 def _words(answer: Answer) -> str:

@@ -360,6 +360,26 @@ def test_a_receiver_that_closes_ends_it_with_its_words(frame: Frame, said: str) 
     assert outcome.delivered == path.receiver.received == 4_000
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (b"account closed", " It says: account closed"),
+        (b"a\nb", ""),
+        (b"\xff" * 1_000, " It says: " + "\N{REPLACEMENT CHARACTER}" * 256),
+    ],
+    ids=["words", "lines", "none"],
+)
+def test_why_a_receiver_declines_is_told_in_its_own_words(words: bytes, said: str) -> None:
+    path = Path()
+    path.receiver.refuses = lambda packet: ErrorCode.FINAL_APPLICATION_ERROR
+    path.receiver.frames = lambda packet: (ConnectionClose(1, ""), StreamData(1, 0, words))
+    outcome = World(path).pay(ORDER, PLAIN)
+
+    assert outcome.state is OutcomeState.CLOSED
+    assert outcome.reason == f"The receiver closed the connection, no error.{said}"
+    assert outcome.received_data == words
+
+
 def test_a_receiver_that_closes_with_the_last_packet_was_paid() -> None:
     path = Path()
     path.receiver.frames = lambda packet: (
