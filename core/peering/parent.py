@@ -114,13 +114,13 @@ class ParentAddress:
         try:
             answer = _read(reply)
             self._check(answer)
+            self.answered_at_ms = self._clock.now_ms()
             if answer.address != self._address.current:
                 await self._adopt(answer.address)
         except (PacketError, SettingError) as error:
             self._failed(f"{parent.name} gave an address that cannot be ours: {error}.")
             self._later(QUIET_SECONDS)
             return
-        self.answered_at_ms = self._clock.now_ms()
         self._later(AGAIN_SECONDS)
         self._retry_seconds = RETRY_SECONDS_FIRST
         if answer.asset == parent.asset:
