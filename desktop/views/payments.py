@@ -53,6 +53,7 @@ from desktop.views.widgets import (
     MARGIN,
     SPACE,
     Card,
+    EmptyState,
     FilterLine,
     Pill,
     TableView,
@@ -115,12 +116,19 @@ class PaymentsPage(Page):
         )
         self.inspector = self.detail
         self._make_tabs()
-        self.states = States(self._content())
+        empty = EmptyState(
+            "payments",
+            "Nobody to pay from yet",
+            "A payment leaves from one of your accounts. Add a peer, or start the practice network.",
+        )
+        self.empty_add_button = empty.add_button("Add a peer", primary=True)
+        self.states = States(self._content(), empty)
         self.setFocusProxy(self.pay_card.receiver)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.states)
         self._connect()
+        self.states.set_empty(is_empty=True)
         self._count()
 
     # --- What the window calls
@@ -265,7 +273,9 @@ class PaymentsPage(Page):
         presenter = self.payments
         presenter.loaded_changed.connect(self.states.set_loaded)
         presenter.problem_changed.connect(self.states.set_problem)
+        presenter.payers_changed.connect(self._show_payers)
         presenter.current_changed.connect(self.current_card.show_payment)
+        self.empty_add_button.clicked.connect(lambda: self.navigated.emit("peers", ""))
         presenter.invoice_made.connect(self._show_invoice)
         presenter.refreshed.connect(lambda: self._tab_changed(self.tabs.currentIndex()))
         self.states.retried.connect(presenter.refresh)
@@ -280,6 +290,9 @@ class PaymentsPage(Page):
         self.tables[HISTORY].opened.connect(lambda row: presenter.follow(row.id))
 
     # --- What the presenter tells
+
+    def _show_payers(self, payers: Sequence[Payer]) -> None:
+        self.states.set_empty(is_empty=not payers)
 
     def _count(self) -> None:
         for i, (title, model, stack) in enumerate(self._titles):

@@ -1,0 +1,210 @@
+"""The payments and rates pages, as they are used."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from PySide6.QtWidgets import QApplication, QLineEdit
+
+from desktop.presenters.payments import PaymentsPresenter
+from desktop.presenters.rates import RatesPresenter
+from desktop.views.payments import DELIVERED, REQUESTS, PaymentsPage
+from desktop.views.rate_source_dialog import RateSourceDialog
+from desktop.views.rates import RatesPage
+from tests.desktop.fake_operator import FakeOperator
+from tests.desktop.waiting import until
+
+
+@pytest.fixture
+def operator() -> FakeOperator:
+    return FakeOperator()
+
+
+@pytest.fixture
+async def page(operator: FakeOperator, qapp: QApplication) -> AsyncIterator[PaymentsPage]:
+    made = PaymentsPage(PaymentsPresenter(operator, operator.clock))
+    made.resize(1100, 700)
+    made.show()
+    await made.payments.update_and_report()
+    yield made
+    made.hide()
+    await made.payments.close()
+    made.detail.deleteLater()
+    made.deleteLater()
+    await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+async def rates(operator: FakeOperator, qapp: QApplication) -> AsyncIterator[RatesPage]:
+    made = RatesPage(RatesPresenter(operator, operator.clock))
+    made.resize(1100, 700)
+    made.show()
+    await made.rates.update_and_report()
+    yield made
+    made.hide()
+    await made.rates.close()
+    made.deleteLater()
+    await asyncio.sleep(0.01)
+
+
+def called(operator: FakeOperator, name: str) -> list[tuple[object, ...]]:
+    return [call[1:] for call in operator.calls if call[0] == name]
+
+
+def typed(line: QLineEdit, text: str) -> None:
+    line.setText(text)
+    line.textEdited.emit(text)
+
+
+async def quoted(page: PaymentsPage, amount: str = "12.40") -> None:
+    card = page.pay_card
+    card.payer.choose("bob")
+    typed(card.receiver, "$wallet.example/bob")
+    typed(card.amount, amount)
+    card.quote_button.click()
+    await page.payments.tasks.finish()
+
+
+async def test_nothing_can_be_paid_before_it_was_quoted(
+    operator: FakeOperator, page: PaymentsPage
+) -> None:
+    assert not page.pay_card.quote_box.isVisible()
+
+    await quoted(page)
+
+    assert page.pay_card.pay_button.isVisible()
+    assert page.pay_card.pay_button.text() == "Pay 12.40\u00a0USD"
+    assert page.pay_card.facts.text_of("At least arrives") == "10.99\u00a0EUR"
+
+
+async def test_a_quote_goes_away_with_the_first_key_that_changes_what_is_paid(
+    page: PaymentsPage,
+) -> None:
+    await quoted(page)
+
+    typed(page.pay_card.amount, "12.41")
+
+    assert not page.pay_card.quote_box.isVisible()
+
+
+async def test_a_payment_is_watched_and_can_be_cancelled(
+    operator: FakeOperator, page: PaymentsPage
+) -> None:
+    await quoted(page)
+    page.pay_card.pay_button.click()
+    await until(lambda: page.current_card.isVisible() and page.current_card.bar.value() > 0)
+
+    page.current_card.cancel_wanted.click()
+    await until(lambda: page.current_card.pill.text == "Cancelled")
+
+    assert len(called(operator, "cancel_payment")) == 1
+    assert not page.current_card.cancel_wanted.isVisible()
+    assert page.current_card.close_button.isVisible()
+
+
+async def test_a_quote_with_a_problem_cannot_be_paid(page: PaymentsPage) -> None:
+    await quoted(page, "99 999 999 999.00")
+
+    assert not page.pay_card.pay_button.isEnabled()
+    assert "more than the account may send" in page.pay_card.sentence.text()
+
+
+async def test_a_receiver_that_is_not_found_is_said_under_the_form(page: PaymentsPage) -> None:
+    page.pay_card.payer.choose("bob")
+    typed(page.pay_card.receiver, "$nobody.example")
+    typed(page.pay_card.amount, "1")
+    page.pay_card.quote_button.click()
+    await page.payments.tasks.finish()
+
+    assert "its host does not answer" in page.pay_card.problem.text()
+    assert page.pay_card.quote_button.isEnabled()
+
+
+async def test_what_they_get_has_no_unit_of_ours(page: PaymentsPage) -> None:
+    card = page.pay_card
+    card.payer.choose("bob")
+    card.amount_is.choose(DELIVERED)
+    card.amount_is.chosen.emit(DELIVERED)
+
+    assert card.amount.unit == ""
+    assert card.amount.placeholderText() == "in what they count"
+
+
+async def test_a_request_for_money_is_made_and_shown_with_what_to_hand_out(
+    operator: FakeOperator, page: PaymentsPage
+) -> None:
+    bar = page.request_bar
+    bar.account.choose("bob")
+    bar.account.chosen.emit("bob")
+    bar.amount.setText("12.50")
+    bar.description.setText("a chair")
+    bar.ask_button.click()
+    await page.payments.tasks.finish()
+
+    [(order,)] = called(operator, "create_invoice")
+    assert (getattr(order, "username", ""), getattr(order, "amount", 0)) == ("bob", 1250)
+    assert page.tabs.currentIndex() == REQUESTS
+    assert page.detail.facts.text_of("Pay to") == "$node.example/bob/invoice-1"
+    assert bar.amount.text() == ""
+
+
+async def test_without_an_account_the_page_says_what_is_missing(qapp: QApplication) -> None:
+    operator = FakeOperator(peers=0)
+    made = PaymentsPage(PaymentsPresenter(operator, operator.clock))
+    made.show()
+    await made.payments.update_and_report()
+
+    assert made.states.showing == "empty"
+
+    made.hide()
+    await made.payments.close()
+    made.detail.deleteLater()
+    made.deleteLater()
+
+
+async def test_a_held_price_is_taken_with_its_button(
+    operator: FakeOperator, rates: RatesPage
+) -> None:
+    assert rates.held.isVisible()
+    _, accept = rates.held.buttons["XRP"]
+
+    accept.click()
+    await rates.rates.tasks.finish()
+
+    assert called(operator, "confirm_rate_jump") == [("XRP",)]
+    assert not rates.held.isVisible()
+
+
+async def test_a_source_is_asked_before_it_is_saved(
+    operator: FakeOperator, rates: RatesPage
+) -> None:
+    rates.add_button.click()
+    dialog = rates.findChildren(RateSourceDialog)[0]
+    dialog.lines["name"].setText("bank")
+    dialog.test_button.click()
+    await rates.rates.tasks.finish()
+    assert dialog.answer.text().startswith("It answered in 120 ms")
+    assert called(operator, "add_rate_source") == []
+
+    dialog.save_button.click()
+    await rates.rates.tasks.finish()
+
+    assert not dialog.isVisible()
+    assert "bank" in {row.name for row in rates.rates.sources.rows}
+
+
+async def test_fields_that_a_kind_does_not_have_are_not_sent(rates: RatesPage) -> None:
+    dialog = RateSourceDialog(rates.rates, None, rates)
+    dialog.kind.choose("json")
+    dialog.kind.chosen.emit("json")
+    dialog.lines["path"].setText("data.rates")
+    assert dialog.form.path == "data.rates"
+
+    dialog.kind.choose("ecb")
+    dialog.kind.chosen.emit("ecb")
+
+    assert dialog.form.path == ""
+    dialog.reject()
+    dialog.deleteLater()
