@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 QUEUE_MAX: Final = 2_000
 """At 5,000 packets a second a reader may pause for 0.4 s; some 600 kB a reader."""
 WATCHERS_MAX: Final = 200
+ACCOUNT_WATCHERS_MAX: Final = 20
+"""Of one account, so that no user keeps the others out."""
 CLOSING_MAX: Final = 1_000
 """Ends of connections that are being noted at once; one more is not noted, which loses no money."""
 
@@ -100,6 +102,11 @@ class Notices(Listener):
         if len(self._watchers) >= self._watchers_max:
             raise Conflict(
                 f"{len(self._watchers)} readers listen for incoming payments, and no more may"
+            )
+        of_account = sum(watcher.account == account for watcher in self._watchers)
+        if account is not None and of_account >= ACCOUNT_WATCHERS_MAX:
+            raise Conflict(
+                f"{of_account} readers listen for this account's payments, and no more may"
             )
         watcher = Watcher(account, self._queue_max)
         self._watchers[watcher] = None

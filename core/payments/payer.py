@@ -61,6 +61,8 @@ PAYMENTS_MAX: Final = 200
 ACCOUNT_PAYMENTS_MAX: Final = 20
 QUOTES_MAX: Final = 20
 """At once in this process; each takes up to ten seconds and some dozen packets."""
+ACCOUNT_QUOTES_MAX: Final = 5
+"""Of one account, so that no user keeps the others out."""
 PACKETS_MAX: Final = 20_000
 ADVANCE_SECONDS: Final = 0.25
 """How often a payment's progress is written down, and how soon a cancellation by another process is seen."""
@@ -170,7 +172,7 @@ class Payer:
         self._tasks = TaskOwner("payments", tasks_max=PAYMENTS_MAX)
         self._make_sender = make_sender or self._stream_sender
         self._running: dict[str, _Running] = {}
-        self._quoting = 0
+        self._quoting: list[AccountId] = []
         self._is_stopping = False
 
     # --- Quotes
@@ -185,11 +187,13 @@ class Payer:
         """
         if self._is_stopping:
             raise Conflict("this node is stopping")
-        if self._quoting >= QUOTES_MAX:
+        of_account = self._quoting.count(order.account)
+        if of_account >= ACCOUNT_QUOTES_MAX or len(self._quoting) >= QUOTES_MAX:
             raise Conflict(
-                f"{QUOTES_MAX} quotes are being made, and no more may be at once: try again in a moment"
+                f"{len(self._quoting)} quotes are being made, {of_account} of them for this account,"
+                " and no more may be at once: try again in a moment"
             )
-        self._quoting += 1
+        self._quoting.append(order.account)
         try:
             return await self._find(order, self._send_from(order.account, None))
         except SpspError as error:
@@ -197,7 +201,7 @@ class Payer:
         except QuoteFailed as error:
             raise PaymentImpossible(f"no way to pay was found: {error.reason}") from error
         finally:
-            self._quoting -= 1
+            self._quoting.remove(order.account)
 
     async def _find(self, order: Order, send: Send) -> Found:
         details = await self._resolver.resolve(order.receiver)

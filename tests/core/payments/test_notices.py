@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from core.account import AccountId
 from core.errors import Conflict, SlowReader, StoreUnavailable
-from core.payments.notices import Notices, Watcher
+from core.payments.notices import ACCOUNT_WATCHERS_MAX, Notices, Watcher
 from core.services.incoming_payments import IncomingPayment
 
 BOB, CAROL = AccountId("bob"), AccountId("carol")
@@ -96,6 +97,17 @@ async def test_who_is_gone_hears_nothing_and_leaves_nothing() -> None:
     with notices.watch(BOB) as watcher:
         notices.received(notice())
         assert await read(watcher, 1) == [notice()]
+
+
+async def test_no_account_keeps_the_others_out() -> None:
+    notices = Notices(Closed())
+    with contextlib.ExitStack() as stack:
+        for _ in range(ACCOUNT_WATCHERS_MAX):
+            stack.enter_context(notices.watch(BOB))
+        with pytest.raises(Conflict, match="this account's payments"):
+            stack.enter_context(notices.watch(BOB))
+        stack.enter_context(notices.watch(CAROL))
+        stack.enter_context(notices.watch(None))
 
 
 async def test_the_end_of_a_connection_is_noted_and_the_end_of_the_node_ends_the_readers() -> (

@@ -21,7 +21,7 @@ from core.errors import (
     UnknownAccount,
 )
 from core.packet import Prepare, Reject, Reply, address
-from core.payments.payer import CANCELLED, QUOTES_MAX, STOPPED, Order, Payer
+from core.payments.payer import ACCOUNT_QUOTES_MAX, CANCELLED, STOPPED, Order, Payer
 from core.payments.records import Payment, PaymentState
 from core.payments.store import PaymentStore
 from core.service import Explanation, IncomingRequest
@@ -443,10 +443,10 @@ async def test_a_quote_says_why_there_is_none(bench: Bench) -> None:
 async def test_no_more_than_so_many_quotes_are_made_at_once(bench: Bench) -> None:
     bench.script.probing.clear()
     async with asyncio.TaskGroup() as group:
-        for _ in range(QUOTES_MAX):
+        for _ in range(ACCOUNT_QUOTES_MAX):
             group.create_task(bench.payer.quote(ORDER))
         await asyncio.sleep(0.01)
-        with pytest.raises(Conflict, match="quotes are being made"):
+        with pytest.raises(Conflict, match="5 of them for this account"):
             await bench.payer.quote(ORDER)
         bench.script.probing.set()
     await bench.payer.quote(ORDER)
