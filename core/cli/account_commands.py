@@ -9,7 +9,7 @@ from typing import Final
 from core.cli.answers import Row, as_row, as_rows, lines, moment, money
 from core.cli.client import Node
 from core.cli.output import Output
-from core.cli.tables import facts, table
+from core.cli.tables import facts, table, visible
 from core.control.details import ALL_FIELDS, BOOLEAN_FIELDS, INTEGER_FIELDS
 
 SETTINGS_FIELDS: Final = (
@@ -134,7 +134,7 @@ def ping(node: Node, arguments: argparse.Namespace, output: Output) -> int:
     """Ask whether the other side is there."""
     answer = node.call("POST", "accounts", arguments.username, "ping")
     row = as_row(answer)
-    output.show(answer, f"{row.get('sentence')}\n")
+    output.show(answer, f"{visible(row.get('sentence'))}\n")
     return 0 if row.get("answered") is True else 1
 
 

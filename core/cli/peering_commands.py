@@ -9,7 +9,7 @@ from typing import Final
 from core.cli.answers import Row, as_row, as_rows, lines, moment
 from core.cli.client import Node
 from core.cli.output import Output
-from core.cli.tables import facts
+from core.cli.tables import facts, visible
 
 _DIGITS: Final = 6
 """Of a rate, as people read it; the node's JSON has it exact."""
@@ -20,7 +20,7 @@ def ping(node: Node, arguments: argparse.Namespace, output: Output) -> int:
     if _asks_link_alone(arguments):
         answer = node.call("POST", "accounts", arguments.target, "ping")
         row = as_row(answer)
-        output.show(answer, f"{row.get('sentence')}\n")
+        output.show(answer, f"{visible(row.get('sentence'))}\n")
         return 0 if row.get("answered") is True else 1
     options = {
         "amount": arguments.amount,
@@ -53,9 +53,9 @@ def _report(row: Row) -> str:
     text = ""
     if len(attempts) > 1:
         text = "".join(
-            f"{number}: {a.get('sentence')}\n" for number, a in enumerate(attempts, 1)
+            f"{number}: {visible(a.get('sentence'))}\n" for number, a in enumerate(attempts, 1)
         )
-    text += f"{row.get('sentence')}\n"
+    text += f"{visible(row.get('sentence'))}\n"
     rate = row.get("rate")
     if isinstance(rate, str):
         sent, back = row.get("asset_code"), row.get("returned_asset_code")
@@ -85,7 +85,7 @@ def ask_parent(node: Node, _arguments: argparse.Namespace, output: Output) -> No
 
 def _show_address(answer: object, output: Output) -> None:
     row = as_row(answer)
-    shown = {
+    rows = {
         "ilp_address": row.get("ilp_address"),
         "source": row.get("source"),
         "parent": row.get("parent"),
@@ -93,7 +93,7 @@ def _show_address(answer: object, output: Output) -> None:
         "answered_at": moment(row.get("answered_at_ms")),
         "asked_again_at": moment(row.get("next_at_ms")),
     }
-    output.show(answer, f"{row.get('sentence')}\n{facts(shown)}")
+    output.show(answer, f"{visible(row.get('sentence'))}\n{facts(rows)}")
 
 
 def auto_peer(node: Node, arguments: argparse.Namespace, output: Output) -> None:
@@ -113,5 +113,5 @@ def auto_peer(node: Node, arguments: argparse.Namespace, output: Output) -> None
         body["min_balance"] = arguments.min_balance or None
     answer = node.call("POST", "peers", "auto", body=body)
     row = as_row(answer)
-    warnings = "".join(f"warning: {line}\n" for line in lines(row, "warnings"))
-    output.show(answer, f"{row.get('sentence')}\n{warnings}")
+    warnings = "".join(f"warning: {visible(line)}\n" for line in lines(row, "warnings"))
+    output.show(answer, f"{visible(row.get('sentence'))}\n{warnings}")

@@ -35,16 +35,21 @@ def facts(pairs: Mapping[str, object]) -> str:
 
 
 def shown(value: object) -> str:
-    """Return a value for the screen: remote text with what a terminal would obey made visible."""
+    """Return a value for a cell of the screen, cut where it is long."""
     if value is None or value == "":
         return "-"
     if value is True or value is False:
         return "yes" if value else "no"
-    text = "".join(
-        character if unicodedata.category(character)[0] != "C" else "�"
-        for character in str(value)
-    )
+    text = visible(value)
     return text if len(text) <= CELL_CHARACTERS_MAX else text[: CELL_CHARACTERS_MAX - 1] + "…"
+
+
+def visible(text: object) -> str:
+    """Return remote text, of whatever length, with what a terminal would obey made visible."""
+    return "".join(
+        character if unicodedata.category(character)[0] != "C" else "�"
+        for character in str(text)
+    )
 
 
 def width(text: str) -> int:

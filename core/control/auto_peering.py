@@ -152,7 +152,7 @@ class AutoPeerDesk:
                 ilp_over_http_incoming_token=acceptance.token.reveal(),
                 ilp_over_http_outgoing_token=ours.reveal(),
                 routing_relation=RoutingRelation.PEER.value,
-                label=acceptance.name.strip()[:64],
+                label=acceptance.name,
             )
         )
 

@@ -19,6 +19,7 @@ from core.packet import Address, address, scheme
 ANSWER_OCTETS_MAX: Final = 16 * 1024
 """Answers in the field have some 300 octets."""
 TEXT_CHARACTERS_MAX: Final = 1_024
+NAME_CHARACTERS_MAX: Final = 64
 DEPTH_MAX: Final = 8
 
 _WORDS: Final[Mapping[str, str]] = {
@@ -108,13 +109,18 @@ def read_acceptance(status: int, octets: bytes) -> Acceptance:
     token = _text(body, "httpToken")
     if not token.isascii() or not token.isprintable() or " " in token:
         raise _useless("its httpToken has characters that a header cannot carry")
-    name = body.get("name")
     return Acceptance(
         ilp_address=found,
         ilp_url=url,
         token=Secret(token),
-        name=name[:TEXT_CHARACTERS_MAX] if isinstance(name, str) else "",
+        name=_name(body.get("name")),
     )
+
+
+def _name(value: object) -> str:
+    """Return what it calls itself, without what a screen would obey."""
+    text = value if isinstance(value, str) else ""
+    return "".join(sign for sign in text[:NAME_CHARACTERS_MAX] if sign.isprintable()).strip()
 
 
 def _object(status: int, octets: bytes) -> Mapping[str, object]:

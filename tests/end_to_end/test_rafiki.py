@@ -104,6 +104,17 @@ async def test_an_offer_makes_two_peers_and_packets_go_both_ways(scene: Scene) -
     assert (await scene.host.control.audit()).passed
 
 
+async def test_what_it_calls_itself_is_a_label_and_a_username_and_no_command_to_a_screen(
+    scene: Scene,
+) -> None:
+    scene.rafiki.answer = {"name": " The \x1b[31mBank\n" + "x" * 500}
+
+    account = (await scene.host.control.auto_peer(scene.request())).account.account
+
+    assert account.label == "The [31mBank" + "x" * (64 - len(" The \x1b[31mBank\n"))
+    assert account.username.startswith("the-31mbank")
+
+
 async def test_an_asset_that_it_does_not_have_is_said_and_no_account_is_left(
     scene: Scene,
 ) -> None:
@@ -173,7 +184,10 @@ async def test_an_answer_of_no_use_is_said_and_adds_nothing(
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"url": "http://127.0.0.1:1/", "allow_private": True}, "did not reach http://127.0.0.1:1/"),
+        (
+            {"url": "http://127.0.0.1:1/", "allow_private": True},
+            "did not reach http://127.0.0.1:1/",
+        ),
         ({"url": "https://127.0.0.1/"}, "no public address"),
         ({"url": "https://[::ffff:10.0.0.1]/"}, "no public address"),
         ({"url": "https://localhost/"}, "no public address"),
