@@ -290,17 +290,49 @@ async def measure(routes: int, folder: Path) -> None:
     await stores.close()
 
 
+async def measure_hostile(prefixes_told: int, folder: Path) -> None:
+    """One peer tells far more prefixes than it may have: what that takes, and what is said of it."""
+    stores = await open_stores(f"sqlite:///{folder}/hostile.db", WallClock())
+    mallory = account("mallory", routing_relation=RoutingRelation.PEER, ilp_address=PEER)
+    await stores.accounts.insert_account(mallory, NewTokens())
+    bench = Bench(stores, [mallory])
+    await bench.configure()
+    told = updates(prefixes_told)
+    gc.collect()
+    before = resident_mb()
+    async with watched(bench.keeper) as lateness:
+        for update in told:
+            await bench.take(update)
+            await asyncio.sleep(0)
+        row(
+            f"a peer tells {prefixes_told}",
+            lateness,
+            f"{resident_mb() - before:.0f} MB, {len(bench.exchange.learned.best)} are taken",
+        )
+    print(f"\n{bench.exchange.peers[mallory.id].heard.problem}")
+    await stores.close()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description="Measure what learning many routes costs.",
         epilog="; ".join(f"{what}: {target}" for what, target in TARGETS.items()),
     )
     parser.add_argument("--routes", type=int, default=100_000, help="default: %(default)s")
+    parser.add_argument(
+        "--hostile",
+        type=int,
+        default=0,
+        metavar="N",
+        help="let a peer tell so many, far more than it may have; 0 does not; default: %(default)s",
+    )
     asked = parser.parse_args()
     print(f"| {asked.routes} routes | s | of CPU | loop held at most, ms | of CPU | |")
     print("|---" * 6 + "|")
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(measure(asked.routes, Path(folder)))
+        if asked.hostile:
+            asyncio.run(measure_hostile(asked.hostile, Path(folder)))
 
 
 if __name__ == "__main__":
