@@ -63,9 +63,6 @@ WORDS_OCTETS_MAX: Final = 256
 PACKET_SECONDS_MAX: Final = 60.0
 """A hop that wants more time than we give gets more, but not so much that a lost packet holds all up."""
 
-_STOPPED: Final = (OutcomeState.CANCELLED, OutcomeState.DEADLINE, OutcomeState.IDLE)
-"""From without: what was in flight then may have completed it."""
-
 _MONEY: Final = StreamMoney(STREAM_ID, 1)
 _CLOSE: Final = (
     StreamClose(STREAM_ID, StreamErrorCode.NO_ERROR, ""),
@@ -86,7 +83,6 @@ class Payment:
         *,
         now: float,
     ) -> None:
-        self._terms = terms
         self._limits = limits
         self._min_rate = quote.min_rate
         self._source_max = quote.source_amount
@@ -120,6 +116,7 @@ class Payment:
         """The most that the receiver takes on the stream; None while it has not said."""
         self._room_is_strict = False
         """Whether it has refused a packet for less than one unit over that."""
+        self._asks_for_room = False
         self._fulfilled = 0
         self._rejected = 0
         self._shortfalls = 0
@@ -237,11 +234,13 @@ class Payment:
         """Return what became of it, once it is finished."""
         assert self._end is not None
         state, reason = self._end
-        if state in _STOPPED and self._is_paid and self._data.is_done:
+        ended_early = state not in {OutcomeState.COMPLETED, OutcomeState.VIOLATION}
+        if ended_early and self._is_paid and self._data.is_done:
+            # What was in flight when it ended has completed it.
             state, reason = OutcomeState.COMPLETED, f"All was sent all the same. {reason}"
-        blamed = self._ending_reject
-        if blamed is None and state is not OutcomeState.COMPLETED:
-            blamed = self._last_reject
+        blamed = None
+        if state is not OutcomeState.COMPLETED:
+            blamed = self._ending_reject or self._last_reject
         return Outcome(
             state=state,
             reason=reason,
@@ -399,6 +398,7 @@ class Payment:
             self._data.ask_again()
             return self._build(0, 0, self._data.take(), now, now_ms)
         if self._room_blocks:
+            self._asks_for_room = True
             self._pauses.refused(now)
             return self._build(0, 0, (self._blocked(),), now, now_ms)
         if self._amounts.size < self._limit and (amount := self._amount_within(self._limit)):
@@ -452,7 +452,8 @@ class Payment:
                 ):
                     if self._room is None or most > self._room:
                         self._room = most
-                        self._pauses.until = 0.0
+                        if self._asks_for_room:
+                            self._asks_for_room, self._pauses.until = False, 0.0
                 case ConnectionAssetDetails(asset_code=code, asset_scale=scale):
                     told = Asset(code, scale)
                     if self._asset is None:
@@ -512,7 +513,7 @@ class Payment:
         elif code == "R01":
             self._fell_short(sent, answer, 0, now)
         elif code == "T04":
-            if self._slows_down(sent, now):
+            if self._slows_down(sent, now) and sent.amount:
                 self._amounts.size = min(
                     self._amounts.size, self._in_flight_amount + sent.amount
                 )
@@ -539,10 +540,14 @@ class Payment:
             and self._delivered + self._in_flight_units + got > self._room
         ):
             self._room_is_strict = True
-        if self._slows_down(sent, now) and not answer.code.startswith(("T", "R")):
-            self._refusals += 1
-            if self._refusals > REFUSALS_MAX:
-                self._rejected_for_good(answer)
+        if not self._slows_down(sent, now):
+            return
+        if answer.code.startswith(("T", "R")):
+            self._packets.congested()
+            return
+        self._refusals += 1
+        if self._refusals > REFUSALS_MAX:
+            self._rejected_for_good(answer)
 
     def _fell_short(self, sent: Sent, answer: Answer, got: int, now: float) -> None:
         """At this amount the path gives less than the least rate: a pause, and what we know is mended."""

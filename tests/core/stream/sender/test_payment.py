@@ -20,6 +20,7 @@ from core.stream.frames import (
     StreamClose,
     StreamData,
     StreamMaxData,
+    StreamMaxMoney,
     StreamMoney,
     StreamMoneyBlocked,
     StreamReceipt,
@@ -428,6 +429,31 @@ def test_a_receiver_that_makes_room_is_paid_the_rest() -> None:
 
     assert outcome.is_completed
     assert path.receiver.received == 10_000
+
+
+def test_a_receiver_that_only_says_that_it_makes_room_does_not_hurry_us() -> None:
+    path = Path()
+    path.receiver.refuses = lambda packet: ErrorCode.TEMPORARY_APPLICATION_ERROR
+    path.receiver.frames = lambda packet: (
+        StreamMaxMoney(1, 10**6 + len(path.receiver.packets), 0),
+    )
+    world = World(path)
+    outcome = world.pay(ORDER, PLAIN)
+
+    assert outcome.state is OutcomeState.IDLE
+    assert len(world.sent) < 60
+
+
+def test_what_is_complete_after_all_is_completed() -> None:
+    def cancel(world: World, exchange: Exchange) -> None:
+        if world.most_amount_in_flight == 10_000:
+            assert isinstance(exchange, Payment)
+            exchange.cancel()
+
+    outcome = World(Path(), before_step=cancel).pay(ORDER, PLAIN)
+
+    assert outcome.state is OutcomeState.COMPLETED
+    assert outcome.reason == "All was sent all the same. It was cancelled."
 
 
 def test_a_fixed_delivery_ends_at_what_was_asked_for() -> None:

@@ -114,6 +114,7 @@ async def test_when_its_task_is_cancelled_packets_in_flight_end_and_no_more_leav
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(0.12):
             await paying.pay(order, quote)
+    await asyncio.sleep(0)  # those that were on their way to the link are there now
     sent = network.sent
     assert network.flying > 0
     await asyncio.sleep(0.06)
