@@ -7,7 +7,8 @@ and the link is as before once it is answered. Each failed test doubles the paus
 
 from __future__ import annotations
 
-from typing import Final, Protocol, final
+from collections.abc import Coroutine
+from typing import Any, Final, Protocol, final
 
 from core.account import Account
 from core.clock import Clock
@@ -42,10 +43,16 @@ class CircuitBreaker:
         self._address = address
         self._clock = clock
 
-    async def send(self, request: OutgoingRequest[Account]) -> Reply:
+    def send(self, request: OutgoingRequest[Account]) -> Coroutine[Any, Any, Reply]:
         history = self._states.history(request.to_account.id)
         if history.failures_in_row < FAILURES_MAX:
-            return await self.link.send(request)
+            # The link's own, so that a sound peer's packets cost nothing more.
+            return self.link.send(request)
+        return self._send_to_failing(request, history)
+
+    async def _send_to_failing(
+        self, request: OutgoingRequest[Account], history: LinkHistory
+    ) -> Reply:
         if self._is_held(history):
             return self._address.reject(
                 ErrorCode.PEER_UNREACHABLE, self._sentence(request.to_account, history)
