@@ -189,6 +189,11 @@ class BtpConnection(asyncio.Protocol):
         return self._exchange.in_flight
 
     @property
+    def listened_for(self) -> int:
+        """How many of them wait, or have waited too long and may still be answered."""
+        return self._exchange.in_flight + self._exchange.late
+
+    @property
     def unanswered(self) -> int:
         """How many packets of the other side's have no answer yet."""
         return self._unanswered
@@ -257,8 +262,8 @@ class BtpConnection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    def _send(self, octets: bytes) -> None:
-        self._out.append(self._frames_out.frame(octets))
+    def _send(self, octets: bytes, kind: int = ws.BINARY) -> None:
+        self._out.append(self._frames_out.frame(octets, kind))
         if not self._is_flushing:
             self._is_flushing = True
             self._owner.loop.call_soon(self._flush)
@@ -333,9 +338,8 @@ class BtpConnection(asyncio.Protocol):
         if kind == ws.CLOSE:
             self._hang_up(payload)
         elif kind == ws.PING and self.stage is not Stage.ENDING:
-            if self._is_writable:
-                self._out.append(self._frames_out.frame(payload, ws.PONG))
-                self._flush()
+            if self._is_writable:  # else it has enough to read
+                self._send(payload, ws.PONG)
         elif kind == ws.TEXT:
             self._ignore("a text frame came, and packets are binary")
 
@@ -343,7 +347,8 @@ class BtpConnection(asyncio.Protocol):
         """Close: the other side has said that this is its end."""
         if self.stage is not Stage.ENDING:
             self._end_exchange(f"It closed the connection {ws.close_words(payload)}.")
-            self._out.append(self._frames_out.frame(payload[:2], ws.CLOSE))
+            code = payload[:2] if len(payload) >= 2 else b""
+            self._out.append(self._frames_out.frame(code, ws.CLOSE))
             self._flush()
             self.deadline = self._owner.loop.time() + self._owner.limits.linger_seconds
         if self._transport is not None:
@@ -599,5 +604,4 @@ class BtpConnection(asyncio.Protocol):
                 self.abort(f"It did not answer a ping for {limits.pong_seconds:g} seconds.")
         elif now - self.last_received >= limits.ping_seconds:
             self._pinged_at = now
-            self._out.append(self._frames_out.frame(b"", ws.PING))
-            self._flush()
+            self._send(b"", ws.PING)

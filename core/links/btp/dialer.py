@@ -127,8 +127,8 @@ class Dialer:
 
     async def run(self) -> None:
         """Connect, wait for the end, wait a while, and connect again, for ever."""
-        owner, account = self._owner, self.account
-        state, limits = owner.states.btp(account.id), owner.limits
+        owner = self._owner
+        state, limits = owner.states.btp(self.account.id), owner.limits
         failures = 0
         while True:
             state.trying = f"{self.target.url} is being dialled."
@@ -136,7 +136,7 @@ class Dialer:
             failures = 0 if lasted >= limits.steady_seconds else failures + 1
             wait = retry_wait(limits, failures, self._chance(), is_refusal=is_refusal)
             state.trying = f"It is dialled again in {wait:.1f} seconds."
-            owner.note_down(account, problem)
+            owner.note_down(self.account, problem)
             await asyncio.sleep(wait)
 
     async def _attempt(self) -> tuple[str, float, bool]:

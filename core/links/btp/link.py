@@ -138,9 +138,9 @@ class BtpLink:
 
     @property
     def in_flight(self) -> int:
-        """How many packets were sent and have no answer."""
+        """How many packets were sent and have no answer, those given up on included."""
         return sum(
-            connection.in_flight for found in self._open.values() for connection in found
+            connection.listened_for for found in self._open.values() for connection in found
         )
 
     def is_connected(self, account: AccountId) -> bool:
@@ -353,6 +353,8 @@ class BtpLink:
             account = directory.by_id(account_id)
             if account is None or self._target(account) != dialer.target:
                 self._stop_dialling(account_id, account)
+            else:
+                dialer.account = account
         for account in directory.all():
             if account.id in self._dialers or not account.ilp_over_btp_url:
                 continue

@@ -91,10 +91,10 @@ class BtpError:
     def words(self) -> str:
         """Code, name and, where there are any, words: `F00 NotAcceptedError: invalid auth_token`."""
         said = self.data[:200].decode("utf-8", "replace")
-        shown = "".join(
-            sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in said
+        text = f"{self.code} {self.name[:60]}".strip() + (f": {said}" if said else "")
+        return "".join(
+            sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text
         )
-        return f"{self.code} {self.name[:60]}".strip() + (f": {shown}" if shown else "")
 
 
 @final

@@ -396,6 +396,19 @@ async def test_a_flood_of_what_means_nothing_ends_with_the_reason(setting: Setti
     await works(scene, "bob")
 
 
+async def test_a_flood_of_pings_is_answered_and_holds_nobody_up(scene: Scene) -> None:
+    scene.account("bob", "bob-token")
+    reader, writer = await raw(scene)
+    frames = ws.FrameWriter(is_server=False)
+    for _ in range(5000):
+        writer.write(frames.frame(b"ping", ws.PING))
+
+    await works(scene, "bob")
+    pongs = ws.FrameWriter(is_server=True).frame(b"ping", ws.PONG) * 5000
+    async with asyncio.timeout(10):
+        assert pongs in await reader.readexactly(len(pongs) + 10)
+
+
 async def test_a_message_that_is_too_large_ends_the_connection(scene: Scene) -> None:
     socket = await scene.log_in()
     await socket.say(ilp(btp.MESSAGE, 1, bytes(70_000)))

@@ -168,6 +168,13 @@ def test_every_moment_is_written_and_read_again(moment: int) -> None:
     assert not octets.endswith((b"0Z", b".Z")) or b"." not in octets
 
 
+def test_the_words_of_an_error_are_one_line_of_what_can_be_shown() -> None:
+    error = BtpError("F\n0", "Na\x1b[0mme" * 20, 0, b"one\ntwo\xff" * 100)
+
+    assert error.words.isprintable()
+    assert len(error.words) < 300
+
+
 def test_an_error_whose_time_is_none_still_says_what_it_says() -> None:
     error = BtpError("F00", "NotAcceptedError", 0, b"no")
     octets = BtpPacket(btp.ERROR, 1, error=error).encode()
