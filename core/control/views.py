@@ -290,7 +290,7 @@ class UnmatchedRow:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnknownRow:
-    """A leg left undecided by a crash."""
+    """A leg left undecided by a crash or a lost answer."""
 
     id: int
     from_username: str
