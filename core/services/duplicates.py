@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final, Generic, Protocol, TypeAlias, TypeVar, final
@@ -24,43 +25,41 @@ _Key: TypeAlias = tuple[AccountId, bytes]
 
 
 @final
-class _UnderWay:
-    """A packet whose answer is not known yet."""
+class _Packet:
+    """A packet that came, and its answer once that is known."""
 
-    __slots__ = ("amount", "answer", "expires_at_ms")
+    __slots__ = ("amount", "answer", "at", "expires_at_ms", "reply")
 
     def __init__(self, amount: int, expires_at_ms: int) -> None:
         self.amount = amount
         self.expires_at_ms = expires_at_ms
+        self.reply: Reply | None = None
+        self.at = 0.0
+        """When it was answered."""
         self.answer: asyncio.Future[Reply] | None = None
         """Made by the first duplicate: nearly no packet has one."""
 
+    def covers(self, prepare: Prepare) -> bool:
+        """Tell whether it offered no less, and for no shorter."""
+        return self.amount >= prepare.amount and self.expires_at_ms >= prepare.expires_at_ms
 
-@final
-class _Answered:
-    """A packet whose answer is kept."""
-
-    __slots__ = ("amount", "at", "expires_at_ms", "reply")
-
-    def __init__(self, packet: _UnderWay, reply: Reply, at: float) -> None:
-        self.amount = packet.amount
-        self.expires_at_ms = packet.expires_at_ms
-        self.reply = reply
-        self.at = at
+    def is_like(self, prepare: Prepare) -> bool:
+        """Tell whether it offered the very same."""
+        return self.amount == prepare.amount and self.expires_at_ms == prepare.expires_at_ms
 
 
 @final
 class Duplicates:
     """The packets of this process that are under way, and the answers of those that lately were."""
 
-    __slots__ = ("_answered", "_clock", "_octets", "_under_way", "answers_max", "octets_max")
+    __slots__ = ("_answered", "_clock", "_octets", "_packets", "answers_max", "octets_max")
 
     def __init__(
         self, clock: Clock, *, answers_max: int = ANSWERS_MAX, octets_max: int = OCTETS_MAX
     ) -> None:
         self._clock = clock
-        self._under_way: dict[_Key, _UnderWay] = {}
-        self._answered: dict[_Key, _Answered] = {}
+        self._packets: dict[_Key, _Packet] = {}
+        self._answered: deque[tuple[_Key, _Packet]] = deque()
         """In the order in which they were answered: the first are the first to be forgotten."""
         self._octets = 0
         self.answers_max = answers_max
@@ -70,54 +69,50 @@ class Duplicates:
         """How many answers are kept."""
         return len(self._answered)
 
-    def answer_of(self, key: _Key, prepare: Prepare) -> Reply | None:
-        """Return what was answered to this very packet, or to one that offered no less, no shorter."""
-        found = self._answered.get(key)
-        if found is None or not _covers(found, prepare) or self._is_old(found):
+    def find(self, key: _Key, prepare: Prepare) -> _Packet | None:
+        """Return the packet of which this is a copy, or which has come round to us again."""
+        found = self._packets.get(key)
+        if found is None or not found.covers(prepare):
             return None
-        return found.reply
+        if found.reply is not None and self._clock.monotonic() - found.at >= REMEMBER_SECONDS:
+            return None
+        return found
 
-    def under_way(self, key: _Key, prepare: Prepare) -> _UnderWay | None:
-        """Return the packet under way of which this is a copy, or which has come round to us again."""
-        found = self._under_way.get(key)
-        return found if found is not None and _covers(found, prepare) else None
-
-    def begin(self, key: _Key, prepare: Prepare) -> _UnderWay:
+    def begin(self, key: _Key, prepare: Prepare) -> _Packet:
         """Note that a packet is on its way; of two that differ in amount or time, the later is noted."""
-        packet = self._under_way[key] = _UnderWay(prepare.amount, prepare.expires_at_ms)
+        packet = self._packets[key] = _Packet(prepare.amount, prepare.expires_at_ms)
         return packet
 
-    def end(self, key: _Key, packet: _UnderWay, reply: Reply | None) -> None:
+    def end(self, key: _Key, packet: _Packet, reply: Reply | None) -> None:
         """Keep its answer, and give it to whoever waits for it; None is for one that was given up."""
-        if self._under_way.get(key) is packet:
-            del self._under_way[key]
-        if packet.answer is not None and not packet.answer.done():
-            if reply is None:
-                packet.answer.cancel()
-            else:
-                packet.answer.set_result(reply)
         if reply is None:
+            if self._packets.get(key) is packet:
+                del self._packets[key]
+            if packet.answer is not None:
+                packet.answer.cancel()
             return
-        before = self._answered.pop(key, None)
-        if before is not None:
-            self._octets -= len(before.reply.octets)
-        self._answered[key] = _Answered(packet, reply, self._clock.monotonic())
+        packet.reply = reply
+        packet.at = now = self._clock.monotonic()
+        if packet.answer is not None:
+            packet.answer.set_result(reply)
+        answered = self._answered
+        answered.append((key, packet))
         self._octets += len(reply.octets)
-        self._forget()
+        while (
+            now - answered[0][1].at >= REMEMBER_SECONDS
+            or len(answered) > self.answers_max
+            or self._octets > self.octets_max
+        ):
+            self._forget()
+            if not answered:
+                return
 
     def _forget(self) -> None:
-        answered = self._answered
-        while answered:
-            key = next(iter(answered))
-            oldest = answered[key]
-            is_within = len(answered) <= self.answers_max and self._octets <= self.octets_max
-            if is_within and not self._is_old(oldest):
-                return
-            del answered[key]
-            self._octets -= len(oldest.reply.octets)
-
-    def _is_old(self, answered: _Answered) -> bool:
-        return self._clock.monotonic() - answered.at >= REMEMBER_SECONDS
+        key, oldest = self._answered.popleft()
+        assert oldest.reply is not None, "only what was answered stands here"
+        self._octets -= len(oldest.reply.octets)
+        if self._packets.get(key) is oldest:  # and no later offer of the same
+            del self._packets[key]
 
 
 class Identified(Protocol):
@@ -157,9 +152,7 @@ class DuplicatesService(Generic[A]):
             return await self.next.handle(request)
         duplicates = self.duplicates
         key = _key(request)
-        if (answer := duplicates.answer_of(key, prepare)) is not None:
-            return answer
-        first = duplicates.under_way(key, prepare)
+        first = duplicates.find(key, prepare)
         if first is not None:
             return await self._share(request, first)
 
@@ -175,25 +168,26 @@ class DuplicatesService(Generic[A]):
         prepare = request.prepare
         if prepare.destination.startswith("peer."):
             return await self.next.explain(request)
-        key = _key(request)
-        answer = self.duplicates.answer_of(key, prepare)
+        first = self.duplicates.find(_key(request), prepare)
+        if first is None:
+            step = Step("duplicates", Verdict.PASSES, "No such packet came a moment ago.")
+            return (step, *await self.next.explain(request))
+        answer = first.reply
+        if answer is None and not first.is_like(prepare):
+            answer = self._loop(request)
         if isinstance(answer, Reject):
             return (Step("duplicates", Verdict.REJECTS, answer.message, answer),)
-        if answer is not None:
-            sentence = "This very packet was fulfilled a moment ago, and gets the same answer."
-            return (Step("duplicates", Verdict.ANSWERS, sentence),)
-        first = self.duplicates.under_way(key, prepare)
-        if first is not None and not _is_same(first, prepare):
-            reject = self._loop(request)
-            return (Step("duplicates", Verdict.REJECTS, reject.message, reject),)
-        if first is not None:
-            sentence = "This very packet is under way, and gets the answer that comes."
-            return (Step("duplicates", Verdict.ANSWERS, sentence),)
-        step = Step("duplicates", Verdict.PASSES, "No such packet came a moment ago.")
-        return (step, *await self.next.explain(request))
+        sentence = (
+            "This very packet is under way, and gets the answer that comes."
+            if answer is None
+            else "This very packet was fulfilled a moment ago, and gets the same answer."
+        )
+        return (Step("duplicates", Verdict.ANSWERS, sentence),)
 
-    async def _share(self, request: IncomingRequest[A], first: _UnderWay) -> Reply:
-        if not _is_same(first, request.prepare):
+    async def _share(self, request: IncomingRequest[A], first: _Packet) -> Reply:
+        if first.reply is not None:
+            return first.reply
+        if not first.is_like(request.prepare):
             return self._loop(request)
         if first.answer is None:
             first.answer = asyncio.get_running_loop().create_future()
@@ -217,11 +211,3 @@ class DuplicatesService(Generic[A]):
 
 def _key(request: IncomingRequest[A]) -> _Key:
     return request.from_account.id, sha256(request.prepare.unchanging).digest()
-
-
-def _covers(first: _UnderWay | _Answered, prepare: Prepare) -> bool:
-    return first.amount >= prepare.amount and first.expires_at_ms >= prepare.expires_at_ms
-
-
-def _is_same(first: _UnderWay, prepare: Prepare) -> bool:
-    return first.amount == prepare.amount and first.expires_at_ms == prepare.expires_at_ms

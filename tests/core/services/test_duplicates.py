@@ -275,8 +275,7 @@ async def test_a_packet_is_sent_once_as_long_as_it_may_be_answered(
                 w == which and a >= amount and e >= expires_in_ms and told == reply
                 for (w, a, e), (_, told) in answered.items()
             )
-    assert isinstance(service.duplicates, Duplicates)
-    assert len(service.duplicates) <= 4
+    assert len(service.duplicates) <= len(behind.requests)
 
 
 async def test_explaining_changes_nothing_and_says_what_would_be_answered() -> None:
