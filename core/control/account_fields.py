@@ -38,6 +38,8 @@ WEIGHT_MAX: Final = 1_000_000
 _ASSET_CODE: Final = re.compile(r"[\x21-\x7e]{1,12}")
 _TOKEN: Final = re.compile(r"[\x21-\x7e]+")
 _ENGINE: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+_SCHEMES_THAT_NAME_US: Final = frozenset({"ws", "wss", "btp+ws", "btp+wss"})
+"""Over BTP the name before the @ is told to the other side, and is no secret."""
 _ETHEREUM_ADDRESS: Final = re.compile(r"0x[0-9a-fA-F]{40}")
 
 
@@ -267,7 +269,8 @@ def _check_url(field: str, url: str, schemes: tuple[str, ...], needed: str) -> N
         port = parts.port
     except ValueError as error:
         raise SettingError(field, f"{_hidden(url)!r} is no URL: {error}") from None
-    if "@" in parts.netloc:
+    may_name_us = parts.scheme in _SCHEMES_THAT_NAME_US and parts.password is None
+    if "@" in parts.netloc and not may_name_us:
         raise SettingError(
             field, "it has a user or password in it; put the token into its own field"
         )
