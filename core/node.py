@@ -592,6 +592,9 @@ class Node:
     async def _prune(self) -> None:
         now_ms = self.clock.now_ms()
         await self.stores.history.prune(now_s=now_ms // 1000)
+        # Prefixes that peers told and took back leave counters behind.
+        accounts = {account.id for account in self.directory.all()}
+        self.recorder.keep_only(accounts, self.routing_table)
         await self.stores.payments.prune_payments(
             before_ms=now_ms - self.config.payment_days * DAY_MS, rows_max=ROLL_UP_ROWS
         )

@@ -280,7 +280,6 @@ class RouteExchange:
     async def _apply(self, peer: Peer, update: RouteUpdate) -> None:
         heard = peer.heard
         was_silent = heard.expires is None
-        self._hear(peer, update)
         if update.table_id != heard.table_id:
             self._end_table(peer)
             heard.table_id, heard.epoch = update.table_id, 0
@@ -293,10 +292,12 @@ class RouteExchange:
                 update.from_epoch,
                 heard.epoch,
             )
+            if heard.epoch:
+                self._hear(peer, update)  # what we have of it holds on
             peer.asking.after_gap = True
-            if peer.asking.due is None:
-                peer.asking.due = self.clock.monotonic()
+            peer.asking.due = self.clock.monotonic()
             return
+        self._hear(peer, update)
         if update.to_epoch < heard.epoch:
             return  # older than what we have
         if update.speaker != peer.account.ilp_address:
@@ -464,6 +465,7 @@ class RouteExchange:
         peer.heard.table_id, peer.heard.epoch = NO_TABLE, 0
         asking = peer.asking
         asking.refusals, asking.given_up, asking.problem = 0, False, ""
+        asking.tell_idle = False
         asking.due = self.clock.monotonic()
         peer.is_unsaved = True
         self.on_news()

@@ -313,6 +313,36 @@ async def test_a_gap_is_asked_for_once_a_second_at_most(net: Net) -> None:
     assert 1 <= a.wire.controls("b") <= 4
 
 
+async def test_a_gap_in_a_table_that_we_have_a_part_of_keeps_that_part(net: Net) -> None:
+    a = net.node("a")
+    await a.add("b")
+    await a.hear("b", told(way("test.x", "test.b"), speaker="test.b", end=3))
+    net.clock.advance(seconds=40)
+
+    await a.hear("b", told(way("test.y", "test.b"), speaker="test.b", start=5, end=6))
+    net.clock.advance(seconds=40)
+    a.tick()
+    await a.clear()
+
+    assert a.path("test.x") == ("test.b",), "its peer is alive, and will tell the rest"
+    assert a.path("test.y") is None
+
+
+async def test_signs_of_life_over_a_link_that_is_gone_our_way_do_not_flicker(net: Net) -> None:
+    a = net.node("a")
+    await a.add("b")
+    await a.hear("b", told(way("test.x", "test.b"), speaker="test.b", end=3))
+    a.gone.add("b")
+    a.tick()
+    await a.clear()
+    assert a.table.precedence.silent
+
+    await a.hear("b", told(speaker="test.b", start=3, end=3))
+
+    assert a.path("test.x") is None
+    assert a.table.precedence.silent, "it has told nothing that could be used"
+
+
 async def test_an_older_update_changes_nothing(net: Net) -> None:
     a = net.node("a")
     await a.add("b")
