@@ -127,8 +127,8 @@ REASONS: Final[Mapping[str, Reason]] = {
     ),
     ErrorCode.INTERNAL_ERROR.decode(): Reason(
         "something failed inside a node.",
-        "Look into the log: the line at the same moment says what failed; a missing exchange rate"
-        " is one cause.",
+        "Read the message, and the log's line at the same moment, which say what failed; a rate that is"
+        " missing or too old is one cause (see Rates).",
         "{peer}'s node failed: tell them the time and the message.",
         "A node beyond {peer} failed; it is theirs to mend.",
     ),
@@ -146,8 +146,8 @@ REASONS: Final[Mapping[str, Reason]] = {
     ),
     ErrorCode.INSUFFICIENT_LIQUIDITY.decode(): Reason(
         "there is not enough credit or money for it.",
-        "The sending account is at its limit: it settles with you, or you give it more credit"
-        " (min_balance).",
+        "The sending account is at a limit, and the message says which: it settles with you, or you"
+        " give it more credit (min_balance), or more a minute or in flight.",
         "You are at the limit that {peer} gave you: settle with {peer}, or ask for more credit;"
         " your settle threshold must be below that limit.",
         "An account beyond {peer} is at its limit; that is for its operators to settle.",

@@ -6,8 +6,10 @@ import asyncio
 import json
 import os
 import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, final
 
@@ -15,6 +17,10 @@ import pytest
 from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.test_utils import TestServer
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from core.account import Secret
 from core.errors import RateSourceError
@@ -85,6 +91,34 @@ async def server() -> AsyncIterator[Server]:
     made = Server()
     async with made.server:
         yield made
+
+
+def self_signed(folder: Path) -> ssl.SSLContext:
+    """Return what a server needs for a certificate that it made itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(datetime(2020, 1, 1, tzinfo=UTC))
+        .not_valid_after(datetime(2120, 1, 1, tzinfo=UTC))
+        .sign(key, hashes.SHA256())
+    )
+    file = folder / "server.pem"
+    file.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        + made.public_bytes(serialization.Encoding.PEM)
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file)
+    return context
 
 
 async def problem(client: RateSourceClient, source: RateSource) -> str:
@@ -275,6 +309,23 @@ async def test_one_that_speaks_no_http_or_hangs_up_is_a_sentence(server: Server)
         words = await problem(client(), server.source(url=f"http://127.0.0.1:{port}/"))
 
     assert "cannot be reached" in words
+
+
+async def test_one_whose_certificate_nobody_vouches_for_is_not_believed(
+    tmp_path: Path, server: Server
+) -> None:
+    context = self_signed(tmp_path)
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    other = await asyncio.start_server(talk, "127.0.0.1", 0, ssl=context)
+    async with other:
+        port = other.sockets[0].getsockname()[1]
+        words = await problem(client(), server.source(url=f"https://127.0.0.1:{port}/"))
+
+    assert "cannot be reached" in words
+    assert "certificate" in words.lower()
 
 
 async def test_a_file_is_read_within_the_same_bound(tmp_path: Path, server: Server) -> None:

@@ -243,6 +243,15 @@ def test_old_prices_among_new_ones_are_left_out() -> None:
     assert sample.problems == ("XRP is 2 h old, and 10 min are allowed.",)
 
 
+def test_of_a_list_without_end_the_first_ten_thousand_are_read() -> None:
+    answer = octets({f"C{number}": 1 for number in range(20_000)})
+
+    sample = read_sample(source(SourceKind.JSON), answer, NOW_MS)
+
+    assert len(sample.prices) == 10_001
+    assert sample.problems == ("It has more than 10000 prices; the rest was not read.",)
+
+
 def test_fixed_prices_are_what_the_operator_wrote() -> None:
     fixed = source(SourceKind.FIXED, prices={"EUR": Decimal("1.07")})
 
