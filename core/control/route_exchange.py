@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -45,15 +46,16 @@ class RouteExchangeDesk:
 
     async def peers(self) -> Sequence[RoutePeerView]:
         accounts = sorted(self.directory.all(), key=lambda account: account.username)
+        damped = self._damped()
         return [
-            await self._view(account, self._peer(account))
+            await self._view(account, self._peer(account), damped)
             for account in accounts
             if account.id in self.exchange.peers
         ]
 
     async def peer(self, username: str) -> RoutePeerView:
         account = find_account(self.directory, username)
-        return await self._view(account, self._peer(account))
+        return await self._view(account, self._peer(account), self._damped())
 
     async def ask(self, username: str) -> RoutePeerView:
         """Ask a peer for all of its routes; raises UnknownAccount and Conflict."""
@@ -64,7 +66,7 @@ class RouteExchangeDesk:
                 f"{account.name} is not asked for its routes: {_why_off(account, taking=True)}"
             )
         self.exchange.ask_anew(peer)
-        return await self._view(account, peer)
+        return await self._view(account, peer, self._damped())
 
     async def changes(self, *, after_sequence: int, limit: int) -> Sequence[RouteChangeView]:
         log = self.exchange.changes
@@ -197,7 +199,13 @@ class RouteExchangeDesk:
     def _name(self, account_id: AccountId | None) -> str | None:
         return None if account_id is None else name_of(self.directory, account_id)
 
-    async def _view(self, account: Account, peer: Peer) -> RoutePeerView:
+    def _damped(self) -> Counter[AccountId]:
+        """Return how many routes of each account come and go too often to be used."""
+        return Counter(account_id for account_id, _ in self.exchange.learned.damped)
+
+    async def _view(
+        self, account: Account, peer: Peer, damped: Counter[AccountId]
+    ) -> RoutePeerView:
         heard, telling, log = peer.heard, peer.telling, self.exchange.log
         state, sentence = _state(peer, 0 if log is None else log.current)
         return RoutePeerView(
@@ -229,7 +237,7 @@ class RouteExchangeDesk:
             learned=len(heard.routes),
             used=self.exchange.used[account.id],
             refused=heard.refused,
-            damped=sum(way[0] == account.id for way in self.exchange.learned.damped),
+            damped=damped[account.id],
             advertised=await self._advertised(peer),
             routes_max=ROUTES_PER_PEER_MAX
             if account.routes_max is None
