@@ -270,7 +270,7 @@ class BtpLink:
         account = self._directory.by_btp_token_hash(digest) if login.token else None
         names = {name.lower() for name in (path_username, login.username) if name}
         if account is None or names - {account.username}:
-            self._log_refusal(path_username or login.username)
+            self._note_refusal(path_username or login.username)
             return "the token is not the one that this node's operator has set for this account"
         if not account.enabled:
             return "this account is paused by the operator of this node"
@@ -320,7 +320,16 @@ class BtpLink:
             log.warning("%s cannot be connected over BTP: %s", account.username, problem)
         state.problem = problem
 
-    def _log_refusal(self, username: str | None) -> None:
+    def _note_refusal(self, username: str | None) -> None:
+        """Tell the operator: perhaps it is a peer with an old token, perhaps somebody who guesses."""
+        account = self._directory.by_username((username or "").lower())
+        if (
+            account is not None
+            and account.ilp_over_btp_url is None
+            and account.id not in self._open
+        ):
+            problem = "A login over BTP had a wrong token and was refused."
+            self.states.btp(account.id).problem = problem
         self._refusals += 1
         if self.now - self._refusal_logged_at < _LOG_SECONDS:
             return

@@ -56,6 +56,22 @@ async def works(scene: Scene, username: str) -> None:
 
 
 @pytest.mark.logs_warning
+async def test_a_peer_with_an_old_token_is_shown_until_it_connects(scene: Scene) -> None:
+    alice = scene.accounts["alice"]
+    assert scene.states.state(alice) == (LinkState.NEVER, "It has not connected over BTP yet.")
+    socket = await scene.dial()
+    await socket.say(login("old"))
+    await socket.ends()
+
+    state, reason = scene.states.state(alice)
+    assert state is LinkState.DOWN
+    assert "wrong token" in reason
+    connected = await scene.log_in()
+    assert scene.states.state(alice)[0] is LinkState.UP
+    await connected.ws.close()
+
+
+@pytest.mark.logs_warning
 @pytest.mark.parametrize(
     ("path", "token", "username"),
     [
