@@ -12,6 +12,7 @@ Everything that is done to our node goes through the operator's door, as the win
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import secrets
@@ -27,7 +28,7 @@ from aiohttp import ClientError, ClientSession, ClientTimeout
 from core.control.operator import Operator
 from core.control.payment_views import InvoiceOrder, PaymentOrder
 from core.control.views import AccountDetails
-from core.errors import ControlError, UnknownAccount
+from core.errors import ControlError, InterledgerError, UnknownAccount
 from core.packet import child_address
 from core.practice.process import Child
 from core.practice.throw_away import ThrowAwayFolder
@@ -122,7 +123,11 @@ class PracticeNetwork:
             raise
 
     async def stop(self) -> None:
-        """Stop the traffic, the neighbours and the chain, remove our accounts with them and the directory."""
+        """Stop the traffic, the neighbours and the chain, and remove the directory; our accounts with them are paused."""
+        for username in OUR_ACCOUNTS:
+            # So that nothing is sent to who is just leaving; a node that cannot do that any more is no reason to stay.
+            with contextlib.suppress(InterledgerError):
+                await self._operator.set_enabled(username, enabled=False)
         while self._children:
             await self._children.pop().stop()
         if self._engine_started:
