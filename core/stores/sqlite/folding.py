@@ -1,7 +1,8 @@
 """Rolls old rows of the journal up into totals, so that the file stays bounded and the sums stay exact.
 
 A transfer that had its end goes into the total of its state, its two accounts and its conversion: from
-that the audit derives the same postings as from the rows. Transfers that are open or UNKNOWN are never
+that the audit derives the same postings as from the rows. By which prices it was converted is forgotten
+with its row; the rate and the spread are not. Transfers that are open or UNKNOWN are never
 folded, nor are settlements and corrections: those are few, and an operator looks them up.
 """
 
@@ -25,6 +26,16 @@ _TOTAL: Final = """
     SELECT transfers, incoming_amount, outgoing_amount, spread_amount, remainder FROM folded
     WHERE state = ? AND from_account = ? AND to_account = ? AND conversion = ?
 """
+_WITHOUT_PRICES: Final = """
+    INSERT OR IGNORE INTO conversion (rate, spread, rate_id)
+    SELECT rate, spread, 0 FROM conversion WHERE number = ? AND rate_id != 0
+"""
+_ALIKE: Final = """
+    SELECT alike.number FROM conversion AS one
+    JOIN conversion AS alike
+        ON alike.rate = one.rate AND alike.spread = one.spread AND alike.rate_id = 0
+    WHERE one.number = ?
+"""
 _SENT: Final = "UPDATE payment SET folded = folded + ? WHERE number = ?"
 _SAVE: Final = "INSERT OR REPLACE INTO folded VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
@@ -37,9 +48,12 @@ def fold(connection: sqlite3.Connection, *, before_ms: int, rows_max: int) -> in
     folded: list[int] = []
     totals: dict[Key, Total] = {}
     sent: dict[int, int] = {}
+    alike: dict[int, int] = {0: 0}
     for row in _old_rows(connection, before_ms=before_ms, rows_max=rows_max):
         transfer_id, state, source, target, conversion = row[:5]
-        key = (state, source, target, conversion)
+        if conversion not in alike:
+            alike[conversion] = _alike(connection, conversion)
+        key = (state, source, target, alike[conversion])
         if key not in totals:
             totals[key] = _load(connection, key)
         totals[key].fold(state, row[5], row[6], row[7], Fraction(row[8] or 0))
@@ -63,6 +77,14 @@ def fold(connection: sqlite3.Connection, *, before_ms: int, rows_max: int) -> in
     connection.executemany(_SENT, [(amount, payment) for payment, amount in sent.items()])
     connection.executemany("DELETE FROM transfer WHERE id = ?", [(i,) for i in folded])
     return len(folded)
+
+
+def _alike(connection: sqlite3.Connection, conversion: int) -> int:
+    """Return the conversion at the same rate and spread that names no prices: so totals stay few."""
+    connection.execute(_WITHOUT_PRICES, (conversion,))
+    row = connection.execute(_ALIKE, (conversion,)).fetchone()
+    # A row that names a conversion which is not there is for the audit to find.
+    return conversion if row is None else int(row[0])
 
 
 def _load(connection: sqlite3.Connection, key: Key) -> Total:

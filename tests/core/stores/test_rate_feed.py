@@ -28,9 +28,10 @@ from core.rates.store import ALL_KEPT_MS, HOURLY_KEPT_MS, ConvertedBy
 from core.service import Conversion
 from core.stores import Stores
 from core.stores.sqlite.migrations import STEPS
+from core.testing.builders import FULFILLMENT
 from core.testing.clock import START_MS, FakeClock
 from tests.core.stores.conftest import OpenStores
-from tests.core.stores.people import add_alice_and_bob, transfer
+from tests.core.stores.people import BOB, add_alice_and_bob, transfer
 
 BANK = RateSource(
     name="bank",
@@ -244,6 +245,29 @@ async def test_a_packet_names_the_prices_that_it_was_converted_by(stores: Stores
         ConvertedBy(None, None, None),
     ]
     assert await stores.rate_feed.converted_by(TransferId(5)) is None
+
+
+async def test_packets_at_one_rate_are_folded_into_one_total_whatever_prices_it_came_from(
+    open_file: OpenStores, database: Path, clock: FakeClock
+) -> None:
+    stores = await open_file()
+    await stores.leases.sign_on("test")
+    await add_alice_and_bob(stores)
+    for rate_id in (None, 1, 2, 2):
+        conversion = Conversion(Fraction(1), Fraction(1, 3), 0, Fraction(0), rate_id)
+        made = await stores.books.prepare(transfer(3, conversion=conversion))
+        await stores.books.fulfill(made, FULFILLMENT)
+    clock.advance(seconds=1)
+
+    assert await stores.books.roll_up(before_ms=clock.now_ms(), rows_max=3) == 3
+    assert await stores.books.roll_up(before_ms=clock.now_ms(), rows_max=3) == 1
+
+    assert (await stores.books.audit()).findings == ()
+    with sqlite3.connect(database) as connection:
+        totals = connection.execute("SELECT transfers, incoming_amount FROM folded").fetchall()
+    connection.close()
+    assert totals == [(4, "12")]
+    assert (await stores.books.balance(BOB)).payable == 12
 
 
 async def test_a_key_is_not_in_the_file_in_clear(open_file: OpenStores, database: Path) -> None:
