@@ -37,8 +37,12 @@ EPOCHS_LOOKED_AT: Final = 500
 EPOCH_OCTETS_MAX: Final = 10_000
 """So that at least one epoch fits in an update, our own address in every path included."""
 EPOCH_ROUTES_MAX: Final = 100
-WITHDRAWN_MAX: Final = 20_000
-"""Withdrawn prefixes that a peer may still have to hear of; one that lags further starts anew."""
+WITHDRAWN_MAX: Final = 200_000
+"""Withdrawn prefixes that a peer may still have to hear of: as many as one peer may have told, so that its
+end is told whole. They take 60 MB until then; a peer that lags further starts anew."""
+FORGOTTEN_AT_ONCE: Final = 200
+HEARD_AT_ONCE: Final = 2_000
+"""More than an update tells, and no more than takes about 2 ms."""
 
 MayTell: TypeAlias = Callable[[Route], bool]
 """Whether a route may be told to a peer; where not, it is withdrawn there."""
@@ -92,13 +96,15 @@ class ForwardingLog:
         "_own_hop",
         "_sealed",
         "_withdrawn",
+        "_withdrawn_max",
         "current",
         "floor",
         "own",
     )
 
-    def __init__(self, own: Address) -> None:
+    def __init__(self, own: Address, *, withdrawn_max: int = WITHDRAWN_MAX) -> None:
         self.own: Final = own
+        self._withdrawn_max = withdrawn_max
         self._own_hop = write_octets(own.encode())
         self._entries: dict[str, _Entry] = {}
         self._epochs: dict[int, dict[str, None]] = {}
@@ -156,8 +162,8 @@ class ForwardingLog:
             self._withdrawn.pop(prefix, None)
         entry.epoch = self._epoch_for(self._octets(prefix, route))
         self._epochs[entry.epoch][prefix] = None
-        if len(self._withdrawn) > WITHDRAWN_MAX:
-            self._forget_withdrawn(WITHDRAWN_MAX // 2)
+        if len(self._withdrawn) > self._withdrawn_max:
+            self._forget_withdrawn(FORGOTTEN_AT_ONCE)
         return True
 
     def seal(self) -> None:
@@ -165,11 +171,10 @@ class ForwardingLog:
         self._sealed = True
 
     def heard(self, epoch: int) -> None:
-        """Forget what was withdrawn before `epoch`: every peer that listens has heard it."""
-        while self._withdrawn:
-            prefix = next(iter(self._withdrawn))
-            entry = self._entries[prefix]
-            if entry.epoch >= epoch:
+        """Forget some of what was withdrawn before `epoch`: every peer that listens has heard it."""
+        for _ in range(HEARD_AT_ONCE):
+            prefix = next(iter(self._withdrawn), None)
+            if prefix is None or (entry := self._entries[prefix]).epoch >= epoch:
                 return
             self._forget(prefix, entry)
 

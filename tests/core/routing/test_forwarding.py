@@ -11,7 +11,6 @@ from core.routing.ccp import RouteUpdate
 from core.routing.forwarding import (
     EPOCHS_LOOKED_AT,
     EPOCHS_PER_UPDATE,
-    WITHDRAWN_MAX,
     ForwardingLog,
     Listener,
     Told,
@@ -164,12 +163,12 @@ def test_a_withdrawal_is_forgotten_once_all_have_heard_it() -> None:
 
 
 def test_withdrawals_that_nobody_hears_are_bounded() -> None:
-    log = ForwardingLog(OWN)
-    for number in range(WITHDRAWN_MAX + 10):
+    log = ForwardingLog(OWN, withdrawn_max=500)
+    for number in range(1_000):
         log.put(f"test.n{number}", route(f"test.n{number}"))
         log.put(f"test.n{number}", None)
 
-    assert log.entries <= WITHDRAWN_MAX
+    assert log.entries <= 500
     assert 0 < log.floor < log.current
 
 
