@@ -7,6 +7,7 @@ node behind us.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Final, final
 
@@ -32,7 +33,7 @@ class Damping:
     __slots__ = ("_penalties",)
 
     def __init__(self) -> None:
-        self._penalties: dict[tuple[AccountId, str], tuple[float, float]] = {}
+        self._penalties: OrderedDict[tuple[AccountId, str], tuple[float, float]] = OrderedDict()
 
     def add(self, way: tuple[AccountId, str], penalty: float, now: float) -> bool:
         """Count one more change; return whether the way is to wait from now on."""
@@ -40,7 +41,7 @@ class Damping:
         self._penalties.pop(way, None)  # so that the order is that of the last change
         self._penalties[way] = (found, now)
         if len(self._penalties) > ENTRIES_MAX:
-            del self._penalties[next(iter(self._penalties))]
+            self._penalties.popitem(last=False)
         return found > SUPPRESS_FROM
 
     def may_be_used(self, way: tuple[AccountId, str], now: float) -> bool:

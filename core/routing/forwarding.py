@@ -9,7 +9,7 @@ told fifty epochs at a time.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import islice
@@ -111,7 +111,8 @@ class ForwardingLog:
         self._order: list[int] = []
         """The epochs in which something is left, and some in which nothing is."""
         self._by_next_hop: Counter[AccountId] = Counter()
-        self._withdrawn: dict[str, None] = {}
+        self._withdrawn: OrderedDict[str, None] = OrderedDict()
+        """The oldest withdrawal first; a dict would look for its first entry among all that are gone."""
         self._open_octets = 0
         self._sealed = True
         self.current = 0
