@@ -18,11 +18,12 @@ LINE_CHARACTERS_MAX: Final = 8_000
 LEVELS: Final = ("debug", "info", "warning", "error", "critical")
 FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
+# Each looks at a word from its beginning alone: strangers' text is logged too, and may be one long word.
 _SECRETS: Final = (
     (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=:-]+"), r"\1 …"),
     (
         re.compile(
-            r"""(?ix) (["']? [a-z_-]* (?:token|secret|password|passphrase|private_?key|authorization) ["']?
+            r"""(?ix) (["']? (?<![a-z_-]) [a-z_-]* (?:token|secret|password|passphrase|private_?key|authorization) ["']?
             \s* [=:] \s*) (?: "[^"]*" | '[^']*' | [^\s,;)}\]]+ )"""
         ),
         r"\1…",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -113,3 +114,17 @@ def test_a_directive_that_is_none_changes_nothing(directive: str, memory: LogMem
         memory.set_level(directive)
 
     assert logging.getLogger("test-root").level == logging.WARNING
+
+
+@pytest.mark.parametrize("word", ["a", "a-", "://a", "0", "bearer ", "x='", "token="])
+def test_a_strangers_endless_word_does_not_hold_up_the_log(word: str) -> None:
+    text = word * (200_000 // len(word))
+
+    started = time.thread_time()
+    redacted(text)
+
+    assert time.thread_time() - started < 1.0
+
+
+def test_a_secret_is_found_at_the_end_of_a_longer_name() -> None:
+    assert redacted("ilp_over_http_incoming_token: xyz") == "ilp_over_http_incoming_token: …"
