@@ -137,13 +137,18 @@ class Watchdog:
     def __init__(self, ticks: Ticks) -> None:
         self.seen: collections.Counter[str] = collections.Counter()
         self._ticks = ticks
+        self._looking = False
         signal.signal(signal.SIGALRM, self._look)
         signal.setitimer(signal.ITIMER_REAL, WATCH_SECONDS, WATCH_SECONDS)
 
     def _look(self, _number: int, frame: FrameType | None) -> None:
+        if self._looking:
+            return  # a look that takes longer than a period must not look at itself
+        self._looking = True
         overdue = (time.perf_counter() - self._ticks.last) * 1000 - TICK_MS
         if overdue > HELD_UP_MS:
             self.seen[_where(frame)] += 1
+        self._looking = False
 
     def stop(self) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
