@@ -438,8 +438,8 @@ class _Pool:
     def reject(self, code: ErrorCode, message: str) -> Reject:
         return self.link.address.reject(code, message)
 
-    def failed(self, reason: str) -> None:
-        if self.link.states.failed(self.history, reason):
+    def failed(self, reason: str, *, is_refusal: bool = False) -> None:
+        if self.link.states.failed(self.history, reason, is_refusal=is_refusal):
             log.warning("the link to %s fails: %s", self.account.username, reason)
 
     def judge(self, head: _KnownHead, body: bytearray) -> tuple[Reply, bool]:
@@ -458,7 +458,7 @@ class _Pool:
             self.link.states.worked(self.history)
             return reply, False
         code, sentence, advice = problem
-        self.failed(f"It {sentence}{advice}.")
+        self.failed(f"It {sentence}{advice}.", is_refusal=400 <= head.head.status < 500)
         return self.reject(code, f"{self.account.username} {sentence}."), head.is_undecided
 
     def broken(self, code: ErrorCode, what: str) -> Reject:

@@ -28,7 +28,7 @@ class LinkHistory:
     successes: int = 0
     failures: int = 0
     failures_in_row: int = 0
-    """Since the last success."""
+    """Since the last success, refusals not counted."""
     recoveries: int = 0
     """How often it worked again after it had failed."""
     held_until: float | None = None
@@ -111,8 +111,11 @@ class LinkStates:
             history.recoveries += 1
             _let_go(history)
 
-    def failed(self, history: LinkHistory, reason: str) -> bool:
-        """Note that it did not, and why; return whether this is news: it worked before, or was never tried."""
+    def failed(self, history: LinkHistory, reason: str, *, is_refusal: bool = False) -> bool:
+        """Note that it did not, and why; return whether this is news: it worked before, or was never tried.
+
+        A refusal came at once and holds nothing up: it is no reason to leave the link alone.
+        """
         now = self._clock.monotonic()
         is_news = history.failing_since is None
         if is_news:
@@ -120,7 +123,7 @@ class LinkStates:
         history.last_failure = now
         history.reason = reason
         history.failures += 1
-        history.failures_in_row += 1
+        history.failures_in_row += not is_refusal
         return is_news
 
     def came_up(self, account: AccountId) -> int:

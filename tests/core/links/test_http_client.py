@@ -395,6 +395,20 @@ async def test_a_name_that_nobody_has_is_an_unreachable_peer(linking: Linking) -
 
 
 @pytest.mark.logs_warning
+@pytest.mark.parametrize(("status", "counted"), [("401 U", 0), ("404 N", 0), ("500 I", 1)])
+async def test_a_refusal_at_once_is_no_reason_to_leave_the_peer_alone(
+    peering: Peering, linking: Linking, status: str, counted: int
+) -> None:
+    octets = f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n".encode()
+    peer, linked = await peering(says(octets)), linking()
+
+    await linked.send(bob_at(peer.url))
+
+    history = linked.states.history(bob_at(peer.url).id)
+    assert (history.failures, history.failures_in_row) == (1, counted)
+
+
+@pytest.mark.logs_warning
 async def test_a_peer_that_fails_is_warned_of_once(
     linking: Linking, unused_tcp_port: int, caplog: pytest.LogCaptureFixture
 ) -> None:
