@@ -220,3 +220,20 @@ async def test_learned_routes_stand_in_the_table_with_their_path(bench: Bench) -
         "path": ("test.bob", "test.x"),
     }
     assert rows["test.bob"]["source"] == "account"
+
+
+async def test_what_the_operator_says_of_an_account_is_in_force_at_once(bench: Bench) -> None:
+    await peer(bench, "bob", import_prefixes=["test.red"], routes_max=2)
+    await tell(bench, "bob", *(way(f"test.red.n{n}", "test.bob") for n in range(3)))
+    await tell(bench, "bob", way("test.blue", "test.bob"), start=1, end=2)
+    view = await of(bench, "bob")
+    assert (view.learned, view.refused, view.routes_max) == (2, 2, 2)
+
+    await bench.control.change_account("bob", {"receive_routes": False, "send_routes": False})
+    while bench.node.exchange.clear_stale():
+        pass
+
+    view = await of(bench, "bob")
+    assert (view.state, view.learned) == (RouteExchangeState.OFF, 0)
+    assert view.sentence == "No routes are exchanged with bob: the operator said so."
+    assert [row.prefix for row in await bench.control.routes()] == ["test.bob"]
