@@ -304,7 +304,7 @@ class Node:
         self._tasks.start(every(POLL_SECONDS, self.refresh_if_changed), name="poll")
         self._tasks.start(every(STEP_SECONDS, self.end_step), name="history")
         self._tasks.start(every(STEP_SECONDS, self.afterwards.sweep), name="late replies")
-        self._tasks.start(every(STEP_SECONDS, self.parent.step), name="parent")
+        self._tasks.start(every(STEP_SECONDS, self.ask_parent), name="parent")
         self._tasks.start(every(STEP_SECONDS, self.feed_rates), name="rates")
         self._tasks.start(every(RECOVER_SECONDS, self.recover), name="recovery")
         self._tasks.start(every(ROLL_UP_SECONDS, self.roll_up), name="roll-up")
@@ -364,6 +364,10 @@ class Node:
             if stored is not None:
                 log.warning("this node was %s and is %s now", stored, self.address.current)
             await settings.save_setting(ADDRESS_SETTING, self.address.current)
+
+    async def ask_parent(self) -> None:
+        """Ask our parent what we are called, if it is time to."""
+        await self.parent.step()
 
     async def move_to(self, new: Address) -> None:
         """Be called so from now on, with every account and static route that stands under our address.
