@@ -25,8 +25,8 @@ PROBLEMS_MAX: Final = 5
 AHEAD_MS_MAX: Final = 5 * 60_000
 """Clocks differ; a stamp from further ahead would keep a price fresh for ever."""
 TEXT_CHARACTERS_MAX: Final = 60
-ECB_PUBLISHED_HOUR: Final = 15
-"""UTC: the reference rates of a day are published about 16:00 CET."""
+ECB_HOUR: Final = 12
+"""UTC: the reference rates of a day are those of 14:10 in Frankfurt, which is 12:10 in summer."""
 
 _CODE: Final = re.compile(r"[\x21-\x7e]{1,12}")
 _NUMBER: Final = re.compile(r"[+-]?[0-9]{1,400}(?:\.[0-9]{1,400})?(?:[eE][+-]?[0-9]{1,9})?")
@@ -188,7 +188,7 @@ def _read_ecb(source: RateSource, octets: bytes) -> tuple[str, Iterable[_Entry]]
 
 def _day_ms(day: str) -> int:
     try:
-        found = datetime.strptime(day, "%Y-%m-%d").replace(hour=ECB_PUBLISHED_HOUR, tzinfo=UTC)
+        found = datetime.strptime(day, "%Y-%m-%d").replace(hour=ECB_HOUR, tzinfo=UTC)
     except ValueError:
         raise RateSourceError(
             f"its rates are of the day {_shown(day)}, which is none"

@@ -10,8 +10,9 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from fractions import Fraction
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Final, final
 
 import pytest
 from aiohttp import web
@@ -25,7 +26,10 @@ from cryptography.x509.oid import NameOID
 from core.account import Secret
 from core.errors import RateSourceError
 from core.links.rate_sources import GuardedResolver, RateSourceClient
-from core.rates.records import RateSource, SourceKind
+from core.rates.feeder import RateFeeder
+from core.rates.records import RateSource, Sample, SourceKind
+from core.stores.memory import open_memory
+from core.testing.clock import START_MS, FakeClock
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -223,6 +227,80 @@ async def test_a_packed_answer_is_not_unpacked(server: Server) -> None:
     server.says(b"x", headers={"Content-Encoding": "br"})
 
     assert "it packs its answer (br)" in await problem(client(), server.source())
+
+
+YESTERDAY: Final = datetime.fromtimestamp(START_MS / 1000 - 86_400, UTC)
+ANSWERS: Final[Mapping[SourceKind, bytes]] = {
+    SourceKind.ECB: (
+        "<e xmlns:g='x'><Cube><Cube time='" + f"{YESTERDAY:%Y-%m-%d}" + "'>"
+        "<Cube currency='USD' rate='1.25'/></Cube></Cube></e>"
+    ).encode(),
+    SourceKind.COINGECKO: (
+        b'[{"id":"bitcoin","symbol":"btc","current_price":91234.567890123456789,"last_updated":null}]'
+    ),
+    SourceKind.COINCAP: b'{"data":[{"symbol":"BTC","priceUsd":"91234.567890123456789"}]}',
+    SourceKind.CRYPTOCOMPARE: (
+        b'{"Data":[{"CoinInfo":{"Name":"BTC"},"RAW":{"USD":{"PRICE":91234.567890123456789}}}]}'
+    ),
+    SourceKind.JSON: b'{"base":"USD","rates":{"BTC":91234.567890123456789}}',
+}
+
+
+async def asked(source: RateSource) -> Sample:
+    """Ask a source as the node does: over HTTP, and read in its own format."""
+    clock = FakeClock()
+    feeder = RateFeeder(
+        open_memory(clock).rate_feed, client(), clock, served=lambda: (), is_ours=lambda: True
+    )
+    return await feeder.ask(source)
+
+
+@pytest.mark.parametrize("kind", ANSWERS, ids=lambda kind: kind.value)
+async def test_a_server_of_each_kind_is_asked_and_its_prices_are_exact(
+    server: Server, kind: SourceKind
+) -> None:
+    server.says(ANSWERS[kind])
+    path = "rates" if kind is SourceKind.JSON else ""
+    base = "EUR" if kind is SourceKind.ECB else "USD"
+
+    sample = await asked(server.source(kind=kind, base=base, path=path, max_age_seconds=10**6))
+
+    expected = (
+        {"EUR": Fraction(1), "USD": Fraction(4, 5)}
+        if kind is SourceKind.ECB
+        else {"USD": Fraction(1), "BTC": Fraction("91234.567890123456789")}
+    )
+    assert sample.prices == expected
+
+
+@pytest.mark.parametrize("kind", ANSWERS, ids=lambda kind: kind.value)
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"<html>We are sorry</html>",
+        b"[[[[[[[[[[[[[[[[[[",
+        b'{"data":[{"symbol":"BTC","priceUsd":"NaN"}]}',
+        b'{"Data":[{"CoinInfo":{"Name":"BTC"},"RAW":{"USD":{"PRICE":-1}}}]}',
+        b'[{"symbol":"btc","current_price":"a lot"}]',
+        b'{"base":"USD","rates":{"BTC":[1]}}',
+        b"<e><Cube time='2027-01-15'><Cube currency='USD' rate='0'/></Cube></e>",
+        b"\x00" * 100_000,
+        b"[" + b"1," * 500_000 + b"1]",
+    ],
+    ids=["nothing", "a page", "depth", "NaN", "negative", "words", "a list", "zero", "zeros", "huge"],
+)  # fmt: skip
+async def test_garbage_from_a_server_of_any_kind_is_a_sentence(
+    server: Server, kind: SourceKind, answer: bytes
+) -> None:
+    server.says(answer)
+    path = "rates" if kind is SourceKind.JSON else ""
+    base = "EUR" if kind is SourceKind.ECB else "USD"
+
+    with pytest.raises(RateSourceError) as refused:
+        await asked(server.source(kind=kind, base=base, path=path))
+
+    assert 0 < len(str(refused.value)) < 500
 
 
 async def test_three_redirects_are_followed_and_not_a_fourth(server: Server) -> None:

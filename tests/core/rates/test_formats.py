@@ -57,7 +57,7 @@ def test_the_ecb_s_rates_become_prices_in_euro_of_the_day_they_are_of() -> None:
         "JPY": Fraction(100, 16215),
         "GBP": Fraction(100, 86),
     }
-    assert sample.at_ms == NOW_MS - 5 * 3_600_000
+    assert sample.at_ms == NOW_MS - 8 * 3_600_000
 
 
 @pytest.mark.parametrize(
