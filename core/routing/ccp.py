@@ -28,8 +28,6 @@ TABLE_ID_OCTETS: Final = 16
 NO_TABLE: Final = bytes(TABLE_ID_OCTETS)
 """The id that stands for no table known."""
 AUTH_OCTETS: Final = 32
-EPOCH_MAX: Final = 2**32 - 1
-HOLD_DOWN_MS_MAX: Final = 2**32 - 1
 
 TableId: TypeAlias = bytes
 """16 octets, a UUID: one table of one peer, from its first epoch to its last."""
