@@ -81,7 +81,9 @@ class LinkStates:
             state.connected_since = self._clock.monotonic()
             state.openings += 1
             if (history := self._histories.get(account)) is not None:
-                _let_go(history)  # its packets failed for want of just this
+                # Its packets failed for want of just this: they say nothing of the new connection.
+                history.failing_since = history.last_failure = None
+                _let_go(history)
         return state.connections == 1
 
     def btp_closed(self, account: AccountId, problem: str) -> bool:

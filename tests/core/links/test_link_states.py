@@ -93,3 +93,84 @@ def test_what_is_known_of_a_link_can_be_forgotten() -> None:
     states.forget(BOB.id)
 
     assert states.state(BOB)[0] is LinkState.NEVER
+
+
+# --- BTP
+
+ALICE = account("alice", has_ilp_over_btp_incoming_token=True)
+CAROL = account("carol", ilp_over_btp_url="wss://carol.example")
+
+
+def test_an_account_that_speaks_btp_alone_says_who_is_to_connect() -> None:
+    states = LinkStates(HandClock())
+
+    assert states.state(ALICE) == (LinkState.NEVER, "It has not connected over BTP yet.")
+    assert states.state(CAROL) == (LinkState.NEVER, "It has not been dialled over BTP yet.")
+    states.btp(CAROL.id).trying = "wss://carol.example/ is being dialled."
+    assert states.state(CAROL)[1] == "wss://carol.example/ is being dialled."
+
+
+def test_a_connection_counts_from_its_first_moment_and_its_end_soon_is_down() -> None:
+    clock = HandClock()
+    states = LinkStates(clock)
+    assert states.btp_opened(ALICE.id)
+    clock.seconds += 130
+    assert not states.btp_opened(ALICE.id)
+
+    assert states.state(ALICE) == (
+        LinkState.UP,
+        "Connected over BTP by 2 connections for 2 minutes.",
+    )
+
+    assert not states.btp_closed(ALICE.id, "It closed the connection.")
+    assert states.btp_closed(ALICE.id, "It closed the connection.")
+    words = "It closed the connection. It has to connect again."
+    assert states.state(ALICE) == (LinkState.DEGRADED, words)
+    clock.seconds += 11
+    assert states.state(ALICE) == (LinkState.DOWN, words)
+
+
+def test_packets_that_fail_on_an_open_connection_are_what_is_said_of_it() -> None:
+    states = LinkStates(HandClock())
+    states.btp_opened(ALICE.id)
+    history = states.history(ALICE.id)
+    states.worked(history)
+
+    states.failed(history, "It did not answer before a packet expired.")
+
+    state, words = states.state(ALICE)
+    assert state is LinkState.DEGRADED
+    assert words.startswith("It did not answer before a packet expired.")
+    assert words.endswith("Connected over BTP for 0 seconds.")
+
+
+def test_what_failed_with_the_last_connection_says_nothing_of_a_new_one() -> None:
+    clock = HandClock()
+    states = LinkStates(clock)
+    for has_worked in (False, True):
+        states.btp_opened(ALICE.id)
+        if has_worked:
+            states.worked(states.history(ALICE.id))
+        states.failed(states.history(ALICE.id), "Its connection ended.")
+        states.btp_closed(ALICE.id, "It closed the connection.")
+        clock.seconds += 60
+        assert states.state(ALICE)[0] is LinkState.DOWN
+
+        states.btp_opened(ALICE.id)
+
+        assert states.state(ALICE) == (LinkState.UP, "Connected over BTP for 0 seconds.")
+        states.btp_closed(ALICE.id, "It closed the connection.")
+
+
+def test_an_account_with_both_links_is_judged_by_its_packets_while_btp_is_down() -> None:
+    both = account(
+        "dora",
+        ilp_over_http_url="http://127.0.0.1/",
+        has_ilp_over_btp_incoming_token=True,
+    )
+    states = LinkStates(HandClock())
+    states.btp_opened(both.id)
+    states.btp_closed(both.id, "It closed the connection.")
+    states.worked(states.history(both.id))
+
+    assert states.state(both) == (LinkState.UP, "It answers.")
