@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from decimal import Context, Decimal
 from fractions import Fraction
 from typing import Final, final
+from urllib.parse import urlsplit
 
 from core.rates.records import (
     FeedSettings,
@@ -18,6 +19,7 @@ from core.rates.records import (
     Price,
     RateSource,
     Sample,
+    SourceKind,
     SourceStatus,
 )
 
@@ -218,12 +220,14 @@ class Feed:
         if limit is None or before is None or _is_near(before.price, candidate.price, limit):
             return None
         agreeing = [
-            vote
+            self._sources[vote.source]
             for vote in said
             if _is_near(vote.value, candidate.price, limit)
             and not _is_near(vote.value, before.price, limit)
         ]
-        if len(agreeing) > 1:
+        if any(source.kind is SourceKind.FIXED for source in agreeing):
+            return None  # the operator wrote it down
+        if len({_origin(source) for source in agreeing}) > 1:
             return None  # two who do not know of each other do not err alike
         held = self._holds.get(code)
         if held is None or not _is_near(held.to_price, candidate.price, limit):
@@ -259,6 +263,11 @@ def rounded(value: Fraction) -> Decimal:
     return _ROUNDING.divide(Decimal(value.numerator), Decimal(value.denominator)).normalize(
         _ROUNDING
     )
+
+
+def _origin(source: RateSource) -> str:
+    """Return who speaks: two sources at one host are one voice."""
+    return urlsplit(source.url).hostname or source.url
 
 
 def _is_fresh(source: RateSource, sample: Sample, now_ms: int) -> bool:

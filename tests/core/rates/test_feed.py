@@ -259,6 +259,33 @@ def test_two_sources_confirm_each_other_at_once() -> None:
     assert decision.holds == {}
 
 
+def test_two_sources_at_one_host_are_one_voice() -> None:
+    bench = Bench("a", "b")
+    bench.sources["b"] = replace(bench.sources["b"], url="https://a.example/other")
+    bench.configure()
+    for name in ("a", "b"):
+        bench.say(name, EUR="1")
+    bench.decide()
+    bench.pass_minutes()
+
+    for name in ("a", "b"):
+        bench.say(name, EUR="2")
+
+    assert bench.prices()["EUR"] == "1"
+
+
+def test_what_the_operator_wrote_down_needs_nobody_else() -> None:
+    bench = Bench("a")
+    bench.sources["a"] = replace(bench.sources["a"], kind=SourceKind.FIXED, url="")
+    bench.configure()
+    bench.say("a", EUR="1")
+    bench.decide()
+
+    bench.say("a", EUR="2")
+
+    assert bench.prices()["EUR"] == "2"
+
+
 def test_of_two_sources_one_that_jumps_is_held() -> None:
     bench = Bench("a", "b")
     for name in ("a", "b"):
