@@ -197,6 +197,6 @@ def delete_route(node: Node, prefix: str) -> None:
     assert node.api("DELETE", f"/routes/static/{prefix}").status == 204
 
 
-def await_that(what: Any, *, seconds: float = 15.0) -> float:
+def await_that(what: Any, *, seconds: float = 25.0) -> float:
     """Wait until something is so; return how long that took."""
     return wait_until(what, seconds=seconds, every=0.05)

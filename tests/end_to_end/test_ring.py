@@ -146,7 +146,7 @@ def test_a_node_dies_and_the_packets_go_around_it(ring: Ring) -> None:
     await_that(lambda: ring.next_hop("ann", "test.cyd") == "conn")
     await_that(lambda: ring.next_hop("cyd", "test.ann") == "conn")
     took = time.monotonic() - died
-    assert took < HOLD_DOWN_MS / 1000 + 2.5, took
+    assert took < HOLD_DOWN_MS / 1000 + 4, took
     before = ring.net("ann", "user")
     for _ in range(EACH_WAY):
         assert isinstance(ring.pay("ann", "cyd"), Fulfill)
