@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from typing import Final
 
 from core.cli.answers import Row, as_row, as_rows, lines, moment, parts
 from core.cli.client import Node
 from core.cli.output import Output
 from core.cli.tables import facts, shown, table
+from core.rates.formats import duration
 
+PRICE_CHARACTERS: Final = 20
 _TEXTS = ("kind", "url", "base", "path", "api_key", "poll_seconds", "max_age_seconds")
 
 
@@ -177,7 +180,7 @@ def _prices(row: Row) -> str:
     prices = [
         [
             price.get("code"),
-            price.get("price"),
+            _short(str(price.get("price"))),
             _age(price.get("age_ms")),
             "you" if price.get("by_operator") else ", ".join(map(str, lines(price, "sources"))),
             "stale" if price.get("stale") else "held" if price.get("held") else None,
@@ -187,5 +190,10 @@ def _prices(row: Row) -> str:
     return table(("asset", "price", "age", "by", "trouble"), prices)
 
 
+def _short(price: str) -> str:
+    """Return a price for a table: what is cut off is in `--json`."""
+    return price if len(price) <= PRICE_CHARACTERS else price[: PRICE_CHARACTERS - 1] + "…"
+
+
 def _age(milliseconds: object) -> str | None:
-    return f"{milliseconds // 1000} s" if isinstance(milliseconds, int) else None
+    return duration(milliseconds) if isinstance(milliseconds, int) else None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from decimal import ROUND_DOWN, Context, Decimal
 from fractions import Fraction
+from typing import Final
 
 from core.control.rates import price_text
 from core.control.rates_views import (
@@ -26,6 +28,9 @@ from core.rates.records import (
     SourceKind,
     SourceStatus,
 )
+
+SHOWN_DIGITS: Final = 12
+_SHOWN: Final = Context(prec=SHOWN_DIGITS, rounding=ROUND_DOWN)
 
 
 def feed_view(
@@ -77,7 +82,7 @@ def price_view(
     """Return a price as it is now."""
     age_ms = None if price.at_ms is None else max(0, now_ms - price.at_ms)
     stale = price.stale_at_ms is not None and now_ms >= price.stale_at_ms
-    text = price_text(price.price)
+    text = _short(price.price)
     if code == reference and not price.sources:
         sentence = f"{code} is what all prices are counted in."
     elif not price.sources:
@@ -92,7 +97,7 @@ def price_view(
         sentence += "."
     return PriceView(
         code=code,
-        price=text,
+        price=price_text(price.price),
         by_operator=not price.sources and code != reference,
         sources=price.sources,
         at_ms=price.at_ms,
@@ -151,6 +156,13 @@ def snapshot_view(snapshot: RateSnapshot) -> RateSnapshotView:
     )
 
 
+def _short(price: Decimal) -> str:
+    """Return a price for a sentence: its first twelve digits, and a sign where it goes on."""
+    if len(price.as_tuple().digits) <= SHOWN_DIGITS:
+        return price_text(price)
+    return f"{price_text(_SHOWN.plus(price))}…"
+
+
 def _held_view(held: HeldJump, now_ms: int) -> HeldJumpView:
     change = Fraction(held.to_price) / Fraction(held.from_price) - 1
     percent = f"{float(abs(change) * 100):.1f}%"
@@ -171,8 +183,8 @@ def _held_view(held: HeldJump, now_ms: int) -> HeldJumpView:
         sources=held.sources,
         state=held.state,
         sentence=(
-            f"{held.code} went {way} by {percent} at once, from {price_text(held.from_price)} to "
-            f"{price_text(held.to_price)}, {ago} ago, by {' and '.join(held.sources)}: {state}."
+            f"{held.code} went {way} by {percent} at once, from {_short(held.from_price)} to "
+            f"{_short(held.to_price)}, {ago} ago, by {' and '.join(held.sources)}: {state}."
         ),
     )
 

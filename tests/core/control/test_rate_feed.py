@@ -12,11 +12,13 @@ from typing import Any, final
 
 import pytest
 
+from core.control.rate_feed_views import price_view
 from core.control.rates_views import RateFeedView, RateSourceDetails
 from core.errors import Conflict, NotFound, RateSourceError, SettingError, SettingErrors
 from core.packet import Fulfill, Reject, Reply
+from core.rates.feed import rounded
 from core.rates.feeder import RateFeeder
-from core.rates.records import HoldState, RateSource, SourceKind
+from core.rates.records import HoldState, Price, RateSource, SourceKind
 from core.service import IncomingRequest
 from core.testing.builders import prepare
 from tests.core.control.bench import Bench, make_bench
@@ -471,3 +473,11 @@ async def test_a_source_that_hangs_holds_up_neither_the_others_nor_the_operator_
     answers.holds.set()
     await bench.node.rate_feeder.poll_now()
     assert await price(bench) == "2"
+
+
+def test_a_sentence_cuts_a_price_that_goes_on_and_the_price_itself_is_whole() -> None:
+    third = rounded(Fraction(1, 3))
+    found = price_view("EUR", Price(price=third, sources=("bank",)), "USD", None, 0)
+
+    assert found.sentence == "One EUR costs 0.333333333333… USD, by bank."
+    assert found.price == "0." + "3" * 40
