@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, final
 
 from core.account import Account, AccountId, RoutingRelation
 from core.clock import Clock
 from core.node_address import NodeAddress
+from core.packet import covers
 from core.routing.auth import origin_auth
 from core.routing.ccp import NO_TABLE, Mode, RouteControl, RouteUpdate, ToldRoute
 from core.routing.damping import CHANGED, WITHDRAWN, Damping
@@ -31,6 +32,7 @@ log = logging.getLogger(__name__)
 
 ROUTES_AT_ONCE: Final = 200
 """So many are applied in about 2 ms; then packets get their turn."""
+LOOKED_AT_ONCE: Final = 1_000
 LARGE: Final = 5_000
 """So many own routes are made in about 20 ms: more of them beside the loop."""
 ROUTES_MAX: Final = 500_000
@@ -126,6 +128,9 @@ class RouteExchange:
                 self._forget(self.peers[account_id], "its account was deleted")
             for account in accounts:
                 self._configure_peer(account, before.get(account.id), neighbours)
+            known = {account.ilp_address for account in before.values()}
+            if before and (added := neighbours.keys() - known):
+                await self._drop_foreign(added)
             self._is_configured = True
             await self._rank(accounts)
             self.mark_silent()
@@ -193,8 +198,22 @@ class RouteExchange:
             self.learned.choose_anew(prefix)
             if number % ROUTES_AT_ONCE == 0:
                 await asyncio.sleep(0)
-        for prefix in self._own:
-            self._tell(prefix)
+        await self._tell_all([prefix for prefix in self._own if prefix in self.learned.best])
+
+    async def _drop_foreign(self, addresses: Collection[str]) -> None:
+        """Drop what peers told of what is under these addresses, of new accounts, and does not end there."""
+        self._reason = "an account of this address was added"
+        for peer in list(self.peers.values()):
+            told = list(peer.heard.routes.items())
+            for number, (prefix, route) in enumerate(told, 1):
+                if number % LOOKED_AT_ONCE == 0:
+                    await asyncio.sleep(0)
+                if (
+                    any(covers(one, prefix) for one in addresses)
+                    and peer.heard.routes.get(prefix) is route
+                    and peer.rules.is_foreign(prefix, route.path)
+                ):
+                    self._withdraw(peer, prefix, penalty=0.0)
 
     # --- What peers send
 
@@ -280,23 +299,24 @@ class RouteExchange:
     async def _apply(self, peer: Peer, update: RouteUpdate) -> None:
         heard = peer.heard
         was_silent = heard.expires is None
-        if update.table_id != heard.table_id:
-            self._end_table(peer)
-            heard.table_id, heard.epoch = update.table_id, 0
-            heard.refused, heard.problem = 0, ""
+        is_new = update.table_id != heard.table_id
         heard.current_epoch = update.current_epoch
-        if update.from_epoch > heard.epoch:
+        if update.from_epoch > (0 if is_new else heard.epoch):
             log.debug(
                 "%s told from epoch %d and we have %d: it is asked for the rest",
                 peer.account.username,
                 update.from_epoch,
                 heard.epoch,
             )
-            if heard.epoch:
+            if not is_new:
                 self._hear(peer, update)  # what we have of it holds on
             peer.asking.after_gap = True
             peer.asking.due = self.clock.monotonic()
             return
+        if is_new:
+            self._end_table(peer)
+            heard.table_id, heard.epoch = update.table_id, 0
+            heard.refused, heard.problem = 0, ""
         self._hear(peer, update)
         if update.to_epoch < heard.epoch:
             return  # older than what we have
@@ -502,9 +522,13 @@ class RouteExchange:
             return
         before, after = self._own, await self._own_routes()
         self._own = after
-        changed = [prefix for prefix in before if before[prefix] != after.get(prefix)]
-        changed += [prefix for prefix in after if prefix not in before]
-        await self._tell_all(changed)
+
+        def changed() -> Sequence[str]:
+            gone = [prefix for prefix in before if before[prefix] != after.get(prefix)]
+            return gone + [prefix for prefix in after if prefix not in before]
+
+        large = len(before) + len(after) > LARGE
+        await self._tell_all(await asyncio.to_thread(changed) if large else changed())
         self.news_for_listeners()
 
     async def speak_up(self) -> None:

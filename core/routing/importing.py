@@ -45,9 +45,9 @@ class ImportRules:
         wanted = self.account.import_prefixes
         if wanted and not any(covers(one, prefix) for one in wanted):
             return f"{prefix} is outside of what may be imported from this peer"
-        return self._foreign(prefix, path)
+        return self.is_foreign(prefix, path)
 
-    def _foreign(self, prefix: str, path: tuple[Address, ...]) -> str:
+    def is_foreign(self, prefix: str, path: tuple[str, ...]) -> str:
         """Say whose the prefix is, where it belongs to an account of ours and the path does not end there."""
         for shorter in prefixes(prefix):
             owner = self.neighbours.get(shorter)

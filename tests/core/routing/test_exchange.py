@@ -313,6 +313,21 @@ async def test_a_gap_is_asked_for_once_a_second_at_most(net: Net) -> None:
     assert 1 <= a.wire.controls("b") <= 4
 
 
+async def test_the_middle_of_a_new_table_does_not_end_the_old_one(net: Net) -> None:
+    a = net.node("a")
+    await a.add("b")
+    await a.hear("b", told(way("test.x", "test.b"), speaker="test.b", end=3))
+    net.clock.advance(seconds=20)
+
+    await a.hear("b", told(speaker="test.b", table=b"n" * 16, start=5, end=5))
+
+    assert a.path("test.x") == ("test.b",), "until the beginning is told, or its time is up"
+    net.clock.advance(seconds=25)
+    a.tick()
+    await a.clear()
+    assert a.path("test.x") is None
+
+
 async def test_a_gap_in_a_table_that_we_have_a_part_of_keeps_that_part(net: Net) -> None:
     a = net.node("a")
     await a.add("b")
@@ -585,6 +600,24 @@ async def test_a_route_to_an_accounts_address_that_ends_there_is_taken(net: Net)
     )
 
     assert set(a.exchange.learned.best) == {"test.c", "test.c.x"}
+
+
+async def test_what_was_told_before_an_account_was_added_does_not_outlive_it(net: Net) -> None:
+    a = net.node("a")
+    await a.add("b")
+    await a.hear(
+        "b",
+        told(
+            way("test.new.x", "test.b"),
+            way("test.new.y", "test.b", "test.new"),
+            way("test.newer", "test.b"),
+            speaker="test.b",
+        ),
+    )
+
+    await a.add("new")
+
+    assert set(a.exchange.learned.best) == {"test.new.y", "test.newer"}
 
 
 async def test_only_what_may_be_imported_is_taken(net: Net) -> None:
