@@ -678,8 +678,10 @@ class Inspector(QDockWidget):
 
     open_changed = Signal(bool)
 
-    def __init__(self, parent: QWidget) -> None:
-        super().__init__("Inspector", parent)
+    def __init__(self, window: QMainWindow) -> None:
+        super().__init__("Inspector", window)
+        self._window = window
+        self._wide = INSPECTOR_WIDTH
         self.setObjectName("inspector")
         self.setAllowedAreas(
             Qt.DockWidgetArea.RightDockWidgetArea | Qt.DockWidgetArea.LeftDockWidgetArea
@@ -689,7 +691,7 @@ class Inspector(QDockWidget):
         self._wanted = False
         self._has_content = False
         self._title = TextLabel(role="muted")
-        self._stack = _InspectorStack()
+        self._stack = QStackedWidget()
         self.setWidget(self._stack)
         self.setTitleBarWidget(self._title_bar())
 
@@ -738,25 +740,21 @@ class Inspector(QDockWidget):
     def _show_or_hide(self) -> None:
         shown = self._is_open and self._wanted and self._has_content
         if not shown and self.isVisible() and not self.isFloating():
-            self._stack.wide = self.width()
+            self._wide = self.width()
+        comes_back = shown and self.isHidden()
         self.setVisible(shown)
+        if comes_back:
+            QTimer.singleShot(0, self, self._take_width)
+
+    def _take_width(self) -> None:
+        """Be as wide as when it was last seen: Qt gives a dock that comes back its least width."""
+        if self.isVisible() and not self.isFloating():
+            self._window.resizeDocks([self], [self._wide], Qt.Orientation.Horizontal)
 
     def closeEvent(self, event: QCloseEvent) -> None:
         super().closeEvent(event)
         self._is_open = False
         self.open_changed.emit(False)
-
-
-@final
-class _InspectorStack(QStackedWidget):
-    """As wide as it was when it was last seen: Qt gives a dock that comes back what its content hints at."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.wide = INSPECTOR_WIDTH
-
-    def sizeHint(self) -> QSize:
-        return QSize(self.wide, super().sizeHint().height())
 
 
 @final

@@ -175,9 +175,16 @@ class RatesPage(Page):
             self.spread,
             self.spread_button,
         )
+        rows = QVBoxLayout()
+        rows.setSpacing(SPACE)
+        first, second = QHBoxLayout(), QHBoxLayout()
+        for row in (first, second):
+            row.setSpacing(SPACE)
+            rows.addLayout(row)
+        bar.addLayout(rows)
         for widget in own:
-            bar.addWidget(widget)
-        bar.addSpacing(MARGIN)
+            first.addWidget(widget)
+        first.addStretch()
         for widget in (
             TextLabel("of", role="muted"),
             self.pair_from,
@@ -187,8 +194,8 @@ class RatesPage(Page):
             self.pair_button,
             self.pair_remove_button,
         ):
-            bar.addWidget(widget)
-        bar.addStretch()
+            second.addWidget(widget)
+        second.addStretch()
 
     def _tab(self, title: str, model: TableModel[Any], nothing: str) -> QHBoxLayout:
         table = TableView(model)

@@ -589,9 +589,11 @@ class TableView(QTableView):
                 break
             room -= wanted
             shown.add(place)
+        # In this order: Qt goes on counting a column that is hidden while it stretches.
+        self._stretch(shown)
         for place in range(len(columns)):
             header.setSectionHidden(place, place not in shown)
-        self._stretch(shown)
+        self.updateGeometries()  # the range of the scroll bar was that of all columns
 
     def _stretch(self, shown: set[int]) -> None:
         """Give the room that is left to the last column that takes it."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from importlib.resources import files
 from typing import Any
 
 import pytest
@@ -29,10 +30,12 @@ from desktop.presenters.rates import RatesPresenter
 from desktop.presenters.routes import RoutesPresenter
 from desktop.presenters.settlements import SettlementsPresenter
 from desktop.presenters.traffic import TrafficPresenter
+from desktop.theme import Theme, ThemeChoice
 from desktop.views.confirm_dialog import ConfirmDialog
 from desktop.views.detail import plain
 from desktop.views.inputs import Choice
 from desktop.views.logs import LogsPage
+from desktop.views.main_window import INSPECTOR_WIDTH, RAIL_WIDTH, WINDOW_WIDTH
 from desktop.views.page import Page
 from desktop.views.payments import PaymentsPage
 from desktop.views.peers import PeersPage
@@ -41,7 +44,7 @@ from desktop.views.routes import RoutesPage
 from desktop.views.settlements import DONE, DUE, UNKNOWN, UNMATCHED, SettlementsPage
 from desktop.views.tables import GrowColumns
 from desktop.views.traffic import TrafficPage
-from desktop.views.widgets import Tone
+from desktop.views.widgets import TableView, Tone
 from tests.desktop.fake_operator import ETH, FakeOperator
 from tests.desktop.waiting import activated
 
@@ -93,10 +96,48 @@ class Opened:
 
 
 @pytest.fixture
+def theme(qapp: QApplication) -> Iterator[Theme]:
+    """Widths are those of the stylesheet."""
+    stylesheet = files("resources").joinpath("styles", "app.qss").read_text()
+    made = Theme(qapp, stylesheet, ThemeChoice.LIGHT)
+    yield made
+    made.deleteLater()
+
+
+@pytest.fixture
 async def opened(operator: FakeOperator, qapp: QApplication) -> AsyncIterator[Opened]:
     pages = Opened(operator)
     yield pages
     await pages.close()
+
+
+@pytest.mark.parametrize("key", list(MAKERS))
+async def test_a_page_has_room_beside_its_inspector_in_the_window_as_it_opens(
+    key: str, opened: Opened, theme: Theme
+) -> None:
+    page = await opened.page(key)
+
+    room = WINDOW_WIDTH - RAIL_WIDTH - INSPECTOR_WIDTH - 4
+    assert page.minimumSizeHint().width() <= room
+
+
+@pytest.mark.parametrize("key", list(MAKERS))
+async def test_a_table_shows_whole_columns_and_is_not_scrolled_sideways(
+    key: str, opened: Opened, theme: Theme
+) -> None:
+    page = await opened.page(key)
+    page.resize(WINDOW_WIDTH - RAIL_WIDTH - INSPECTOR_WIDTH, 700)
+    await asyncio.sleep(0.1)
+
+    for table in page.findChildren(TableView):
+        if table.isVisible():
+            widths = [table.columnWidth(i) for i in range(len(table.table_model.columns))]
+            assert table.horizontalScrollBar().maximum() == 0, (
+                widths,
+                table.viewport().width(),
+                page.width(),
+            )
+            assert not table.isColumnHidden(0)
 
 
 @pytest.mark.parametrize("key", list(MAKERS))
