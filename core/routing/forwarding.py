@@ -128,11 +128,6 @@ class ForwardingLog:
         """How many changes the log holds, withdrawals included."""
         return len(self._entries)
 
-    def get(self, prefix: str) -> Route | None:
-        """Return what is told of a prefix."""
-        entry = self._entries.get(prefix)
-        return None if entry is None else entry.route
-
     def routes(self) -> Iterable[Route]:
         """Return every route that is told."""
         return (entry.route for entry in self._entries.values() if entry.route is not None)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from core.account import Account, AccountId, RoutingRelation
+from core.clock import Clock
 from core.node_address import NodeAddress
 from core.packet import ErrorCode, Reject, Reply, address
 from core.routing.ccp import UPDATE_DESTINATION, RouteUpdate, ToldRoute
@@ -26,7 +27,7 @@ from core.testing.builders import account
 from core.testing.clock import FakeClock
 from core.testing.services import FakeIncoming
 
-SECONDS: Final = 1_000
+TIMING: Final = Timing(interval_ms=30_000, hold_down_ms=45_000)
 STEP_MS: Final = 150
 
 PEER = RoutingRelation.PEER
@@ -96,7 +97,7 @@ class Node:
             clock=net.clock,
             address=self.address,
             table=self.table,
-            timing=Timing(interval_ms=30 * SECONDS, hold_down_ms=45 * SECONDS),
+            timing=net.timing,
         )
         self.exchange.secret = name.encode().ljust(32, b"-")
         self.wire = Wire(net, name)
@@ -171,8 +172,11 @@ class Node:
 class Net:
     """The nodes, and their time."""
 
-    def __init__(self) -> None:
-        self.clock = FakeClock()
+    def __init__(self, clock: Clock | None = None, timing: Timing = TIMING) -> None:
+        """Stand still until `run`, unless the clock goes by itself."""
+        self.fake_clock = FakeClock()
+        self.clock: Clock = clock or self.fake_clock
+        self.timing = timing
         self.nodes: dict[str, Node] = {}
 
     def node(self, name: str, store: LearnedRouteStore | None = None) -> Node:
@@ -204,7 +208,7 @@ class Net:
                 await node.tasks.finish(5)
             if until is not None and until():
                 return step * STEP_MS / 1000
-            self.clock.advance(milliseconds=STEP_MS)
+            self.fake_clock.advance(milliseconds=STEP_MS)
         assert until is None, "it did not come about in time"
         return seconds
 

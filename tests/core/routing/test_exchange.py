@@ -165,6 +165,25 @@ async def test_a_parent_hears_of_children_and_not_of_peers_and_other_parents(net
     assert net.nodes["peer"].next_hop("test.parent") == "me"
 
 
+async def test_a_parent_stops_hearing_of_a_child_that_becomes_a_peer(net: Net) -> None:
+    for name in ("me", "parent", "kid"):
+        net.node(name)
+    await net.connect("me", "parent", PARENT)
+    await net.nodes["parent"].change("me", receive_routes=True, send_routes=True)
+    await net.connect("me", "kid", CHILD)
+    await net.nodes["me"].change("kid", receive_routes=True)
+    me = net.nodes["me"]
+    await me.hear("kid", told(way("test.kids.toys", "test.kid"), speaker="test.kid"))
+    await net.run(5)
+    parent = net.nodes["parent"]
+    assert parent.path("test.kids.toys") == ("test.me", "test.kid")
+
+    await me.change("kid", routing_relation=PEER)
+    await net.run(5)
+
+    assert parent.path("test.kids.toys") is None
+
+
 async def test_a_non_routing_account_is_refused_both_ways(net: Net) -> None:
     a = net.node("a")
     account = await a.add("user", END_USER, send_routes=True, receive_routes=True)
@@ -317,12 +336,12 @@ async def test_the_middle_of_a_new_table_does_not_end_the_old_one(net: Net) -> N
     a = net.node("a")
     await a.add("b")
     await a.hear("b", told(way("test.x", "test.b"), speaker="test.b", end=3))
-    net.clock.advance(seconds=20)
+    net.fake_clock.advance(seconds=20)
 
     await a.hear("b", told(speaker="test.b", table=b"n" * 16, start=5, end=5))
 
     assert a.path("test.x") == ("test.b",), "until the beginning is told, or its time is up"
-    net.clock.advance(seconds=25)
+    net.fake_clock.advance(seconds=25)
     a.tick()
     await a.clear()
     assert a.path("test.x") is None
@@ -332,10 +351,10 @@ async def test_a_gap_in_a_table_that_we_have_a_part_of_keeps_that_part(net: Net)
     a = net.node("a")
     await a.add("b")
     await a.hear("b", told(way("test.x", "test.b"), speaker="test.b", end=3))
-    net.clock.advance(seconds=40)
+    net.fake_clock.advance(seconds=40)
 
     await a.hear("b", told(way("test.y", "test.b"), speaker="test.b", start=5, end=6))
-    net.clock.advance(seconds=40)
+    net.fake_clock.advance(seconds=40)
     a.tick()
     await a.clear()
 
@@ -778,7 +797,7 @@ async def test_a_route_that_comes_and_goes_waits_and_is_used_again_once_steady(
             told(speaker="test.b", start=epoch + 1, end=epoch + 2, withdrawn=["test.x"]),
         )
         epoch += 2
-        net.clock.advance(seconds=1)
+        net.fake_clock.advance(seconds=1)
     await a.hear(
         "b",
         told(
@@ -877,7 +896,7 @@ async def test_a_flood_of_updates_is_turned_away_before_it_is_read(net: Net) -> 
     assert refused[0].code == ErrorCode.RATE_LIMITED
     assert "twenty a second" in a.exchange.peers[a.accounts["b"].id].heard.problem
     assert isinstance(await a.receive("c", packet), Fulfill), "others are not affected"
-    net.clock.advance(seconds=1)
+    net.fake_clock.advance(seconds=1)
     assert isinstance(await a.receive("b", packet), Fulfill)
 
 
