@@ -23,6 +23,8 @@ from desktop import formatting
 from desktop.engine_supervisor import ProcessState, ProcessStatus
 from desktop.models.overview import Fix, Incident, Mood, Remedy
 
+PACKETS_TELLING: Final = 20
+"""Of fewer packets in a minute, their rejects say nothing about the node."""
 NEAR_LIMIT_PERCENT: Final = 90
 AT_LIMIT_PERCENT: Final = 97
 FAILED_SHOWN_MS: Final = 7 * 86_400_000
@@ -64,6 +66,22 @@ def find_incidents(seen: Snapshot) -> Sequence[Incident]:
         *_rates(seen.rate_problems),
     ]
     return sorted(found, key=lambda incident: incident.mood is not Mood.BAD)
+
+
+def rejecting(fulfilled: int, rejected: int) -> Iterable[Incident]:
+    """Tell of a minute in which most packets were rejected: every peer may be well, and the node not."""
+    total = fulfilled + rejected
+    if total < PACKETS_TELLING or rejected * 2 <= total:
+        return
+    yield Incident(
+        key="rejecting",
+        mood=Mood.BAD,
+        title="Most packets are rejected",
+        detail=f"{formatting.count(rejected)} of the last minute's {formatting.count(total)} were; "
+        "each says why, and by whom.",
+        fixes=(Fix("Show packets", Remedy.OPEN, "traffic"),),
+        page="traffic",
+    )
 
 
 def percent_used(view: AccountView) -> int | None:

@@ -13,7 +13,7 @@ from core.control.operator import Operator
 from desktop.engine_supervisor import EngineSupervisor
 from desktop.models.overview import Incident
 from desktop.names import Names
-from desktop.presenters.incidents import Snapshot, find_incidents
+from desktop.presenters.incidents import Snapshot, find_incidents, rejecting
 from desktop.presenters.page import PagePresenter
 
 DETAILS_SECONDS: Final = 3.0
@@ -124,7 +124,7 @@ class NodeWatch(PagePresenter):
     def _show(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
         self.names.learn(snapshot.accounts)
-        self.incidents = find_incidents(snapshot)
+        self.incidents = [*rejecting(*self.last_minute()), *find_incidents(snapshot)]
         self.looked.emit()
 
     def _remember(self, now: float, snapshot: Snapshot, *, with_nets: bool) -> None:

@@ -8,7 +8,7 @@ from core.control.views import LinkState
 from core.ledger.books import Balance
 from desktop.engine_supervisor import ProcessState, ProcessStatus
 from desktop.models.overview import Incident, Mood, Remedy
-from desktop.presenters.incidents import Snapshot, find_incidents, percent_used
+from desktop.presenters.incidents import Snapshot, find_incidents, percent_used, rejecting
 from tests.desktop.fake_operator import FakeOperator
 
 
@@ -146,3 +146,17 @@ async def test_a_settlement_that_failed_long_ago_is_history() -> None:
     found = keys(find_incidents(await snapshot(operator)))
 
     assert not {key for key in found if key.startswith("settlement:")}
+
+
+@pytest.mark.parametrize(
+    ("fulfilled", "rejected", "told"), [(10, 15, True), (15, 10, False), (0, 19, False)]
+)
+def test_a_minute_of_mostly_rejects_is_told_whatever_the_peers_are_like(
+    fulfilled: int,
+    rejected: int,
+    told: bool,  # a case
+) -> None:
+    found = list(rejecting(fulfilled, rejected))
+
+    assert bool(found) is told
+    assert all(incident.page == "traffic" for incident in found)
