@@ -13,13 +13,13 @@ from aiohttp import (
     ClientTimeout,
     DummyCookieJar,
     TCPConnector,
-    ThreadedResolver,
 )
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from core.config import Reach
 from core.errors import Conflict, SpspError, connect_problem
+from core.links.names import NameLookups
 from core.links.public_hosts import PublicResolver, refuse_address
 from core.peering.auto_peering import ANSWER_OCTETS_MAX
 
@@ -42,11 +42,11 @@ class AutoPeerClient:
     def __init__(
         self,
         *,
-        names: Callable[[], AbstractResolver] = ThreadedResolver,
+        names: Callable[[], AbstractResolver] | None = None,
         seconds: float = SECONDS,
     ) -> None:
         """`names` looks host names up."""
-        self._names = names
+        self._names = names or NameLookups()
         self._seconds = seconds
 
     async def __call__(

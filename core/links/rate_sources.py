@@ -21,12 +21,12 @@ from aiohttp import (
     ClientTimeout,
     DummyCookieJar,
     TCPConnector,
-    ThreadedResolver,
 )
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from core.errors import RateSourceError
+from core.links.names import NameLookups
 from core.links.public_hosts import innermost
 from core.rates.records import RateSource, SourceKind
 
@@ -52,11 +52,11 @@ class RateSourceClient:
     def __init__(
         self,
         *,
-        names: Callable[[], AbstractResolver] = ThreadedResolver,
+        names: Callable[[], AbstractResolver] | None = None,
         seconds: float = SECONDS,
         octets_max: int = OCTETS_MAX,
     ) -> None:
-        self._names = names
+        self._names = names or NameLookups()
         self._seconds = seconds
         self._octets_max = octets_max
 

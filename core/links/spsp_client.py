@@ -17,13 +17,13 @@ from aiohttp import (
     DummyCookieJar,
     InvalidURL,
     TCPConnector,
-    ThreadedResolver,
 )
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from core.config import Reach
 from core.errors import SpspError
+from core.links.names import NameLookups
 from core.links.public_hosts import PublicResolver, is_loopback, refuse_address
 from core.stream.payment_pointer import payment_url
 from core.stream.spsp import MEDIA_TYPE, SpspDetails, read_spsp
@@ -54,12 +54,12 @@ class SpspClient:
         self,
         reach: Callable[[], Reach],
         *,
-        names: Callable[[], AbstractResolver] = ThreadedResolver,
+        names: Callable[[], AbstractResolver] | None = None,
         seconds: float = SECONDS,
     ) -> None:
         """Ask hosts within `reach`, which is looked at for each payment; `names` looks host names up."""
         self._reach = reach
-        self._names = names
+        self._names = names or NameLookups()
         self._seconds = seconds
         self._turns = asyncio.Semaphore(QUERIES_MAX)
 

@@ -1,0 +1,117 @@
+"""Looks host names up on threads of its own, so many at once: a name that hangs holds up nobody else.
+
+An operating system's look-up cannot be broken off: whoever asked may have gone long ago, and its
+thread still waits. On the loop's own threads, which the store works on too, a few of them would
+stop the node.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import threading
+from collections.abc import Callable
+from typing import Any, Final, TypeAlias, final
+
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+LOOKUPS_MAX: Final = 32
+"""At once, each a thread; one more is refused: the name servers of all these do not answer."""
+
+_NUMERIC: Final = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
+_Found: TypeAlias = list[tuple[Any, ...]]
+
+
+@final
+class NameLookups:
+    """Hands out resolvers that share a bound: who asks strangers' names has one of its own."""
+
+    def __init__(
+        self,
+        *,
+        lookups_max: int = LOOKUPS_MAX,
+        look_up: Callable[..., _Found] = socket.getaddrinfo,
+    ) -> None:
+        self._lookups_max = lookups_max
+        self._look_up = look_up
+        self._running = 0
+
+    def __call__(self) -> AbstractResolver:
+        return _Resolver(self)
+
+    async def find(self, host: str, port: int, family: socket.AddressFamily) -> _Found:
+        """Return what the operating system knows of a name.
+
+        Raises:
+            OSError: there is no such name, or too many look-ups have not ended yet.
+        """
+        if self._running >= self._lookups_max:
+            raise OSError(
+                f"{self._running} names are being looked up, and no more are at once:"
+                " their name servers do not answer"
+            )
+        loop = asyncio.get_running_loop()
+        found: asyncio.Future[_Found] = loop.create_future()
+
+        def ended(names: _Found | OSError | UnicodeError) -> None:
+            self._running -= 1
+            if found.done():
+                return  # nobody waits for it any more
+            if isinstance(names, OSError | UnicodeError):
+                found.set_exception(names)
+            else:
+                found.set_result(names)
+
+        def work() -> None:
+            names: _Found | OSError | UnicodeError
+            try:
+                names = self._named(host, port, family)
+            except (OSError, UnicodeError) as error:
+                names = error
+            with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+                loop.call_soon_threadsafe(ended, names)
+
+        self._running += 1
+        # No thread of a pool: at its end the process waits for those, and this one may hang.
+        threading.Thread(target=work, name="look up a name", daemon=True).start()
+        return await found
+
+    def _named(self, host: str, port: int, family: socket.AddressFamily) -> _Found:
+        names = []
+        for kind, _, proto, _, place in self._look_up(
+            host, port, family, socket.SOCK_STREAM, 0, socket.AI_ADDRCONFIG
+        ):
+            if kind == socket.AF_INET6 and len(place) > 3 and place[3]:
+                # A link-local address is of use with its interface alone.
+                address = socket.getnameinfo(place, _NUMERIC)[0]
+            else:
+                address = place[0]
+            names.append((kind, proto, address, place[1]))
+        return names
+
+
+@final
+class _Resolver(AbstractResolver):
+    """What a connector asks; ends with it."""
+
+    def __init__(self, lookups: NameLookups) -> None:
+        self._lookups = lookups
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        return [
+            ResolveResult(
+                hostname=host,
+                host=address,
+                port=number,
+                family=kind,
+                proto=proto,
+                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+            )
+            for kind, proto, address, number in await self._lookups.find(host, port, family)
+        ]
+
+    async def close(self) -> None:
+        """There is nothing to close: a look-up ends when the operating system answers."""
