@@ -25,7 +25,6 @@ from core.control.payment_views import (
     PaymentQuery,
     PaymentQuote,
     PaymentView,
-    ReceiveAddress,
     ReceivedQuery,
     ReceivedView,
 )
@@ -74,8 +73,8 @@ class PaymentsPresenter(PagePresenter):
     """A field of the form, or nothing, and why there is no quote."""
     current_changed = Signal(object)
     """The payment that is followed, as a PaymentRow."""
-    address_changed = Signal(object)
-    """How an account is paid: a ReceiveAddress."""
+    address_changed = Signal(str, str)
+    """An account's username, and the pointer or URL at which it is paid."""
     invoice_made = Signal(str)
     """The id of a request for money that was just made."""
     loaded_changed = Signal(bool)
@@ -278,8 +277,8 @@ class PaymentsPresenter(PagePresenter):
         """Find out how this account is paid."""
 
         async def load() -> None:
-            address: ReceiveAddress = await self.operator.receive_address(username)
-            self.address_changed.emit(address)
+            found = await self.operator.receive_address(username)
+            self.address_changed.emit(found.username, found.payment_pointer or found.url)
 
         if username:
             self.tasks.start(load())

@@ -19,7 +19,6 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from core.control.payment_views import ReceiveAddress
 from desktop import formatting
 from desktop.models.payments import (
     EXPIRY_CHOICES,
@@ -598,7 +597,7 @@ class RequestBar(QWidget):
     def __init__(self, presenter: PaymentsPresenter) -> None:
         super().__init__()
         self._presenter = presenter
-        self._address: ReceiveAddress | None = None
+        self._address = ""
         self.account = Choice()
         self.account.setAccessibleName("Account that is to be paid")
         self.account.setFixedWidth(150)
@@ -657,17 +656,15 @@ class RequestBar(QWidget):
         self._presenter.show_address(self.account.value)
         self._enable()
 
-    def _show_address(self, address: ReceiveAddress) -> None:
-        if address.username == self.account.value:
+    def _show_address(self, username: str, address: str) -> None:
+        if username == self.account.value:
             self._address = address
             self.copy_button.setEnabled(True)
-            self.pointer.setText(
-                f"Without a request it is paid at {address.payment_pointer or address.url}"
-            )
+            self.pointer.setText(f"Without a request it is paid at {address}")
 
     def _copy(self) -> None:
-        if self._address is not None:
-            copy(self._address.payment_pointer or self._address.url)
+        if self._address:
+            copy(self._address)
 
     def _enable(self) -> None:
         problem = self._presenter.invoice_problem(self.account.value, self.amount.text())
