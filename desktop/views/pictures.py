@@ -11,7 +11,7 @@ from desktop.theme import Theme, ThemeChoice
 from desktop.views.main_window import MainWindow
 from desktop.views.page import Page
 
-SETTLE_SECONDS: Final = 0.8
+SETTLE_SECONDS: Final = 0.6
 """A page that was just shown has asked the node, and drawn what it said, after this."""
 
 
