@@ -36,7 +36,7 @@ from core.routing.exchange import RouteExchange, Timing
 from core.routing.routes import build_routes
 from core.routing.runner import RouteExchangeRunner
 from core.routing.table import RoutingTable
-from core.service import Incoming, Outgoing, in_order
+from core.service import Incoming, Outgoing, OutgoingRequest, in_order
 from core.services.admission import AdmissionService, Gate
 from core.services.balance import BalanceService
 from core.services.duplicates import Duplicates, DuplicatesService
@@ -84,8 +84,6 @@ AFTERWARDS_SECONDS: Final = 1.0
 CLOSE_SECONDS: Final = 1.0
 """With at most 30 s for the packets in flight, a node is gone within 35 s of being asked."""
 ADDRESS_SETTING: Final = "ilp_address"
-UNKNOWN_AT_ONCE: Final = 10_000
-"""Legs that are looked at for our own: dead nodes leave at most what they had in flight."""
 
 STARTING: Final = "This node is starting."
 STOPPING: Final = "This node is stopping."
@@ -266,11 +264,29 @@ class Node:
 
     def _books_of_pings(self) -> Outgoing:
         """Return the short way of a ping that ends here: what it carries is booked, and it is fulfilled."""
-        return self._balance_service(PingAnswerService(self.pings, self.address))
+        return self._books(PingAnswerService(self.pings, self.address), lambda _: True)
 
     def _balance_service(self, behind: Outgoing) -> Outgoing:
+        def is_received(request: OutgoingRequest[Account]) -> bool:
+            account = request.to_account
+            found = self.stream_credentials.find(
+                account.id, account.ilp_address, request.prepare.destination
+            )
+            return found is not None
+
+        return self._books(behind, is_received)
+
+    def _books(
+        self, behind: Outgoing, ends_here: Callable[[OutgoingRequest[Account]], bool]
+    ) -> Outgoing:
         return BalanceService(
-            behind, self.stores.books, self.afterwards, self.clock, self.address, self.fence
+            behind,
+            self.stores.books,
+            self.afterwards,
+            self.clock,
+            self.address,
+            self.fence,
+            ends_here=ends_here,
         )
 
     # --- Start and stop
@@ -295,7 +311,6 @@ class Node:
             ROUTING_SECRET, fresh_secret()
         )
         await self.refresh()
-        await self.void_what_ended_here()
         await self.elect()
         await self._exchanging.start()
         every = self._every
@@ -536,13 +551,12 @@ class Node:
     async def recover(self) -> None:
         """Settle by rule what dead nodes left."""
         found = await self.stores.books.recover()
-        if found.nodes:
+        if found.nodes or found.transfers:
             log.warning(
                 "%s ended without signing off: %s left undecided",
                 counted(found.nodes, "node"),
-                counted(found.transfers, "packet"),
+                counted(found.transfers - found.voided, "packet"),
             )
-            await self.void_what_ended_here()
         # Behind the books: what such a payment has sent is final by now.
         for payment in await self.stores.payments.close_dead_payments():
             log.warning(
@@ -550,16 +564,6 @@ class Node:
                 payment.id,
                 payment.node,
             )
-
-    async def void_what_ended_here(self) -> None:
-        """Void the legs whose receiver a dead node was itself: what it had not booked, it told nobody of."""
-        books, credentials = self.stores.books, self.stream_credentials
-        for leg in await books.unknown_transfers(limit=UNKNOWN_AT_ONCE):
-            account = self.directory.by_id(leg.to_account)
-            if account is None:
-                continue
-            if credentials.find(account.id, account.ilp_address, leg.destination) is not None:
-                await books.resolve_unknown(leg.id, fulfilled=False)
 
     # --- What is written down as time goes by
 

@@ -129,6 +129,8 @@ class OutgoingRequest(Generic[A_co]):
     """What its connection has brought so far, this packet included: set once that is booked."""
     seal: Callable[[Mapping[int, int]], Reply] | None = field(default=None, repr=False)
     """Set with `received`: makes the reply anew once it is booked, of what each stream has received in all."""
+    ends_here: bool = False
+    """Set by the books: whether this node receives it itself, so that no other hop can have fulfilled it."""
     release: Callable[[], None] | None = field(default=None, repr=False)
     """Set with `received`, and called once: when it is booked, or will not be."""
 

@@ -35,8 +35,13 @@ class PacketBooks(Protocol):
 
     async def prepare(self, transfer: Transfer) -> TransferId: ...
     async def fulfill(
-        self, transfer_id: TransferId, fulfillment: bytes, received: Received | None = None
-    ) -> Mapping[int, int]: ...
+        self,
+        transfer_id: TransferId,
+        fulfillment: bytes,
+        received: Received | None = None,
+        *,
+        until_ms: int | None = None,
+    ) -> Mapping[int, int] | None: ...
     async def reject(self, transfer_id: TransferId, code: bytes) -> None: ...
     async def expire(self, transfer_id: TransferId) -> None: ...
     async def fulfill_late(self, transfer_id: TransferId, fulfillment: bytes) -> None: ...
@@ -94,6 +99,21 @@ class Afterwards:
             self._unbooked -= 1
 
         self._start(work(), f"{what} transfer {transfer_id}")
+
+    async def see_through(self, work: Coroutine[None, None, Reply]) -> Reply:
+        """Do this in a task of its own, which goes on though the caller is cancelled; return its reply."""
+        ended: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+
+        async def do() -> None:
+            reply = await work
+            self._unbooked -= 1
+            if not ended.done():
+                ended.set_result(reply)
+
+        if not self._start(do(), "the end of a cancelled packet"):
+            work.close()
+            raise asyncio.CancelledError
+        return await ended
 
     def rejected(self, transfer_id: TransferId, code: bytes) -> None:
         """Void both legs: the next hop said no."""
@@ -176,10 +196,10 @@ class Afterwards:
         self.opened(flight)  # whatever came of it: a proof of the next hop's must find its way
         self._unbooked -= 1
 
-    def _start(self, work: Coroutine[None, None, None], name: str) -> None:
+    def _start(self, work: Coroutine[None, None, None], name: str) -> bool:
         # What is refused or cancelled stays counted: recovery settles it, once this node is gone.
         self._unbooked += 1
-        self._owner.start(work, name=name)
+        return self._owner.start(work, name=name)
 
     async def _book(
         self, what: str, transfer_id: TransferId, booking: Booking, fenced: Booking | None

@@ -19,6 +19,7 @@ certain that none can be heard any more.
        │                    ├──────abandon───────▶ REJECTED
        │                    └──────strand────────▶ UNKNOWN
        └──(node dies)──▶ UNKNOWN ──resolve───────▶ LATE | REJECTED
+                    or REJECTED, where the packet would have ended at that node
 """
 
 from __future__ import annotations
@@ -64,6 +65,8 @@ class Transfer:
     """When upstream stops waiting for us."""
     payment: PaymentNumber | None = None
     """The payment of ours that it is a part of: its sums change with this transfer's state."""
+    ends_here: bool = False
+    """Whether this node receives it itself: nobody has its fulfillment who was not told by us."""
 
 
 @final
@@ -110,8 +113,11 @@ class Recovery:
     """What was found of dead nodes, and settled by rule."""
 
     nodes: int
+    """How many were found dead; one that signed off with something open is not counted."""
     transfers: int
-    """How many pending transfers they left; each is UNKNOWN now."""
+    """How many transfers they left open; each is UNKNOWN now, but for those below."""
+    voided: int = 0
+    """How many of those would have ended at the dead node itself, and are void."""
 
 
 @runtime_checkable
@@ -134,13 +140,23 @@ class Books(Protocol):
         """
 
     async def fulfill(
-        self, transfer_id: TransferId, fulfillment: bytes, received: Received | None = None
-    ) -> Mapping[int, int]:
+        self,
+        transfer_id: TransferId,
+        fulfillment: bytes,
+        received: Received | None = None,
+        *,
+        until_ms: int | None = None,
+    ) -> Mapping[int, int] | None:
         """Post both legs, and keep the fulfillment; it may be relayed once this returns.
 
         Where the packet ended here, `received` says for which connection and invoice: each is
         credited in the same transaction, once, however often the call is made. Returns what each
         stream of that connection has brought so far, this packet included; of others nothing.
+
+        `until_ms`, on the clock that never jumps, is until when the fulfillment may be relayed. A call may
+        wait for the disk or for another process; where that moment has come before its transaction
+        decides, the packet is ended as one that is too late: void where it ends here, owed and a
+        loss where another hop has fulfilled it. Then it returns None, and nothing may be relayed.
         """
 
     async def reject(self, transfer_id: TransferId, code: bytes) -> None:

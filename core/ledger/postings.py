@@ -17,6 +17,7 @@ from typing import Final, final
 from core.account import AMOUNT_MAX_BOOKED, AccountId
 from core.errors import AmountTooLarge, InsufficientBalance
 from core.ledger.books import AssetTotal, Balance, Transfer, TransferState
+from core.packet import ErrorCode
 
 _PENDING: Final = TransferState.PENDING
 _FULFILLED: Final = TransferState.FULFILLED
@@ -70,6 +71,37 @@ So a call whose answer was lost can be made again.
 """
 
 FINAL_STATES: Final = frozenset({_FULFILLED, _REJECTED, _LATE})
+
+TIMED_OUT: Final = ErrorCode.TRANSFER_TIMED_OUT.value
+
+
+def when_too_late(*, ends_here: bool, fulfillment: bytes) -> tuple[Decision, bytes]:
+    """Return how a packet ends that was fulfilled after its sender's time was up, and with what result.
+
+    Its own receiver has told nobody of the fulfillment; any other next hop has proof that we owe it.
+    """
+    if ends_here:
+        return Decision.REJECT, TIMED_OUT
+    return Decision.FULFILL_LATE, fulfillment
+
+
+def is_too_late(
+    state: TransferState, result: bytes | None, *, ends_here: bool, fulfillment: bytes
+) -> bool:
+    """Tell whether a transfer has ended as one that was fulfilled so too late."""
+    decision, said = when_too_late(ends_here=ends_here, fulfillment=fulfillment)
+    return state is OUTCOME[decision] and result == said
+
+
+def when_its_node_is_gone(state: TransferState, *, ends_here: bool) -> Decision:
+    """Return what is decided of a transfer that a node has left open.
+
+    What it had not booked as its receiver it has told nobody of: that is void. What another next hop
+    did with it, nobody here can know.
+    """
+    if not ends_here:
+        return Decision.STRAND
+    return Decision.REJECT if state is _PENDING else Decision.ABANDON
 
 
 class EntryKind(enum.StrEnum):

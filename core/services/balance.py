@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar, final
+from typing import Final, Generic, Protocol, TypeVar, final
 
 from core.account import AMOUNT_MAX_BOOKED, AccountId, Asset, format_amount
 from core.clock import Clock
@@ -17,6 +17,7 @@ from core.errors import (
     PaymentOver,
     StoreError,
     StoreUnavailable,
+    TransferDecided,
     UnknownAccount,
 )
 from core.ledger.afterwards import (
@@ -35,6 +36,9 @@ from core.service import Explanation, OutgoingRequest, OutgoingService, Step, Ve
 
 log = logging.getLogger(__name__)
 
+COMMIT_MS: Final = 100
+"""What ends here is taken with so much time to book it, beside the way back: a disk's worst commit."""
+
 
 class BookedAccount(Protocol):
     """An account that has a balance."""
@@ -47,6 +51,8 @@ class BookedAccount(Protocol):
     def asset(self) -> Asset: ...
     @property
     def min_balance(self) -> int | None: ...
+    @property
+    def round_trip_time_ms(self) -> int: ...
 
 
 A = TypeVar("A", bound=BookedAccount)
@@ -71,11 +77,19 @@ class BalanceService(Generic[A]):
     fenced: Callable[[], None]
     """Called where the books say that this node was declared dead."""
     sleep: Sleep = asyncio.sleep
+    ends_here: Callable[[OutgoingRequest[A]], bool] = lambda _: False
+    """Tells whether the services behind receive the packet, or hand it to a next hop."""
 
     async def send(self, request: OutgoingRequest[A]) -> Reply:
         if request.incoming_amount == 0 and request.prepare.amount == 0:
             return await self.next.send(request)
+        request.ends_here = self.ends_here(request)
         deadline_ms = self._deadline_ms(request)
+        if request.ends_here and deadline_ms - self._now_ms() < COMMIT_MS:
+            return self.address.reject(
+                ErrorCode.INSUFFICIENT_TIMEOUT,
+                "Too little of the packet's time is left to book it: send it with a later expiry.",
+            )
         transfer = _transfer(request)
         try:
             transfer_id = await self.books.prepare(transfer)
@@ -89,18 +103,26 @@ class BalanceService(Generic[A]):
         try:
             reply = await self.next.send(request)
         except BaseException:
-            # Cancelled, or a bug: the packet may have left, so the next hop may yet fulfill.
-            self.afterwards.expired(flight)
+            if request.ends_here:
+                self.afterwards.rejected(transfer_id, ErrorCode.INTERNAL_ERROR.value)
+            else:
+                # Cancelled, or a bug: the packet may have left, so the next hop may yet fulfill.
+                self.afterwards.expired(flight)
             raise
-        if isinstance(reply, Fulfill):
-            try:
-                return await self._fulfill(request, flight, reply, deadline_ms)
-            finally:
-                if request.release is not None:
-                    request.release()
-        if request.left_open:
-            return await self._expire(flight, reply)
-        return await self._reject(transfer_id, reply)
+        try:
+            return await self._end(request, flight, reply, deadline_ms)
+        except asyncio.CancelledError:
+            # What the next hop said is a fact. It is booked, and told, before whoever cancels goes on.
+            ended = await self.afterwards.see_through(
+                self._end(request, flight, reply, deadline_ms, keeps_trying=False)
+            )
+            task = asyncio.current_task()
+            assert task is not None
+            task.cancel()  # at the caller's next wait: it has the true answer until then
+            return ended
+        finally:
+            if request.release is not None:
+                request.release()
 
     async def explain(self, request: OutgoingRequest[A]) -> Explanation:
         if request.incoming_amount == 0 and request.prepare.amount == 0:
@@ -143,17 +165,43 @@ class BalanceService(Generic[A]):
         )
         return balance.available(sender.min_balance)
 
+    async def _end(
+        self,
+        request: OutgoingRequest[A],
+        flight: Flight,
+        reply: Reply,
+        deadline_ms: int,
+        *,
+        keeps_trying: bool = True,
+    ) -> Reply:
+        """Book how it ended, and return what is told; to do it again changes nothing."""
+        if isinstance(reply, Fulfill):
+            return await self._fulfill(
+                request, flight, reply, deadline_ms, keeps_trying=keeps_trying
+            )
+        if request.left_open:
+            return await self._expire(flight, reply)
+        return await self._reject(flight.transfer_id, reply)
+
     async def _fulfill(
-        self, request: OutgoingRequest[A], flight: Flight, fulfill: Fulfill, deadline_ms: int
+        self,
+        request: OutgoingRequest[A],
+        flight: Flight,
+        fulfill: Fulfill,
+        deadline_ms: int,
+        *,
+        keeps_trying: bool,
     ) -> Reply:
         fulfillment = bytes(fulfill.fulfillment)
         delay = RETRY_FIRST_SECONDS
-        while round(self.clock.monotonic() * 1000) < deadline_ms:
+        while True:
             try:
                 totals = await self.books.fulfill(
-                    flight.transfer_id, fulfillment, request.received
+                    flight.transfer_id, fulfillment, request.received, until_ms=deadline_ms
                 )
             except StoreUnavailable as error:
+                if not keeps_trying or self._now_ms() >= deadline_ms:
+                    break
                 if delay == RETRY_FIRST_SECONDS:
                     log.warning("a fulfillment is kept back until it can be booked: %s", error)
                 await self.sleep(delay)
@@ -161,11 +209,17 @@ class BalanceService(Generic[A]):
             except NodeFenced:
                 self.fenced()
                 break
+            except TransferDecided as error:
+                log.error("%s fulfilled what is settled otherwise: %s", flight.words, error)  # noqa: TRY400
+                return self.address.reject(
+                    ErrorCode.TRANSFER_TIMED_OUT,
+                    "The packet was settled as not fulfilled before its fulfillment came.",
+                )
             else:
-                if request.received is not None:
-                    request.received_so_far = sum(totals.values())
-                return fulfill if request.seal is None else request.seal(totals)
-        if request.received is not None:
+                if totals is None:
+                    break
+                return self._sealed(request, fulfill, totals)
+        if request.ends_here:
             # It ended here, and nobody has heard of its fulfillment: nothing was received.
             self.afterwards.rejected(flight.transfer_id, ErrorCode.TRANSFER_TIMED_OUT.value)
             return self.address.reject(
@@ -179,10 +233,32 @@ class BalanceService(Generic[A]):
             f"{request.to_account.username} fulfilled the packet, and it could not be booked in time.",
         )
 
+    def _sealed(
+        self, request: OutgoingRequest[A], fulfill: Fulfill, totals: Mapping[int, int]
+    ) -> Reply:
+        """Return the Fulfill of what is booked: whatever its data would say, nothing takes it back."""
+        if request.received is not None:
+            request.received_so_far = sum(totals.values())
+        if request.seal is None:
+            return fulfill
+        try:
+            return request.seal(totals)
+        except Exception:  # it is booked: to answer anything else would be untrue
+            log.exception("the data of a fulfillment could not be made")
+            return fulfill
+
+    def _now_ms(self) -> int:
+        return round(self.clock.monotonic() * 1000)
+
     def _deadline_ms(self, request: OutgoingRequest[A]) -> int:
-        """Return until when the sender waits, on the clock that never jumps as the wall's may."""
+        """Return until when it may be fulfilled, on the clock that never jumps as the wall's may.
+
+        What ends here keeps the time of the way back: to refuse it costs nobody anything.
+        """
         left_ms = request.incoming_expires_at_ms - self.clock.now_ms()
-        return round(self.clock.monotonic() * 1000) + left_ms
+        if request.ends_here:
+            left_ms -= request.from_account.round_trip_time_ms
+        return self._now_ms() + left_ms
 
     async def _expire(self, flight: Flight, reply: Reject) -> Reply:
         try:
@@ -191,6 +267,8 @@ class BalanceService(Generic[A]):
             self.fenced()
             # Recovery voids the upstream leg; what the next hop may yet prove is owed all the same.
             self.afterwards.opened(flight)
+        except TransferDecided as error:
+            log.error("%s: %s", flight.words, error)  # noqa: TRY400
         except StoreUnavailable:
             self.afterwards.expired(flight)
         else:
@@ -203,6 +281,8 @@ class BalanceService(Generic[A]):
         except NodeFenced:
             self.fenced()
             self.afterwards.rejected(transfer_id, reply.code)
+        except TransferDecided as error:
+            log.error("a rejected packet is settled otherwise: %s", error)  # noqa: TRY400
         except StoreUnavailable:
             self.afterwards.rejected(transfer_id, reply.code)
         return reply
@@ -270,4 +350,5 @@ def _transfer(request: OutgoingRequest[A]) -> Transfer:
         condition=bytes(prepare.condition),
         expires_at_ms=request.incoming_expires_at_ms,
         payment=request.payment,
+        ends_here=request.ends_here,
     )

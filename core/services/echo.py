@@ -183,8 +183,11 @@ class EchoService(Generic[A]):
         condition = bytes(request.prepare.condition)
         if self.pings.fulfillment(condition) is None:
             return self.address.reject(ErrorCode.INVALID_PACKET, NO_SUCH_PING)
-        self.pings.arrived(condition, request.prepare.amount, request.from_account.asset)
-        return await self.collect.send(_income(request))
+        amount = request.prepare.amount
+        reply = await self.collect.send(_income(request))
+        if isinstance(reply, Fulfill):
+            self.pings.arrived(condition, amount, request.from_account.asset)
+        return reply
 
     def _rejects(self, sentence: str) -> Explanation:
         reject = self.address.reject(ErrorCode.INVALID_PACKET, sentence)

@@ -7,13 +7,14 @@ counts what a crash or a full disk has kept out of the books.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Generic, Protocol, TypeVar, final
 
 from core.account import AccountId, Asset, format_amount
-from core.errors import PacketError
+from core.errors import PacketError, StoreError
 from core.node_address import NodeAddress
 from core.packet import Address, ErrorCode, Fulfill, Reject, Reply
 from core.service import (
@@ -29,6 +30,9 @@ from core.stream.frames import StreamData
 from core.stream.inbox import StreamInbox
 from core.stream.receiver import Heard, Refusal, RunningTotals
 
+log = logging.getLogger(__name__)
+
+UNREADABLE = "This node cannot look up now what is asked for: try again."
 EXPIRED = "The payment address has expired: ask for a new one."
 
 
@@ -83,13 +87,17 @@ class StreamReceiverService(Generic[A]):
             return heard
         refusal, receivable = heard.refusal(None), None
         invoice = connection.terms.tag
-        if invoice is not None and refusal is None and heard.amount:
-            receivable = await self.gate.hold(account.id, invoice, heard.amount)
-            refusal = heard.refusal(receivable)
-            if refusal is None:
-                request.release = partial(self.gate.release, invoice, heard.amount)
-        elif invoice is not None:
-            receivable = await self.gate.receivable(account.id, invoice)
+        try:
+            if invoice is not None and refusal is None and heard.amount:
+                receivable = await self.gate.hold(account.id, invoice, heard.amount)
+                refusal = heard.refusal(receivable)
+                if refusal is None:
+                    request.release = partial(self.gate.release, invoice, heard.amount)
+            elif invoice is not None:
+                receivable = await self.gate.receivable(account.id, invoice)
+        except StoreError as error:
+            log.info("a request for money could not be looked up: %s", error)
+            return self.address.reject(ErrorCode.INTERNAL_ERROR, UNREADABLE)
         if refusal is None or heard.closes:
             request.received = _received(heard)
         if refusal is not None:

@@ -45,7 +45,7 @@ class ReceiptTerms:
             bytes((VERSION,)),
             self.nonce,
             bytes((stream_id,)),
-            total_received.to_bytes(8, "big"),
+            min(total_received, 2**64 - 1).to_bytes(8, "big"),
         ))  # fmt: skip
         return signed + derive(self.secret, signed)
 

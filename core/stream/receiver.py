@@ -204,7 +204,7 @@ class Heard:
                 continue
             total = totals.get(stream, 0)
             most = UINT_MAX if receivable is None else min(UINT_MAX, total + receivable)
-            yield StreamMaxMoney(stream, most, total)
+            yield StreamMaxMoney(stream, most, min(UINT_MAX, total))
             yield StreamMaxData(stream, DATA_OCTETS_MAX)
 
     def _receipts(self, totals: Mapping[int, int]) -> Iterator[Frame]:

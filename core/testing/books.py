@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final, final
 
@@ -25,6 +26,10 @@ class FakeBooks:
         self.errors: dict[str, Iterator[Exception | None]] = {}
         self.received: list[Received] = []
         """What came in with fulfillments."""
+        self.turns = 0
+        """How many turns of the loop a fulfillment takes to answer, after it is booked."""
+        self.is_late: Callable[[int], bool] = lambda _until_ms: False
+        """Whether the moment has passed when a fulfillment is booked."""
         self.before: dict[str, Callable[[], None]] = {}
         """What happens while a call is under way: a test moves the clock here."""
 
@@ -48,9 +53,18 @@ class FakeBooks:
         return transfer_id
 
     async def fulfill(
-        self, transfer_id: TransferId, fulfillment: bytes, received: Received | None = None
-    ) -> Mapping[int, int]:
+        self,
+        transfer_id: TransferId,
+        fulfillment: bytes,
+        received: Received | None = None,
+        *,
+        until_ms: int | None = None,
+    ) -> Mapping[int, int] | None:
         self._called("fulfill", transfer_id, fulfillment)
+        for _ in range(self.turns):
+            await asyncio.sleep(0)
+        if until_ms is not None and self.is_late(until_ms):
+            return None
         if received is None:
             return {}
         self.received.append(received)

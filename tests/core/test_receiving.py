@@ -8,6 +8,7 @@ import pytest
 
 from core.account import AccountId
 from core.config import NodeConfig
+from core.errors import StoreUnavailable
 from core.ledger.books import Transfer
 from core.node import Node
 from core.packet import Fulfill, Reject, Reply, address
@@ -124,6 +125,24 @@ async def test_a_request_for_money_takes_its_amount_and_no_more() -> None:
     assert (invoice.received, invoice.paid_at_ms is not None) == (250, True)
 
 
+async def test_a_request_for_money_that_cannot_be_looked_up_holds_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    node = await chain()
+
+    async def unreadable(*_: object) -> None:
+        raise StoreUnavailable("locked")
+
+    monkeypatch.setattr(node.stores.payments, "invoice", unreadable)
+
+    reply = await node.handle(stream_prepare(issue(node, "inv-7"), 110))
+
+    assert isinstance(reply, Reject)
+    assert (reply.code, "cannot look up" in reply.message) == (b"T00", True)
+    assert (await node.stores.books.balance(BOB)).pending_out == 0
+    assert node.node.afterwards.is_clear
+
+
 async def test_the_node_explains_that_it_receives() -> None:
     node = await chain()
 
@@ -156,7 +175,7 @@ async def test_what_a_dead_node_had_not_booked_nobody_received() -> None:
     bobs = issue(node)
     books = node.stores.books
 
-    async def left_open(destination: str) -> int:
+    async def left_open(destination: str, *, ends_here: bool = False) -> int:
         return await books.prepare(
             Transfer(
                 from_account=ALICE,
@@ -167,10 +186,11 @@ async def test_what_a_dead_node_had_not_booked_nobody_received() -> None:
                 destination=destination,
                 condition=bytes(32),
                 expires_at_ms=node.clock.now_ms() + 1_000,
+                ends_here=ends_here,
             )
         )
 
-    await left_open(bobs.destination)
+    await left_open(bobs.destination, ends_here=True)
     elsewhere = await left_open("test.node.bob.a-program-of-his")
     await node.stores.leases.sign_off()
 

@@ -71,7 +71,7 @@ class PrepareBehind(Behind):
         return made
 
     async def fulfill(
-        self, number: TransferId, fulfillment: bytes, _received: object = None
+        self, number: TransferId, fulfillment: bytes, _received: object = None, **_: object
     ) -> None:
         await self._books.fulfill(await self._made[number], fulfillment)
 
@@ -83,7 +83,7 @@ class FulfillBehind(Behind):
     """Lets the fulfillment go back, and books it soon afterwards."""
 
     async def fulfill(
-        self, number: TransferId, fulfillment: bytes, _received: object = None
+        self, number: TransferId, fulfillment: bytes, _received: object = None, **_: object
     ) -> None:
         self._tasks.add(self.start(self._later(number, fulfillment)))
 
@@ -96,7 +96,7 @@ class FulfillInTwo(Behind):
     """Moves the balances in one transaction, and the transfer's state in the next."""
 
     async def fulfill(
-        self, number: TransferId, fulfillment: bytes, _received: object = None
+        self, number: TransferId, fulfillment: bytes, _received: object = None, **_: object
     ) -> None:
         await self._file.write(partial(_move_balances, number=number))
         await self._file.write(

@@ -26,6 +26,7 @@ from core.ledger.postings import (
     FINAL_STATES,
     NEXT,
     OUTCOME,
+    TIMED_OUT,
     Decision,
     EntryKind,
     Line,
@@ -33,7 +34,10 @@ from core.ledger.postings import (
     add,
     enter,
     hold,
+    is_too_late,
     refuse_unbookable,
+    when_its_node_is_gone,
+    when_too_late,
 )
 from core.payments.sums import PaymentSums, sums_of
 from core.service import PaymentNumber, Received
@@ -122,8 +126,23 @@ class MemoryBooks(Books):
         return None if row is None else row.transfer
 
     async def fulfill(
-        self, transfer_id: TransferId, fulfillment: bytes, received: Received | None = None
-    ) -> Mapping[int, int]:
+        self,
+        transfer_id: TransferId,
+        fulfillment: bytes,
+        received: Received | None = None,
+        *,
+        until_ms: int | None = None,
+    ) -> Mapping[int, int] | None:
+        row = self._journal.rows.get(transfer_id)
+        if row is not None and until_ms is not None:
+            ends_here = row.transfer.ends_here
+            if is_too_late(row.state, row.result, ends_here=ends_here, fulfillment=fulfillment):
+                return None
+            is_open = (row.state, Decision.FULFILL) in NEXT
+            if is_open and round(self._clock.monotonic() * 1000) >= until_ms:
+                decision, result = when_too_late(ends_here=ends_here, fulfillment=fulfillment)
+                self._decide_own(decision, transfer_id, result)
+                return None
         self._decide_own(Decision.FULFILL, transfer_id, fulfillment, received)
         row = self._journal.rows[transfer_id]
         return totals_of(self._state, row.transfer, received)
@@ -215,17 +234,20 @@ class MemoryBooks(Books):
 
     async def recover(self) -> Recovery:
         ended = {n for n, lease in self._state.nodes.items() if lease.ended_at_ms is not None}
-        left = [
-            transfer_id
+        left = {
+            transfer_id: row
             for transfer_id, row in self._journal.rows.items()
             if (row.state, Decision.STRAND) in NEXT
             and transfer_id >> TRANSFERS_PER_NODE_BITS in ended
-        ]
-        for transfer_id in left:
-            self._decide(Decision.STRAND, transfer_id, None)
+        }
+        for transfer_id, row in left.items():
+            ends_here = row.transfer.ends_here
+            decision = when_its_node_is_gone(row.state, ends_here=ends_here)
+            self._decide(decision, transfer_id, TIMED_OUT if ends_here else None)
         return Recovery(
             nodes=len({transfer_id >> TRANSFERS_PER_NODE_BITS for transfer_id in left}),
             transfers=len(left),
+            voided=sum(row.transfer.ends_here for row in left.values()),
         )
 
     async def roll_up(self, *, before_ms: int, rows_max: int) -> int:

@@ -23,7 +23,16 @@ from core.ledger.books import (
     TransferState,
     UnknownTransfer,
 )
-from core.ledger.postings import NEXT, OUTCOME, Decision, Line, add, refuse_unbookable
+from core.ledger.postings import (
+    NEXT,
+    OUTCOME,
+    TIMED_OUT,
+    Decision,
+    Line,
+    add,
+    refuse_unbookable,
+    when_its_node_is_gone,
+)
 from core.payments.sums import PaymentSums
 from core.service import Received
 from core.stores.node_number import NodeNumber
@@ -45,6 +54,7 @@ _ENDED: Final = """
     SELECT node FROM open_from JOIN node ON number = node WHERE ended_at_ms IS NOT NULL
 """
 _DECIDE: Final = "UPDATE transfer SET state = ?, final_at_ms = ? WHERE id = ?"
+_SETTLE: Final = "UPDATE transfer SET state = ?, final_at_ms = ?, result = ? WHERE id = ?"
 _BALANCES: Final = """
     SELECT id, payable, receivable, pending_in, pending_out, unknown_out
     FROM balance JOIN account ON number = account
@@ -75,10 +85,17 @@ class SqliteBooks(Books):
         return TransferId(await self._file.submit(self._packets, transfer))
 
     async def fulfill(
-        self, transfer_id: TransferId, fulfillment: bytes, received: Received | None = None
-    ) -> Mapping[int, int]:
-        deciding = Deciding(Decision.FULFILL, transfer_id, fulfillment, received)
+        self,
+        transfer_id: TransferId,
+        fulfillment: bytes,
+        received: Received | None = None,
+        *,
+        until_ms: int | None = None,
+    ) -> Mapping[int, int] | None:
+        deciding = Deciding(Decision.FULFILL, transfer_id, fulfillment, received, until_ms)
         await self._file.submit(self._packets, deciding)
+        if deciding.was_too_late:
+            return None
         return {} if deciding.credit is None else deciding.credit.totals
 
     async def reject(self, transfer_id: TransferId, code: bytes) -> None:
@@ -131,11 +148,14 @@ class SqliteBooks(Books):
 
     async def recover(self) -> Recovery:
         path = self._file.path
-        dead, stranded = await self._file.write(
-            partial(_strand, path=path, own=self._node.current, now_ms=self._clock.now_ms())
+        dead, left, voided = await self._file.write(
+            partial(
+                _settle_the_dead, path=path, own=self._node.current, now_ms=self._clock.now_ms()
+            )
         )
-        await asyncio.to_thread(remove_lock_files, path, dead)
-        return Recovery(nodes=len(dead), transfers=stranded)
+        if dead:
+            await asyncio.to_thread(remove_lock_files, path, dead)
+        return Recovery(nodes=len(dead), transfers=left, voided=voided)
 
     async def roll_up(self, *, before_ms: int, rows_max: int) -> int:
         return await self._file.write(partial(fold, before_ms=before_ms, rows_max=rows_max))
@@ -190,35 +210,49 @@ def _resolve(
     connection.execute("DELETE FROM unknown WHERE transfer = ?", (transfer_id,))
 
 
-def _strand(
+def _settle_the_dead(
     connection: sqlite3.Connection, *, path: Path, own: int | None, now_ms: int
-) -> tuple[Sequence[int], int]:
-    """Make what dead nodes left UNKNOWN; return who was found dead, and how many transfers that were."""
+) -> tuple[Sequence[int], int, int]:
+    """Settle what nodes that are gone left open, by rule.
+
+    Return who was found dead, how many transfers were left, and how many of those are void.
+    """
     dead = find_dead_nodes(connection, path, now_ms=now_ms, own=own)
     declare_dead(connection, dead, now_ms=now_ms)
     ended = connection.execute(_ENDED).fetchall()
-    rows = [row for (node,) in ended for row in find_open(connection, node)]
+    left = {
+        transfer_id: held
+        for (node,) in ended
+        for transfer_id, held in find_open(connection, node).items()
+    }
     connection.executemany("DELETE FROM open_from WHERE node = ?", ended)
-    if not rows:
-        return dead, 0
-    lines = load_lines(connection, {number for row in rows for number in row[1:3]})
-    decided = []
+    if not left:
+        return dead, 0, 0
+    lines = load_lines(
+        connection, {number for held in left.values() for number in (held.source, held.target)}
+    )
+    decided: list[tuple[int, int | None, bytes | None, int]] = []
+    unknown: list[tuple[int]] = []
     payments: dict[int, PaymentSums] = {}
-    for transfer_id, source, target, incoming_amount, outgoing_amount, number, payment in rows:
-        state = TransferState(number)
-        following = NEXT[state, Decision.STRAND]
-        _move(lines, source, target, (incoming_amount, outgoing_amount), state, following)
-        decided.append((int(following), None, transfer_id))
-        if payment is not None:
-            if payment not in payments:
-                payments[payment] = load_sums(connection, payment)
-            payments[payment].add(state, -incoming_amount)
-            payments[payment].add(following, incoming_amount)
+    for transfer_id, held in left.items():
+        decision = when_its_node_is_gone(held.state, ends_here=held.ends_here)
+        following = NEXT[held.state, decision]
+        _move(lines, held.source, held.target, held.amounts, held.state, following)
+        if following is TransferState.UNKNOWN:
+            unknown.append((transfer_id,))
+            decided.append((int(following), None, None, transfer_id))
+        else:
+            decided.append((int(following), now_ms, TIMED_OUT, transfer_id))
+        if held.payment is not None:
+            if held.payment not in payments:
+                payments[held.payment] = load_sums(connection, held.payment)
+            payments[held.payment].add(held.state, -held.incoming_amount)
+            payments[held.payment].add(following, held.incoming_amount)
     save_lines(connection, lines)
     save_sums(connection, payments.values(), now_ms)
-    connection.executemany(_DECIDE, decided)
-    connection.executemany("INSERT INTO unknown VALUES (?)", [row[:1] for row in rows])
-    return dead, len(rows)
+    connection.executemany(_SETTLE, decided)
+    connection.executemany("INSERT INTO unknown VALUES (?)", unknown)
+    return dead, len(left), len(left) - len(unknown)
 
 
 def _move(

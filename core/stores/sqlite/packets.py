@@ -13,10 +13,10 @@ what other connections have committed, and what this one has changed.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Final, TypeAlias, final
+from typing import Any, Final, TypeAlias, final
 
 from core.account import AccountId
 from core.clock import Clock
@@ -36,6 +36,8 @@ from core.ledger.postings import (
     Line,
     add,
     hold,
+    is_too_late,
+    when_too_late,
 )
 from core.payments.sums import PaymentSums
 from core.service import Conversion, Received
@@ -51,7 +53,8 @@ _STANDING: Final = """
 """
 _ACCOUNTS: Final = "SELECT id, number, min_balance FROM account WHERE deleted_at_ms IS NULL"
 _OPEN: Final = """
-    SELECT id, from_account, to_account, incoming_amount, outgoing_amount, state, payment
+    SELECT id, from_account, to_account, incoming_amount, outgoing_amount, state, payment,
+        ends_here
     FROM transfer
     WHERE id BETWEEN ? AND ? AND state IN (0, 3) ORDER BY id
 """
@@ -59,14 +62,15 @@ _OPEN_FROM: Final = "SELECT transfer FROM open_from WHERE node = ?"
 _MARK: Final = "INSERT OR REPLACE INTO open_from VALUES (?, ?)"
 _NEWEST: Final = "SELECT max(id) FROM transfer WHERE id BETWEEN ? AND ?"
 _FIND: Final = """
-    SELECT from_account, to_account, incoming_amount, outgoing_amount, state, payment, result
+    SELECT from_account, to_account, incoming_amount, outgoing_amount, state, payment, ends_here,
+        result
     FROM transfer WHERE id = ?
 """
 _INSERT: Final = """
     INSERT INTO transfer (id, state, from_account, to_account, incoming_amount, outgoing_amount,
         conversion, spread_amount, remainder, created_at_ms, expires_at_ms, destination, condition,
-        payment)
-    VALUES (?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        payment, ends_here)
+    VALUES (?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _CONVERSIONS_MAX: Final = 1_000
 """Numbers that are remembered: those of the pairs in use; rates come and go."""
@@ -86,8 +90,12 @@ class Deciding:
     transfer_id: int
     result: bytes | None
     received: Received | None = None
+    until_ms: int | None = None
+    """Until when, on the clock that never jumps, it may be decided so; then it is too late."""
     credit: Credit | None = None
     """Made of `received`, once it is decided whether this packet ends here."""
+    was_too_late: bool = False
+    """Whether it was ended as one that was fulfilled too late."""
 
 
 @final
@@ -101,6 +109,7 @@ class Held:
     outgoing_amount: int
     state: TransferState
     payment: int | None = None
+    ends_here: bool = False
 
     @property
     def amounts(self) -> tuple[int, int]:
@@ -114,17 +123,15 @@ had counted, and the node's number.
 """
 
 
-def find_open(
-    connection: sqlite3.Connection, node: int
-) -> Sequence[tuple[int, int, int, int, int, int, int | None]]:
-    """Return a node's transfers that are PENDING or EXPIRED, oldest first.
-
-    Of each its id, accounts, amounts, state and payment.
-    """
+def find_open(connection: sqlite3.Connection, node: int) -> Mapping[int, Held]:
+    """Return a node's transfers that are PENDING or EXPIRED, by id, oldest first."""
     mark = connection.execute(_OPEN_FROM, (node,)).fetchone()
     if mark is None:
-        return ()
-    return connection.execute(_OPEN, (mark[0], last_id(node))).fetchall()
+        return {}
+    return {
+        row[0]: _held(row[1:])
+        for row in connection.execute(_OPEN, (mark[0], last_id(node))).fetchall()
+    }
 
 
 def first_id(node: int) -> int:
@@ -142,9 +149,20 @@ def find(connection: sqlite3.Connection, transfer_id: int) -> tuple[Held, bytes 
     row = connection.execute(_FIND, (transfer_id,)).fetchone()
     if row is None:
         return None
-    source, target, incoming_amount, outgoing_amount, state, payment, result = row
-    held = Held(source, target, incoming_amount, outgoing_amount, TransferState(state), payment)
-    return held, result
+    return _held(row[:-1]), row[-1]
+
+
+def _held(row: Sequence[Any]) -> Held:
+    source, target, incoming_amount, outgoing_amount, state, payment, ends_here = row
+    return Held(
+        source,
+        target,
+        incoming_amount,
+        outgoing_amount,
+        TransferState(state),
+        payment,
+        bool(ends_here),
+    )
 
 
 @final
@@ -171,7 +189,7 @@ class Packets(Batch[Operation, int]):
         self, connection: sqlite3.Connection, operations: Sequence[Operation]
     ) -> Sequence[int | StoreError]:
         own, commits_of_others = self._stand(connection)
-        work = _Work(self._clock.now_ms())
+        work = _Work(self._clock.now_ms(), round(self._clock.monotonic() * 1000))
         outcomes: list[int | StoreError] = []
         touched = self._touched(connection, operations, work)
         if not touched <= self._lines.keys():
@@ -250,12 +268,7 @@ class Packets(Batch[Operation, int]):
             self._accounts_version = version
 
     def _remember_open(self, connection: sqlite3.Connection, own: int) -> None:
-        self._open = {
-            transfer_id: Held(source, target, incoming, outgoing, TransferState(state), payment)
-            for transfer_id, source, target, incoming, outgoing, state, payment in find_open(
-                connection, own
-            )
-        }
+        self._open = dict(find_open(connection, own))
         first = first_id(own)
         (newest,) = connection.execute(_NEWEST, (first, last_id(own))).fetchone()
         # Never one that was handed out before, though it be undone or folded.
@@ -320,10 +333,17 @@ class Packets(Batch[Operation, int]):
                 transfer.destination,
                 transfer.condition,
                 payment,
+                transfer.ends_here,
             )
         )
         self._open[transfer_id] = Held(
-            source, target, incoming_amount, outgoing_amount, TransferState.PENDING, payment
+            source,
+            target,
+            incoming_amount,
+            outgoing_amount,
+            TransferState.PENDING,
+            payment,
+            transfer.ends_here,
         )
         return transfer_id
 
@@ -338,14 +358,20 @@ class Packets(Batch[Operation, int]):
         following = NEXT.get((state, decision))
         if following is None:
             return self._decide_again(deciding, own, work)
+        result, received = deciding.result, deciding.received
+        if deciding.until_ms is not None and work.monotonic_ms >= deciding.until_ms:
+            assert result is not None
+            deciding.was_too_late, received = True, None
+            decision, result = when_too_late(ends_here=held.ends_here, fulfillment=result)
+            following = NEXT[state, decision]
         source, target = self._lines[held.source], self._lines[held.target]
         incoming_amount, outgoing_amount = held.incoming_amount, held.outgoing_amount
         if held.payment is not None:
             sums = work.payment(connection, held.payment)
             sums.add(state, -incoming_amount)
             sums.add(following, incoming_amount)
-        if deciding.received is not None:
-            work.credit(deciding, held, deciding.received, is_new=True)
+        if received is not None:
+            work.credit(deciding, held, received, is_new=True)
         add(state, source, target, -incoming_amount, -outgoing_amount)
         add(following, source, target, incoming_amount, outgoing_amount)
         work.changed[held.source], work.changed[held.target] = source, target
@@ -355,7 +381,7 @@ class Packets(Batch[Operation, int]):
             (
                 int(following),
                 work.now_ms if is_final else None,
-                deciding.result,
+                result,
                 transfer_id,
             )
         )
@@ -363,7 +389,7 @@ class Packets(Batch[Operation, int]):
             work.stranded.append((transfer_id,))
         if is_final or following is TransferState.UNKNOWN:  # of which the operator decides
             del self._open[transfer_id]
-            work.ended[transfer_id] = held, deciding.result
+            work.ended[transfer_id] = held, result
         return transfer_id
 
     def _decide_again(self, deciding: Deciding, own: int, work: _Work) -> int:
@@ -381,6 +407,11 @@ class Packets(Batch[Operation, int]):
         ):
             if deciding.received is not None:
                 work.credit(deciding, held, deciding.received, is_new=False)
+            return transfer_id
+        if deciding.until_ms is not None and is_too_late(
+            held.state, result, ends_here=held.ends_here, fulfillment=deciding.result or b""
+        ):
+            deciding.was_too_late = True
             return transfer_id
         node = transfer_id >> TRANSFERS_PER_NODE_BITS
         if node != own and held.state not in FINAL_STATES:
@@ -428,13 +459,15 @@ class _Work:
         "credited",
         "decided",
         "ended",
+        "monotonic_ms",
         "now_ms",
         "payments",
         "stranded",
     )
 
-    def __init__(self, now_ms: int) -> None:
+    def __init__(self, now_ms: int, monotonic_ms: int) -> None:
         self.now_ms = now_ms
+        self.monotonic_ms = monotonic_ms
         self.changed: dict[int, Line] = {}
         """The accounts that are written."""
         self.ended: dict[int, tuple[Held, bytes | None] | None] = {}

@@ -14,13 +14,14 @@ from core.errors import (
     NodeFenced,
     StoreError,
     StoreUnavailable,
+    TransferDecided,
     UnknownAccount,
 )
 from core.ledger.afterwards import LATE_SECONDS, Afterwards
 from core.node_address import NodeAddress
 from core.packet import ErrorCode, Fulfill, Reject, Reply, address, read_max_packet_amount_data
 from core.service import OutgoingRequest, Received, Verdict
-from core.services.balance import BalanceService
+from core.services.balance import COMMIT_MS, BalanceService
 from core.tasks import TaskOwner
 from core.testing.books import FIRST_TRANSFER, FakeBooks
 from core.testing.builders import CONDITION, FULFILLMENT, account, fulfill, outgoing, prepare
@@ -37,7 +38,9 @@ TIMED_OUT = Reject.build(
 class Setting:
     """The service between fake books and a fake link; the clock moves only as a test says."""
 
-    def __init__(self, link: FakeOutgoing, books: FakeBooks | None = None) -> None:
+    def __init__(
+        self, link: FakeOutgoing, books: FakeBooks | None = None, *, ends_here: bool = False
+    ) -> None:
         self.link = link
         self.books = books or FakeBooks()
         self.clock = FakeClock()
@@ -45,8 +48,16 @@ class Setting:
         self.afterwards = Afterwards(self.books, self.clock, ADDRESS, self.owner, self.sleep)
         self.fenced = 0
         self.service = BalanceService(
-            link, self.books, self.afterwards, self.clock, ADDRESS, self.fence, self.sleep
+            link,
+            self.books,
+            self.afterwards,
+            self.clock,
+            ADDRESS,
+            self.fence,
+            self.sleep,
+            lambda _: ends_here,
         )
+        self.books.is_late = lambda until_ms: self.clock.monotonic() * 1000 >= until_ms
 
     async def sleep(self, seconds: float) -> None:
         await self.clock.sleep(seconds)
@@ -210,7 +221,7 @@ async def test_a_fulfillment_at_our_own_expiry_or_after_is_owed_and_not_relayed(
 
     assert isinstance(reply, Reject)
     assert reply.code == b"R00"
-    assert await setting.settle() == ["prepare", "fulfill_late"]
+    assert await setting.settle() == ["prepare", "fulfill", "fulfill_late"]
 
 
 def later(setting: Setting, reply: Reply, milliseconds: int) -> Reply:
@@ -265,7 +276,7 @@ def receives(request: OutgoingRequest[Account]) -> Reply:
 
 
 async def test_what_ends_here_is_answered_with_what_the_books_have_of_it_then() -> None:
-    setting = Setting(FakeOutgoing(answer=receives))
+    setting = Setting(FakeOutgoing(answer=receives), ends_here=True)
 
     for totals in ({1: 70, 3: 30}, {1: 140, 3: 60}):
         request = outgoing()
@@ -276,7 +287,7 @@ async def test_what_ends_here_is_answered_with_what_the_books_have_of_it_then() 
 
 @pytest.mark.logs_warning
 async def test_what_ends_here_and_cannot_be_booked_in_time_was_not_received() -> None:
-    setting = Setting(FakeOutgoing(answer=receives))
+    setting = Setting(FakeOutgoing(answer=receives), ends_here=True)
     setting.books.errors["fulfill"] = repeat(StoreUnavailable("the disk is full"))
     request = outgoing()
 
@@ -290,7 +301,7 @@ async def test_what_ends_here_and_cannot_be_booked_in_time_was_not_received() ->
 
 
 async def test_what_ends_at_a_fenced_node_was_not_received() -> None:
-    setting = Setting(FakeOutgoing(answer=receives))
+    setting = Setting(FakeOutgoing(answer=receives), ends_here=True)
     setting.books.fail("fulfill", NodeFenced("gone"))
     setting.books.fail("reject", NodeFenced("gone"))
 
@@ -505,3 +516,83 @@ async def test_explaining_compares_and_books_nothing() -> None:
         refused.sentence == "alice has 1.10 USD left to send, and this packet needs 1.11 USD."
     )
     assert {call[0] for call in setting.books.calls} == {"balance"}
+
+
+# --- Cancelled once the next hop has answered
+
+
+async def test_a_packet_that_is_cancelled_while_its_fulfillment_is_booked_has_its_true_answer() -> (
+    None
+):
+    setting = Setting(FakeOutgoing())
+    setting.books.turns = 5
+    told: list[Reply] = []
+    booking = asyncio.Event()
+    setting.books.before["fulfill"] = booking.set
+
+    async def front() -> None:
+        told.append(await setting.service.send(outgoing()))
+        await asyncio.sleep(0)
+        raise AssertionError("the cancellation was lost")
+
+    task = asyncio.get_running_loop().create_task(front())
+    async with asyncio.timeout(5):
+        await booking.wait()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+    assert task.cancelled()
+    assert told == [fulfill()]
+    assert set(await setting.settle()) == {"prepare", "fulfill"}
+    assert setting.afterwards.is_clear
+
+
+@pytest.mark.logs_warning
+async def test_whatever_its_data_would_say_a_fulfillment_that_is_booked_is_told() -> None:
+    def unsealed(request: OutgoingRequest[Account]) -> Reply:
+        def seal(_: Mapping[int, int]) -> Reply:
+            raise OverflowError
+
+        request.received, request.seal = RECEIVED, seal
+        return fulfill()
+
+    setting = Setting(FakeOutgoing(answer=unsealed), ends_here=True)
+
+    assert await setting.service.send(outgoing()) == fulfill()
+
+
+@pytest.mark.logs_warning
+@pytest.mark.parametrize("call", ["fulfill", "reject", "expire"])
+async def test_what_another_has_settled_meanwhile_is_answered_with_a_reject(call: str) -> None:
+    def answer(request: OutgoingRequest[Account]) -> Reply:
+        if call == "expire":
+            return timed_out(request)
+        return fulfill() if call == "fulfill" else REJECT
+
+    setting = Setting(FakeOutgoing(answer=answer))
+    setting.books.fail(call, TransferDecided(7, "is REJECTED already"))
+
+    assert isinstance(await setting.service.send(outgoing()), Reject)
+
+
+async def test_what_ends_here_is_not_taken_where_there_is_no_time_to_book_it() -> None:
+    setting = Setting(FakeOutgoing(answer=receives), ends_here=True)
+    least_ms = COMMIT_MS + account("alice").round_trip_time_ms
+
+    late = await setting.service.send(outgoing(prepare(expires_in_ms=least_ms - 1)))
+    early = await setting.service.send(outgoing(prepare(expires_in_ms=least_ms)))
+
+    assert isinstance(late, Reject)
+    assert late.code == b"R02"
+    assert isinstance(early, Fulfill)
+
+
+@pytest.mark.logs_warning
+async def test_a_commit_that_outlasts_the_senders_time_is_not_relayed() -> None:
+    setting = Setting(FakeOutgoing())
+    setting.books.before["fulfill"] = lambda: setting.clock.advance(seconds=20)
+
+    reply = await setting.service.send(outgoing())
+
+    assert isinstance(reply, Reject)
+    assert reply.code == b"R00"

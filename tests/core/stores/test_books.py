@@ -21,6 +21,7 @@ from core.errors import (
 )
 from core.ledger.books import Balance, Books, TransferId
 from core.rates.rate import convert
+from core.service import Received
 from core.stores import Stores
 from core.testing.builders import CONDITION, EUR, FULFILLMENT, account
 from core.testing.clock import FakeClock
@@ -609,6 +610,100 @@ async def test_a_transfer_of_the_number_this_process_had_is_not_decided_under_a_
     with pytest.raises(NodeFenced):
         await books.fulfill(pending, FULFILLMENT)
     assert (await books.balance(BOB)).payable == 0
+
+
+async def test_what_a_dead_node_was_to_receive_itself_is_void_once_it_is_found(
+    books: Books, stores: Stores
+) -> None:
+    """It had told nobody of a fulfillment: there is nothing that the operator could ask a peer."""
+    pending = await books.prepare(replace(transfer(7), ends_here=True))
+    expired = await books.prepare(replace(transfer(5), ends_here=True))
+    await books.expire(expired)
+    await left_by_a_node_that_signed_off(stores)
+
+    recovery = await books.recover()
+
+    assert (recovery.transfers, recovery.voided) == (4, 2)
+    unknown = await books.unknown_transfers(limit=10)
+    assert not {leg.id for leg in unknown} & {pending, expired}
+    assert await numbers(books) == (Balance(), Balance(unknown_out=12))
+    await assert_audit_passes(books)
+    with pytest.raises(TransferDecided):
+        await books.resolve_unknown(pending, fulfilled=True)
+
+
+# --- Fulfilled in time, or not ---------------------------------------------------------------------
+
+RECEIVED: Final = Received(connection="c", sequence=1, streams=((1, 7),))
+
+
+async def test_a_fulfillment_before_its_moment_is_posted(
+    books: Books, clock: FakeClock
+) -> None:
+    until_ms = monotonic_ms(clock) + 5
+    number = await books.prepare(transfer(7))
+    clock.advance(milliseconds=4)
+
+    assert await books.fulfill(number, FULFILLMENT, until_ms=until_ms) == {}
+    clock.advance(milliseconds=1)  # said again, it is what it was
+    assert await books.fulfill(number, FULFILLMENT, until_ms=until_ms) == {}
+
+    assert await numbers(books) == (Balance(receivable=7), Balance(payable=7))
+
+
+def monotonic_ms(clock: FakeClock) -> int:
+    return round(clock.monotonic() * 1000)
+
+
+@pytest.mark.parametrize("after_ms", [0, 10_000])
+async def test_a_fulfillment_whose_moment_has_passed_is_owed_and_a_loss(
+    books: Books, clock: FakeClock, after_ms: int
+) -> None:
+    until_ms = monotonic_ms(clock) + 5
+    number = await books.prepare(transfer(7))
+    clock.advance(milliseconds=5 + after_ms)
+
+    assert await books.fulfill(number, FULFILLMENT, until_ms=until_ms) is None
+    assert await books.fulfill(number, FULFILLMENT, until_ms=until_ms) is None
+    await books.fulfill_late(number, FULFILLMENT)  # what follows is said already
+
+    assert await numbers(books) == (Balance(), Balance(payable=7))
+    assert [total.loss for total in (await books.audit()).totals] == [-7]
+    await assert_audit_passes(books)
+
+
+async def test_what_ends_here_and_is_booked_too_late_was_not_received(
+    books: Books, stores: Stores, clock: FakeClock
+) -> None:
+    until_ms = monotonic_ms(clock) + 5
+    number = await books.prepare(replace(transfer(7), ends_here=True))
+    clock.advance(milliseconds=5)
+
+    for _ in range(2):
+        assert await books.fulfill(number, FULFILLMENT, RECEIVED, until_ms=until_ms) is None
+    await books.reject(number, b"R00")
+
+    assert await numbers(books) == (Balance(), Balance())
+    assert await stores.payments.received_payment(BOB, "c") is None
+    await assert_audit_passes(books)
+    with pytest.raises(TransferDecided):
+        await books.fulfill(number, FULFILLMENT, RECEIVED)
+
+
+async def test_of_those_that_come_together_each_has_a_moment_of_its_own(
+    books: Books, clock: FakeClock
+) -> None:
+    late, early = await books.prepare(transfer(7)), await books.prepare(transfer(5))
+    now_ms = monotonic_ms(clock)
+
+    outcomes = await asyncio.gather(
+        books.fulfill(late, FULFILLMENT, until_ms=now_ms),
+        books.fulfill(early, FULFILLMENT, until_ms=now_ms + 1),
+    )
+
+    assert outcomes[0] is None
+    assert outcomes[1] == {}
+    assert await numbers(books) == (Balance(receivable=5), Balance(payable=12))
 
 
 # --- Callers that do not wait ----------------------------------------------------------------------

@@ -25,6 +25,7 @@ from core.stores.sqlite.migrations.m0005_payments import create_payments
 from core.stores.sqlite.migrations.m0006_learned_routes import create_learned_routes
 from core.stores.sqlite.migrations.m0007_rate_feed import create_rate_feed
 from core.stores.sqlite.migrations.m0008_account_limits import add_account_limits
+from core.stores.sqlite.migrations.m0009_ends_here import add_ends_here
 
 Step = Callable[[Database], None]
 
@@ -38,6 +39,7 @@ STEPS: Final[Sequence[tuple[str, Step]]] = (
     ("m0006_learned_routes", create_learned_routes),
     ("m0007_rate_feed", create_rate_feed),
     ("m0008_account_limits", add_account_limits),
+    ("m0009_ends_here", add_ends_here),
 )
 """Every step, by the name under which it is recorded, in the order they are done."""
 
