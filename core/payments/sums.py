@@ -30,6 +30,8 @@ class PaymentSums:
     in_flight: int
     undecided: int
     late: int
+    is_there: bool = True
+    """False where the payment is in the store no more: its packets are decided all the same."""
 
     def check(self, amount: int, node: int) -> None:
         """Refuse a packet that this payment may not send.
@@ -37,6 +39,8 @@ class PaymentSums:
         Raises:
             PaymentOver: it has ended, is cancelled, is another process's, or would send more than its terms.
         """
+        if not self.is_there:
+            raise PaymentOver(self.number, "it is not in the store")
         if self.state is not PaymentState.SENDING:
             raise PaymentOver(self.number, f"it is {self.state.value}")
         if self.cancel_requested:
@@ -77,4 +81,20 @@ def sums_of(payment: Payment) -> PaymentSums:
         payment.in_flight,
         payment.undecided,
         payment.late,
+    )
+
+
+def sums_of_none(number: PaymentNumber) -> PaymentSums:
+    """Return what stands for a payment that is not there: no packet of it is booked, and none is held up."""
+    return PaymentSums(
+        number,
+        node=0,
+        state=PaymentState.INTERRUPTED,
+        cancel_requested=True,
+        source_amount_max=0,
+        sent=0,
+        in_flight=0,
+        undecided=0,
+        late=0,
+        is_there=False,
     )

@@ -296,6 +296,7 @@ class MemoryPayments(PaymentStore):
             and row.ended_at_ms < before_ms
             and not row.in_flight
             and not row.undecided
+            and number < self._payments_made
         ][:rows_max]
         for number in payments:
             del self._state.payments[number]

@@ -8,9 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, final
 
-from core.errors import PaymentOver
 from core.payments.records import PaymentState
-from core.payments.sums import PaymentSums
+from core.payments.sums import PaymentSums, sums_of_none
 from core.service import PaymentNumber, Received
 
 _LOAD: Final = """
@@ -57,14 +56,10 @@ class Credit:
 
 
 def load_sums(connection: sqlite3.Connection, number: int) -> PaymentSums:
-    """Return a payment's sums.
-
-    Raises:
-        PaymentOver: there is no such payment any more.
-    """
+    """Return a payment's sums; of one that is not there what stands for it, which is never written."""
     row = connection.execute(_LOAD, (number,)).fetchone()
     if row is None:
-        raise PaymentOver(number, "it is not in the store")
+        return sums_of_none(PaymentNumber(number))
     node, state, cancel_requested, source_amount_max, *sums = row
     return PaymentSums(
         PaymentNumber(number),
@@ -85,6 +80,7 @@ def save_sums(
         [
             (sums.sent, sums.in_flight, sums.undecided, sums.late, now_ms, sums.number)
             for sums in changed
+            if sums.is_there
         ],
     )
 

@@ -121,7 +121,10 @@ _PRUNE: Final = (
     """
     DELETE FROM payment WHERE number IN (
         SELECT number FROM payment
-        WHERE ended_at_ms < :before AND in_flight = 0 AND undecided = 0 LIMIT :left
+        WHERE ended_at_ms < :before AND in_flight = 0 AND undecided = 0
+            -- The newest stays: SQLite would give its number to the next, and transfers name numbers.
+            AND number < (SELECT max(number) FROM payment)
+        LIMIT :left
     )
     """,
     """

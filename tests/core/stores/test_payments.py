@@ -692,3 +692,23 @@ async def test_what_is_old_is_forgotten_and_what_is_open_or_undecided_stays(
     invoices = await payments.invoices(InvoiceFilter(now_ms=clock.now_ms()))
     assert [invoice.id for invoice in invoices] == ["i-1"]
     await begin(payments, order(id="p-5", idempotency_key="k", body_hash=b"a new one"))
+
+
+async def test_no_number_is_given_again_since_transfers_name_payments_by_it(
+    payments: PaymentStore, stores: Stores, clock: FakeClock
+) -> None:
+    numbers = []
+    for name in ("p-1", "p-2"):
+        payment = await sending(payments, order(id=name))
+        numbers.append(payment.number)
+        await stores.books.fulfill(
+            await stores.books.prepare(part_of(payment, 100)), FULFILLMENT
+        )
+        await payments.end_payment(payment.number, DONE, Progress())
+    clock.advance(seconds=10)
+
+    assert await payments.prune_payments(before_ms=clock.now_ms(), rows_max=100) == 1
+    following = await begin(payments, order(id="p-3"))
+
+    assert following.number > max(numbers)
+    assert (await stores.books.audit()).passed
