@@ -85,11 +85,8 @@ class BalanceService(Generic[A]):
             return await self.next.send(request)
         request.ends_here = self.ends_here(request)
         deadline_ms = self._deadline_ms(request)
-        if request.ends_here and deadline_ms - self._now_ms() < COMMIT_MS:
-            return self.address.reject(
-                ErrorCode.INSUFFICIENT_TIMEOUT,
-                "Too little of the packet's time is left to book it: send it with a later expiry.",
-            )
+        if self._is_too_short(request, deadline_ms):
+            return self._too_short()
         transfer = _transfer(request)
         try:
             transfer_id = await self.books.prepare(transfer)
@@ -129,6 +126,10 @@ class BalanceService(Generic[A]):
             sentence = "The packet carries nothing, so nothing is booked."
             step = Step("balance", Verdict.PASSES, sentence)
             return (step, *await self.next.explain(request))
+        request.ends_here = self.ends_here(request)
+        if self._is_too_short(request, self._deadline_ms(request)):
+            reject = self._too_short()
+            return (Step("balance", Verdict.REJECTS, reject.message, reject),)
         account, amount = request.from_account, request.incoming_amount
         try:
             available = await self._hold_dry(request)
@@ -231,6 +232,15 @@ class BalanceService(Generic[A]):
         return self.address.reject(
             ErrorCode.TRANSFER_TIMED_OUT,
             f"{request.to_account.username} fulfilled the packet, and it could not be booked in time.",
+        )
+
+    def _is_too_short(self, request: OutgoingRequest[A], deadline_ms: int) -> bool:
+        return request.ends_here and deadline_ms - self._now_ms() < COMMIT_MS
+
+    def _too_short(self) -> Reject:
+        return self.address.reject(
+            ErrorCode.INSUFFICIENT_TIMEOUT,
+            "Too little of the packet's time is left to book it: send it with a later expiry.",
         )
 
     def _sealed(
