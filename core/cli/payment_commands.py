@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import signal
+import threading
 from fractions import Fraction
-from typing import Final
+from typing import Any, Final, Self, final
 
 from core.cli.answers import Row, as_row, as_rows, lines, moment, money, part
 from core.cli.client import Node, Refused
@@ -13,6 +15,8 @@ from core.cli.tables import facts, shown, table
 
 WAIT_SECONDS: Final = 20
 """Below the client's own time-out."""
+WAIT_INTERRUPTIBLE_SECONDS: Final = 1
+"""How late a Ctrl-C is seen at most."""
 ENDED: Final = frozenset({"completed", "failed", "cancelled", "interrupted"})
 
 
@@ -35,13 +39,14 @@ def pay(node: Node, arguments: argparse.Namespace, output: Output) -> int:
     headers = {"Prefer": "respond-async"}
     if arguments.idempotency_key is not None:
         headers["Idempotency-Key"] = arguments.idempotency_key
-    row = as_row(
-        node.call(
-            "POST", "accounts", arguments.username, "payments", body=body, headers=headers
+    with _FirstInterrupt() as interrupt:
+        row = as_row(
+            node.call(
+                "POST", "accounts", arguments.username, "payments", body=body, headers=headers
+            )
         )
-    )
-    if not arguments.no_wait:
-        row = _follow(node, row, output)
+        if not arguments.no_wait:
+            row = _follow(node, row, output, interrupt)
     output.show(row, _payment_text(row))
     return 0 if arguments.no_wait or row.get("state") == "completed" else 1
 
@@ -50,7 +55,7 @@ def show(node: Node, arguments: argparse.Namespace, output: Output) -> None:
     """Show one payment; with --wait, how it goes until it has ended."""
     row = as_row(node.call("GET", "payments", arguments.id))
     if arguments.wait:
-        row = _follow(node, row, output, cancels=False)
+        row = _follow(node, row, output)
     output.show(row, _payment_text(row))
 
 
@@ -213,27 +218,61 @@ def _quote(node: Node, username: str, body: dict[str, object], output: Output) -
     return 1 if problems else 0
 
 
-def _follow(node: Node, row: Row, output: Output, *, cancels: bool = True) -> Row:
-    """Return the payment once it has ended; where Ctrl-C is pressed meanwhile, once it is cancelled."""
+@final
+class _FirstInterrupt:
+    """Keeps the first Ctrl-C in mind, wherever it comes, even amid the order; the next one ends the program."""
+
+    def __init__(self) -> None:
+        self.is_pressed = False
+        self._before: Any = None
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGINT, self._press)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
+
+    def _press(self, _number: int, _frame: object) -> None:
+        if self.is_pressed:
+            raise KeyboardInterrupt
+        self.is_pressed = True
+
+
+def _follow(
+    node: Node, row: Row, output: Output, interrupt: _FirstInterrupt | None = None
+) -> Row:
+    """Return the payment once it has ended; after a Ctrl-C it is cancelled, and what is in flight waited for."""
     payment_id = str(row.get("id"))
+    is_cancelled = False
     try:
         while row.get("state") not in ENDED:
-            output.note(f"{row.get('state')}: {row.get('sentence')}")
-            row = _wait(node, row, payment_id)
-    except KeyboardInterrupt:
-        if not cancels:
-            raise
-        output.note("cancelling: what is in flight is waited for")
-        row = as_row(node.call("POST", "payments", payment_id, "cancel"))
-        while row.get("state") not in ENDED:
-            row = _wait(node, row, payment_id)
+            if interrupt is not None and interrupt.is_pressed and not is_cancelled:
+                is_cancelled = True
+                output.note("cancelling: what is in flight is waited for")
+                row = _cancelled(node, payment_id)
+                continue
+            if not is_cancelled:
+                output.note(f"{row.get('state')}: {row.get('sentence')}")
+            seconds = WAIT_SECONDS if interrupt is None else WAIT_INTERRUPTIBLE_SECONDS
+            row = _wait(node, row, payment_id, seconds)
     finally:
         output.note("")
     return row
 
 
-def _wait(node: Node, row: Row, payment_id: str) -> Row:
-    query = {"wait_seconds": WAIT_SECONDS, "after_change": row.get("change")}
+def _cancelled(node: Node, payment_id: str) -> Row:
+    """Cancel it, and return it as it is then; one that has just ended needs no cancelling."""
+    try:
+        return as_row(node.call("POST", "payments", payment_id, "cancel"))
+    except Refused:
+        return as_row(node.call("GET", "payments", payment_id))
+
+
+def _wait(node: Node, row: Row, payment_id: str, seconds: int) -> Row:
+    query = {"wait_seconds": seconds, "after_change": row.get("change")}
     return as_row(node.call("GET", "payments", payment_id, query=query))
 
 

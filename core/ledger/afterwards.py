@@ -105,7 +105,11 @@ class Afterwards:
         ended: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
 
         async def do() -> None:
-            reply = await work
+            try:
+                reply = await work
+            except BaseException:
+                ended.cancel()  # the caller goes on being cancelled, and recovery settles the rest
+                raise
             self._unbooked -= 1
             if not ended.done():
                 ended.set_result(reply)

@@ -338,7 +338,7 @@ async def test_a_packet_that_is_still_in_flight_when_the_node_ends_is_unknown_no
     silent.close()
 
     stores = await open_stores(store, WallClock())
-    assert (await stores.books.recover()).transfers == 1
+    await stores.books.recover()
     (unknown,) = await stores.books.unknown_transfers(limit=10)
     assert (unknown.outgoing_amount, unknown.to_account) == (7, bob.id)
     assert (await stores.books.balance(account("alice").id)).net == 0
