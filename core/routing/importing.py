@@ -38,6 +38,8 @@ class ImportRules:
             return f"{prefix} is this node's own"
         if path and path[0] != speaker:
             return f"the way to {prefix} does not begin with {speaker}, who told it"
+        if self.neighbours.get(speaker, self.account.id) != self.account.id:
+            return f"it was told in the name of {speaker}, which is another account here"
         if own in path:
             return f"the way to {prefix} leads through this node itself"
         if len(path) > HOPS_MAX or sum(map(len, path)) > PATH_OCTETS_MAX:

@@ -927,3 +927,23 @@ async def test_a_peer_that_calls_itself_otherwise_is_shown(net: Net) -> None:
 
     problem = a.exchange.peers[a.accounts["b"].id].heard.problem
     assert problem == "It calls itself test.bee, and its account here says test.b."
+
+
+async def test_nobody_tells_routes_in_the_name_of_another_account(net: Net) -> None:
+    a = net.node("a")
+    await a.add("victim")
+    await a.add("mallory")
+    await a.hear(
+        "victim",
+        told(way("test.victim.shop", "test.victim", auth=b"v" * 32), speaker="test.victim"),
+    )
+
+    await a.hear(
+        "mallory",
+        told(way("test.victim.shop", "test.victim", auth=b"m" * 32), speaker="test.victim"),
+    )
+
+    assert a.next_hop("test.victim.shop.till") == "victim"
+    problem = a.exchange.peers[a.accounts["mallory"].id].heard.problem
+    assert "test.victim" in problem
+    assert "another account" in problem
