@@ -42,6 +42,8 @@ QUEUE_MAX: Final = 20_000
 BATCH_MAX: Final = 512
 """How many writes share one transaction at most."""
 CHECKPOINT_PAGES: Final = 2_000
+CACHE_KIBIBYTES: Final = 4_096
+"""A connection's; packets only touch the newest pages, and a larger cache fills with pages that none asks for."""
 ON_LOOP_MAX: Final = 2
 """More writes than this are worth the thread, which commits while the loop goes on."""
 ON_LOOP_COMMITS: Final = 500
@@ -104,7 +106,7 @@ def connect(
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA temp_store = MEMORY")
-    connection.execute("PRAGMA cache_size = -16384")
+    connection.execute(f"PRAGMA cache_size = -{CACHE_KIBIBYTES}")
     connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
     connection.execute(f"PRAGMA journal_size_limit = {WAL_OCTETS_KEPT}")
     return connection
