@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 from collections.abc import Callable
@@ -12,12 +13,14 @@ import pytest
 from aiohttp import web
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from core.account import AccountDirectory
+from core.account import Account, AccountDirectory
 from core.clock import WallClock
 from core.errors import SettingError
+from core.links import http_front
 from core.links.http_front import HttpLimits, serve
 from core.node_address import NodeAddress
-from core.packet import Fulfill, Reject, address, parse_reply
+from core.packet import Fulfill, Reject, Reply, address, parse_reply
+from core.service import IncomingRequest
 from tests.core.links.conftest import (
     LIMITS,
     Chain,
@@ -788,3 +791,30 @@ async def test_an_address_that_cannot_be_listened_on_is_named(
         )  # fmt: skip
 
     assert host in str(raised.value)
+
+
+@pytest.mark.logs_warning
+async def test_what_cannot_be_booked_in_time_gets_no_answer_rather_than_a_wrong_one(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_front, "_BOOKING_SECONDS", 0.05)
+    booked = asyncio.Event()
+    begun = asyncio.Event()
+
+    async def handle(_: IncomingRequest[Account]) -> Reply:
+        begun.set()
+        while not booked.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await booked.wait()
+        return Fulfill.build(bytes(32))
+
+    monkeypatch.setattr(served.chain, "handle", handle)
+    client = await served.connect()
+    await client.send(post(PACKET))
+    await begun.wait()
+
+    async with asyncio.timeout(5):
+        await served.front.close(0.05)
+
+    assert await client.ends()
+    booked.set()
