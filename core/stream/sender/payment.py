@@ -112,6 +112,7 @@ class Payment:
         """What is in flight is likely delivered as, at most."""
         self._source_sent = 0
         self._delivered = 0
+        self._delivered_exact = True
         self._room: int | None = None
         """The most that the receiver takes on the stream; None while it has not said."""
         self._room_is_strict = False
@@ -218,6 +219,7 @@ class Payment:
         return Progress(
             source_sent=self._source_sent,
             delivered=self._delivered,
+            delivered_exact=self._delivered_exact,
             in_flight=self._in_flight_amount,
             packets_in_flight=len(self._in_flight),
             packets_fulfilled=self._fulfilled,
@@ -228,6 +230,9 @@ class Payment:
             last_reject_code=last.code if last else "",
             last_reject_by=last.triggered_by if last else "",
             next_sequence=self._connection.next_sequence,
+            violations=tuple(self._violations),
+            receipts=dict(self._receipts.best),
+            received_data=self._received_data.octets,
         )
 
     def outcome(self, now: float) -> Outcome:
@@ -246,13 +251,14 @@ class Payment:
             reason=reason,
             source_sent=self._source_sent,
             delivered=self._delivered,
+            delivered_exact=self._delivered_exact,
             unanswered=self._unanswered,
             reject_code=blamed.code if blamed else "",
             triggered_by=blamed.triggered_by if blamed else "",
             packets_fulfilled=self._fulfilled,
             packets_rejected=self._rejected,
             violations=tuple(self._violations),
-            receipts=self._receipts.best,
+            receipts=dict(self._receipts.best),
             received_data=self._received_data.octets,
             data_sent=self._data.acknowledged,
             destination_asset=self._asset,
@@ -479,6 +485,7 @@ class Payment:
     def _take_fulfill(self, sent: Sent, answer: Answer, now: float) -> None:
         # Where the receiver's word is missing, its proof stands for the minimum that it is bound to.
         got = sent.minimum if answer.authentic is None else answer.authentic.amount
+        self._delivered_exact &= answer.authentic is not None or not sent.amount
         self._source_sent += sent.amount
         self._delivered += got
         self._fulfilled += 1

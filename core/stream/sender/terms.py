@@ -133,6 +133,8 @@ class Progress:
 
     source_sent: int
     delivered: int
+    delivered_exact: bool = True
+    """False where the receiver did not say what it got of a packet that it took: at least so much."""
     in_flight: int
     """Sent and not answered yet, in the source's unit."""
     packets_in_flight: int
@@ -147,6 +149,9 @@ class Progress:
     last_reject_code: str
     last_reject_by: str
     next_sequence: int
+    violations: tuple[str, ...] = ()
+    receipts: Mapping[int, bytes] = field(default_factory=dict)
+    received_data: bytes = b""
 
 
 @final
@@ -160,6 +165,8 @@ class Outcome:
     source_sent: int
     delivered: int
     """What the receiver said, in replies that only it can have written, that it got."""
+    delivered_exact: bool = True
+    """False where it did not say what it got of a packet that it took: its least is counted, and it may be more."""
     unanswered: int = 0
     """Sent, and not answered long after it had to be: whether it arrived is not known, and it is in neither sum."""
     reject_code: str = ""

@@ -323,8 +323,46 @@ def test_a_fulfill_without_a_word_counts_for_the_least_and_is_told() -> None:
 
     assert outcome.is_completed
     assert (outcome.source_sent, outcome.delivered) == (10_000, 9_900)
+    assert not outcome.delivered_exact
     assert len(outcome.violations) == 5
     assert not path.receiver.closed
+
+
+def test_one_word_that_is_missing_is_enough_to_know_only_a_least() -> None:
+    path, told = Path(), []
+
+    def answers(prepare: Prepare, now: float) -> Reply | None:
+        path.receiver.speaks = len(path.receiver.packets) != 3
+        return None
+
+    def look(world: World, exchange: Exchange) -> None:
+        assert isinstance(exchange, Payment)
+        told.append(exchange.progress(world.now))
+
+    path.answers = answers
+    outcome = World(path, before_step=look).pay(ORDER, PLAIN)
+
+    assert (outcome.delivered, outcome.delivered_exact) == (9_990, False)
+    assert outcome.violations == told[-1].violations
+    assert [each.delivered_exact for each in told] == [
+        each.delivered in range(0, 4_000, 1_000) for each in told
+    ]
+
+
+def test_what_asks_and_brings_nothing_needs_no_word_to_be_exact() -> None:
+    path = Path()
+
+    def answers(prepare: Prepare, now: float) -> Reply | None:
+        path.receiver.speaks = prepare.amount > 0 or now > 5
+        path.receiver.receive_max = 10_000 if now > 5 else 3_300
+        return None
+
+    path.answers = answers
+    outcome = World(path).pay(ORDER, PLAIN)
+
+    assert outcome.is_completed
+    assert "without a word" in outcome.violations[0]
+    assert (outcome.delivered, outcome.delivered_exact) == (10_000, True)
 
 
 def test_a_changed_asset_ends_it() -> None:
