@@ -168,7 +168,8 @@ def _held_view(held: HeldJump, now_ms: int) -> HeldJumpView:
     percent = f"{float(abs(change) * 100):.1f}%"
     way = "up" if change > 0 else "down"
     state = {
-        HoldState.HELD: "it is held until you, another source or further samples confirm it",
+        HoldState.HELD: "it is held until you or most sources confirm it, "
+        "or further samples where one source is all that speaks",
         HoldState.CONFIRMED: "you confirmed it",
         HoldState.REFUSED: "you refused it, and the old price stays until the sources say another",
     }[held.state]

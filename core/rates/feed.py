@@ -162,12 +162,12 @@ class Feed:
     def decide(self, now_ms: int, served: Collection[str]) -> Decision:
         """Return what is in force from now on; `served` are the codes that are needed."""
         reference = self.settings.reference
-        votes = self._votes(now_ms)
         # Without sources that can speak for it, a price is nobody's any more.
         names = {source.name for source in self._sources.values() if source.enabled}
         accepted = {
             code: price for code, price in self._accepted.items() if names & set(price.sources)
         }
+        votes = self._votes(accepted, now_ms)
         holds = dict(self._holds)
         for code, said in votes.items():
             candidate = _median(said)
@@ -187,7 +187,9 @@ class Feed:
             accepted = {code: price for code, price in accepted.items() if code in kept}
         return Decision(accepted, holds)
 
-    def _votes(self, now_ms: int) -> Mapping[str, Sequence[_Vote]]:
+    def _votes(
+        self, accepted: Mapping[str, Price], now_ms: int
+    ) -> Mapping[str, Sequence[_Vote]]:
         """Return what each source says of each asset, in the reference asset."""
         reference = self.settings.reference
         fresh = [
@@ -199,8 +201,14 @@ class Feed:
         for source, sample in fresh:
             if (unit := sample.prices.get(reference)) is not None:
                 _vote(votes, source, sample, 1 / unit)
-        # Who does not know the reference is led to it over what the others say of its base.
-        known = {code: Fraction(_median(said).price) for code, said in votes.items()}
+        # Who does not know the reference is led to it over what the others say of its base, unless that is
+        # held: else one who lies of the base would make all that is counted in it say the same.
+        known = {
+            code: Fraction(candidate.price)
+            for code, said in votes.items()
+            if self._held(code, accepted.get(code), candidate := _median(said), said, now_ms)
+            is None
+        }
         for source, sample in fresh:
             if reference not in sample.prices and sample.base in known:
                 _vote(votes, source, sample, known[sample.base])
@@ -227,8 +235,9 @@ class Feed:
         ]
         if any(source.kind is SourceKind.FIXED for source in agreeing):
             return None  # the operator wrote it down
-        if len({_origin(source) for source in agreeing}) > 1:
-            return None  # two who do not know of each other do not err alike
+        voices = len({_origin(self._sources[vote.source]) for vote in said})
+        if voices > 1 and 2 * len({_origin(source) for source in agreeing}) > voices:
+            return None  # most of those who do not know of each other do not err alike
         held = self._holds.get(code)
         if held is None or not _is_near(held.to_price, candidate.price, limit):
             return HeldJump(
@@ -243,8 +252,9 @@ class Feed:
             return None
         if code not in self._news or held.state is HoldState.REFUSED:
             return held
-        samples = held.samples + 1
-        if samples >= self.settings.jump_samples > 0:
+        # Of several voices one may lie as often as it likes; one alone is believed if it insists.
+        samples = held.samples + 1 if voices == 1 else held.samples
+        if voices == 1 and samples >= self.settings.jump_samples > 0:
             return None
         return replace(
             held, to_price=candidate.price, samples=samples, sources=candidate.sources

@@ -162,6 +162,6 @@ class FeedSettings:
     jump_limit: Fraction | None = JUMP_LIMIT_DEFAULT
     """A price that moves by more than this share at once is held; None holds none."""
     jump_samples: int = JUMP_SAMPLES_DEFAULT
-    """So many samples one after another confirm a jump; 0 leaves that to the operator and to other sources."""
+    """So many samples one after another confirm a jump that one source alone speaks of; 0 leaves that to the operator."""
     watched: tuple[str, ...] = ()
     """Codes whose prices are kept though no account counts in them."""

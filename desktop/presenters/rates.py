@@ -276,13 +276,18 @@ def source_row(view: RateSourceView, now_ms: int) -> SourceRow:
     )
 
 
+def _alone(jump_samples: int) -> str:
+    """Return how a source that nobody else contradicts or confirms is believed; empty where it is not."""
+    return f", one that is alone says so {jump_samples} times" if jump_samples else ""
+
+
 def state_of(view: RateFeedView) -> RatesState:
     """Return what the page says beside its tables."""
     guard = (
         "Jumps are not held."
         if view.jump_limit is None
-        else f"Jumps beyond {share_words(view.jump_limit)} are held until "
-        f"{formatting.counted(view.jump_samples, 'sample')} say the same, or you do."
+        else f"Jumps beyond {share_words(view.jump_limit)} are held until most sources say so"
+        f"{_alone(view.jump_samples)}, or you confirm them."
     )
     codes = {view.reference, *(price.code for price in view.prices), *view.watched}
     return RatesState(
