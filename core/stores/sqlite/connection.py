@@ -50,7 +50,8 @@ ON_LOOP_COMMITS: Final = 500
 """Then the thread's turn: it folds the log into the file, which takes longer than a commit may."""
 SLOW_SECONDS: Final = 0.008
 """A commit that took longer on the loop was one too many there."""
-SLOW_FOR_SECONDS: Final = 2.0
+SLOW_REST: Final = 50
+"""So many times as long as such a commit took, the thread commits: the loop is held for a fiftieth of the time."""
 WAL_OCTETS_KEPT: Final = 64 * 2**20
 MIN_VERSION: Final = (3, 38, 0)
 """The first with STRICT tables (3.37) and format()."""
@@ -302,7 +303,7 @@ class SqliteFile:
         self._on_loop_left -= 1
         ended = self._loop.time()
         if ended - started > SLOW_SECONDS:
-            self._on_loop_from = ended + SLOW_FOR_SECONDS
+            self._on_loop_from = ended + (ended - started) * SLOW_REST
         return True
 
     def _hand_over(self, jobs: list[_Job]) -> None:

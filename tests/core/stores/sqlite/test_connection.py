@@ -274,6 +274,7 @@ async def test_after_a_slow_commit_the_thread_does_it_for_a_while(
     quick: SqliteFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connections, "SLOW_SECONDS", 0)
+    monkeypatch.setattr(connections, "SLOW_REST", 1_000_000)
     batch = Where()
 
     await quick.submit(batch, "a")
