@@ -33,6 +33,7 @@ from core.links.http_message import (
 )
 from core.links.http_server import CONTENT_TYPES
 from core.links.link_states import LinkHistory, LinkStates
+from core.links.names import NameLookups
 from core.node_address import NodeAddress
 from core.packet import ErrorCode, Reject, Reply, parse_reply
 from core.service import Explanation, OutgoingRequest, Step, Verdict
@@ -141,12 +142,14 @@ class HttpLink:
         states: LinkStates,
         limits: HttpLinkLimits | None = None,
         tls: ssl.SSLContext | None = None,
+        names: NameLookups | None = None,
     ) -> None:
         """Send nothing yet; `tls` replaces the verifying context made from the system's certificates."""
         self.clock: Final = clock
         self.address: Final = address
         self.states: Final = states
         self.limits: Final = limits or HttpLinkLimits()
+        self.names: Final = names or NameLookups()
         self._tls = tls
         self._pools: dict[AccountId, _Pool] = {}
         self._retired: set[_Pool] = set()
@@ -376,12 +379,12 @@ class _Pool:
         self._opening += 1
         try:
             async with asyncio.timeout_at(min(deadline, limit)):
-                _, connection = await self.loop.create_connection(
+                connection = await self.link.names.connect(
                     lambda: _Connection(self),
                     target.host,
                     target.port,
-                    ssl=tls,
-                    server_hostname=target.host if tls is not None else None,
+                    tls=tls,
+                    seconds=self.link.limits.connect_seconds,
                 )
         except TimeoutError:
             why = "it did not take the connection in time"

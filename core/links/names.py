@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import socket
+import ssl
 import threading
 from collections.abc import Callable
-from typing import Any, Final, TypeAlias, final
+from typing import Any, Final, TypeAlias, TypeVar, final
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
@@ -21,6 +23,8 @@ LOOKUPS_MAX: Final = 32
 
 _NUMERIC: Final = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
 _Found: TypeAlias = list[tuple[Any, ...]]
+_Key: TypeAlias = tuple[str, int, int]
+_P = TypeVar("_P", bound=asyncio.BaseProtocol)
 
 
 @final
@@ -35,49 +39,100 @@ class NameLookups:
     ) -> None:
         self._lookups_max = lookups_max
         self._look_up = look_up
-        self._running = 0
+        self._running: dict[_Key, asyncio.Future[_Found]] = {}
 
     def __call__(self) -> AbstractResolver:
         return _Resolver(self)
 
     async def find(self, host: str, port: int, family: socket.AddressFamily) -> _Found:
-        """Return what the operating system knows of a name.
+        """Return what the operating system knows of a name; whoever asks for one that is looked up already waits for it.
 
         Raises:
             OSError: there is no such name, or too many look-ups have not ended yet.
         """
-        if self._running >= self._lookups_max:
+        key = (host, port, int(family))
+        found = self._running.get(key)
+        if found is None:
+            found = self._start(key)
+        # One who asks and goes leaves the look-up to the others.
+        return await asyncio.shield(found)
+
+    async def connect(
+        self,
+        protocol: Callable[[], _P],
+        host: str,
+        port: int,
+        *,
+        tls: ssl.SSLContext | None,
+        seconds: float,
+    ) -> _P:
+        """Open a connection to the first of a host's addresses that takes it; each has its share of the time.
+
+        Raises:
+            OSError: there is no such name, no address takes it, or TLS cannot be agreed on.
+            TimeoutError: the last address did not answer in its share; whoever calls bounds the whole.
+        """
+        places = await self._places(host, port)
+        loop = asyncio.get_running_loop()
+        problem: OSError | None = None
+        for place in places:
+            try:
+                async with asyncio.timeout(seconds / len(places)):
+                    _, opened = await loop.create_connection(
+                        protocol,
+                        place,
+                        port,
+                        ssl=tls,
+                        server_hostname=None if tls is None else host,
+                    )
+            except ssl.SSLError:
+                raise  # somebody is there, and another address would hardly say otherwise
+            except OSError as error:  # a TimeoutError is one
+                problem = error
+            else:
+                return opened
+        raise problem or OSError("its name stands for no address")
+
+    async def _places(self, host: str, port: int) -> list[str]:
+        """Return a host's addresses; one that is an address stands for itself."""
+        with contextlib.suppress(ValueError):
+            return [str(ipaddress.ip_address(host))]
+        return [place[2] for place in await self.find(host, port, socket.AF_UNSPEC)]
+
+    def _start(self, key: _Key) -> asyncio.Future[_Found]:
+        if len(self._running) >= self._lookups_max:
             raise OSError(
-                f"{self._running} names are being looked up, and no more are at once:"
+                f"{len(self._running)} names are being looked up, and no more are at once:"
                 " their name servers do not answer"
             )
         loop = asyncio.get_running_loop()
         found: asyncio.Future[_Found] = loop.create_future()
 
-        def ended(names: _Found | OSError | UnicodeError) -> None:
-            self._running -= 1
-            if found.done():
-                return  # nobody waits for it any more
-            if isinstance(names, OSError | UnicodeError):
+        def ended(names: _Found | OSError) -> None:
+            del self._running[key]
+            if isinstance(names, OSError):
                 found.set_exception(names)
+                found.exception()  # perhaps nobody waits for it any more
             else:
                 found.set_result(names)
 
         def work() -> None:
-            names: _Found | OSError | UnicodeError
+            names: _Found | OSError
             try:
-                names = self._named(host, port, family)
-            except (OSError, UnicodeError) as error:
+                names = self._named(*key)
+            except OSError as error:
                 names = error
+            except ValueError as error:  # it cannot be written as names are
+                names = OSError(f"it is no host name: {error}")
             with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
                 loop.call_soon_threadsafe(ended, names)
 
-        self._running += 1
+        self._running[key] = found
         # No thread of a pool: at its end the process waits for those, and this one may hang.
         threading.Thread(target=work, name="look up a name", daemon=True).start()
-        return await found
+        return found
 
-    def _named(self, host: str, port: int, family: socket.AddressFamily) -> _Found:
+    def _named(self, host: str, port: int, family: int) -> _Found:
         names = []
         for kind, _, proto, _, place in self._look_up(
             host, port, family, socket.SOCK_STREAM, 0, socket.AI_ADDRCONFIG

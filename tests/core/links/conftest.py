@@ -6,10 +6,11 @@ import asyncio
 import contextlib
 import socket
 import struct
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import pytest
 
@@ -18,6 +19,7 @@ from core.clock import WallClock
 from core.links.http_client import HttpLink, HttpLinkLimits
 from core.links.http_front import HttpFront, HttpLimits, serve
 from core.links.link_states import LinkStates
+from core.links.names import NameLookups
 from core.node_address import NodeAddress
 from core.packet import Fulfill, Prepare, Reply, address
 from core.service import Explanation, IncomingRequest, OutgoingRequest
@@ -288,17 +290,31 @@ class Linked:
             return await self.link.send(self.request(to, packet or prepare(b"hello")))
 
 
+class SilentServer:
+    """A look-up of names that ends only when it is told to."""
+
+    def __init__(self) -> None:
+        self.answers = threading.Event()
+        self.asked = 0
+
+    def __call__(self, *_: object) -> list[tuple[Any, ...]]:
+        self.asked += 1
+        self.answers.wait(10)
+        raise socket.gaierror("no such name")
+
+
 @pytest.fixture
 async def linking() -> AsyncIterator[Callable[..., Linked]]:
     started: list[Linked] = []
 
-    def start(limits: HttpLinkLimits | None = None) -> Linked:
+    def start(limits: HttpLinkLimits | None = None, names: NameLookups | None = None) -> Linked:
         states = LinkStates(WallClock())
         link = HttpLink(
             clock=WallClock(),
             address=NodeAddress(address("test.node")),
             states=states,
             limits=limits,
+            names=names,
         )
         linked = Linked(link, states)
         started.append(linked)

@@ -6,6 +6,7 @@ import asyncio
 import ssl
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -18,12 +19,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from hypothesis import given, settings, strategies as st
 
-from core.account import Secret
+from core.account import AccountId, Secret
 from core.clock import WallClock
 from core.control.views import LinkState
 from core.errors import SettingError
 from core.links.http_client import HttpLink, HttpLinkLimits, Target
 from core.links.link_states import LinkStates
+from core.links.names import NameLookups
 from core.node_address import NodeAddress
 from core.packet import ErrorCode, Fulfill, Reject, Reply, address
 from core.service import OutgoingRequest, Verdict
@@ -32,6 +34,7 @@ from tests.core.links.conftest import (
     Answer,
     Linked,
     Peer,
+    SilentServer,
     account,
     bob_at,
     prepare,
@@ -385,6 +388,29 @@ async def test_a_port_that_nobody_listens_on_is_an_unreachable_peer(
 
     assert "nobody listens there" in rejected(await linked.send(bob), "T01")
     assert str(unused_tcp_port) in linked.states.state(bob)[1]
+
+
+@pytest.mark.logs_warning
+async def test_peers_whose_names_hang_hold_up_neither_the_others_nor_the_store(
+    peering: Peering, linking: Linking
+) -> None:
+    server = SilentServer()
+    linked = linking(names=NameLookups(look_up=server))
+    peer = await peering(fulfills)
+    loop = asyncio.get_running_loop()
+    dead = bob_at("http://peer.example/ilp")
+    hanging = [loop.create_task(linked.send(dead)) for _ in range(64)]
+    try:
+        await until(lambda: server.asked > 0)
+        alive = replace(bob_at(peer.url), id=AccountId("id-carol"))
+        assert isinstance(await linked.send(alive), Fulfill)
+        async with asyncio.timeout(5):
+            assert await asyncio.to_thread(lambda: 8) == 8
+        assert server.asked == 1, "one look-up, however many packets wait for it"
+    finally:
+        server.answers.set()
+    for reply in await asyncio.gather(*hanging):
+        rejected(reply, "T01")
 
 
 @pytest.mark.logs_warning

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import threading
 from typing import Any
 
 import pytest
@@ -13,17 +12,7 @@ from core.config import Reach
 from core.errors import SpspError
 from core.links.names import NameLookups
 from core.links.spsp_client import SpspClient
-
-
-class SilentServer:
-    """A look-up that ends only when it is told to."""
-
-    def __init__(self) -> None:
-        self.answers = threading.Event()
-
-    def __call__(self, *_: object) -> list[tuple[Any, ...]]:
-        self.answers.wait(10)
-        raise socket.gaierror("no such name")
+from tests.core.links.conftest import SilentServer, until
 
 
 async def test_a_name_is_looked_up() -> None:
@@ -73,3 +62,51 @@ async def test_so_many_hang_and_one_more_is_refused_until_one_has_ended() -> Non
                 break
             except OSError:
                 await asyncio.sleep(0.01)
+
+
+async def test_who_asks_for_a_name_that_is_looked_up_already_waits_for_that() -> None:
+    server = SilentServer()
+    lookups = NameLookups(lookups_max=1, look_up=server)
+    loop = asyncio.get_running_loop()
+    asking = [
+        loop.create_task(lookups.find("a.example", 1, socket.AF_UNSPEC)) for _ in range(20)
+    ]
+    await until(lambda: server.asked > 0)
+    asking[0].cancel()
+    server.answers.set()
+
+    outcomes = await asyncio.gather(*asking, return_exceptions=True)
+
+    assert server.asked == 1
+    assert isinstance(outcomes[0], asyncio.CancelledError)
+    assert all(isinstance(outcome, socket.gaierror) for outcome in outcomes[1:])
+
+
+async def test_a_name_that_cannot_be_written_is_an_error_as_any_other() -> None:
+    with pytest.raises(OSError, match="it is no host name"):
+        await NameLookups().find(64 * "a" + ".example", 1, socket.AF_UNSPEC)
+
+
+async def test_a_connection_goes_to_the_first_address_that_takes_it() -> None:
+    def look_up(host: str, port: int, *_: object) -> list[tuple[Any, ...]]:
+        return [
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", (place, port))
+            for place in ("127.0.0.2", "127.0.0.1")
+        ]
+
+    server = await asyncio.get_running_loop().create_server(Talker, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    opened = await NameLookups(look_up=look_up).connect(
+        Talker, "peer.example", port, tls=None, seconds=10
+    )
+
+    assert opened.place == ("127.0.0.1", port)
+    server.close()
+
+
+class Talker(asyncio.Protocol):
+    """Notes whom it is connected to, and hangs up."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.place = transport.get_extra_info("peername")
+        transport.close()
