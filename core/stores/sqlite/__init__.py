@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
+import core.stores.sqlite.lean  # noqa: F401 before whatever imports sqlite-utils
 from core.clock import Clock
 from core.errors import StoreUnavailable
 from core.ledger.books import AuditReport
