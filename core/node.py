@@ -134,7 +134,7 @@ class Node:
         self.stream_credentials: Final = StreamCredentials(clock, new_secret())
         self.running_totals: Final = RunningTotals()
         self.stream_inbox: Final = StreamInbox()
-        self.notices: Final = Notices(stores.payments.close_connection)
+        self.notices: Final = Notices(stores.payments.note_connection)
         self.limits: Final = RateLimits(clock)
         self.duplicates: Final = Duplicates(clock)
         self.throughput: Final = Throughput(clock)

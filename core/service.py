@@ -90,6 +90,8 @@ class Received:
     """Whether the sender says that this is its last."""
     streams: tuple[tuple[int, int], ...] = ()
     """How much of its amount each stream got; together all of it. Receipts are by stream."""
+    payer_text: str = ""
+    """What the payer has written on the connection so far: remote text, cleaned and cut."""
 
 
 @final

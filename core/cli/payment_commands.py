@@ -107,10 +107,21 @@ def received(node: Node, arguments: argparse.Namespace, output: Output) -> None:
             row.get("packets"),
             row.get("closed"),
             row.get("invoice"),
+            row.get("payer_text") or None,
         ]
         for row in as_rows(page.get("received"))
     ]
-    columns = ("first", "last", "account", "from", "received", "packets", "done", "invoice")
+    columns = (
+        "first",
+        "last",
+        "account",
+        "from",
+        "received",
+        "packets",
+        "done",
+        "invoice",
+        "the payer's words",
+    )
     output.show(page, table(columns, rows) + _more(page))
 
 

@@ -48,6 +48,7 @@ RECEIVED_COLUMNS: Final = (
     "invoice",
     "connection",
     "destination",
+    "payer_text",
 )
 INVOICE_COLUMNS: Final = (
     "id",
@@ -116,6 +117,7 @@ def received_lines(rows: Iterable[ReceivedView]) -> str:
             row.invoice or "",
             row.connection,
             row.destination,
+            _text(row.payer_text),
         )
         for row in rows
     )

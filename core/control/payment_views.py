@@ -161,6 +161,8 @@ class ReceivedView:
     last_at_ms: int
     closed: bool
     """Whether the sender has said that it is done."""
+    payer_text: str = ""
+    """What the payer wrote with it, at most a thousand characters: remote text, to be shown as the payer's words."""
 
 
 @final

@@ -305,6 +305,7 @@ class PaymentDesk(PaymentOperator):
             first_at_ms=row.first_at_ms,
             last_at_ms=row.last_at_ms,
             closed=row.closed_at_ms is not None,
+            payer_text=row.payer_text,
         )
 
     async def _found_invoice(self, invoice_id: str) -> Invoice:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import contextmanager
-from typing import Final, final
+from typing import Final, Protocol, final
 
 from core.account import AccountId
 from core.errors import Conflict, SlowReader, StoreError
@@ -21,8 +21,16 @@ QUEUE_MAX: Final = 2_000
 WATCHERS_MAX: Final = 200
 ACCOUNT_WATCHERS_MAX: Final = 20
 """Of one account, so that no user keeps the others out."""
-CLOSING_MAX: Final = 1_000
-"""Ends of connections that are being noted at once; one more is not noted, which loses no money."""
+NOTING_MAX: Final = 1_000
+"""Connections of which something is being noted at once; of one more it is not, which loses no money."""
+
+
+class NoteConnection(Protocol):
+    """Writes down what is known of a connection beside its money."""
+
+    def __call__(
+        self, account: AccountId, connection: str, *, payer_text: str, closes: bool
+    ) -> Awaitable[None]: ...
 
 
 @final
@@ -69,20 +77,20 @@ class Watcher:
 
 @final
 class Notices(Listener):
-    """Hands each notice to whoever listens, and notes in the store that a sender is done."""
+    """Hands each notice to whoever listens, and notes in the store what no money's transaction has noted."""
 
     def __init__(
         self,
-        close_connection: Callable[[AccountId, str], Awaitable[None]],
+        note_connection: NoteConnection,
         *,
         queue_max: int = QUEUE_MAX,
         watchers_max: int = WATCHERS_MAX,
     ) -> None:
-        self._close_connection = close_connection
+        self._note_connection = note_connection
         self._queue_max = queue_max
         self._watchers_max = watchers_max
         self._watchers: dict[Watcher, None] = {}
-        self._tasks = TaskOwner("connections that end", tasks_max=CLOSING_MAX)
+        self._tasks = TaskOwner("notes of connections", tasks_max=NOTING_MAX)
 
     @property
     def watched(self) -> int:
@@ -93,8 +101,10 @@ class Notices(Listener):
         for watcher in self._watchers:
             if watcher.account in (None, payment.to_account):
                 watcher.put(payment)
-        if payment.closes and len(self._tasks) < CLOSING_MAX:
-            self._tasks.start(self._close(payment), name="note the end of a connection")
+        # What money came with is in its own row already.
+        text = payment.payer_text if payment.amount == 0 else ""
+        if (payment.closes or text) and len(self._tasks) < NOTING_MAX:
+            self._tasks.start(self._note(payment, text), name="note a connection")
 
     @contextmanager
     def watch(self, account: AccountId | None) -> Iterator[Watcher]:
@@ -121,9 +131,11 @@ class Notices(Listener):
             watcher.close()
         await self._tasks.finish(timeout_seconds)
 
-    async def _close(self, payment: IncomingPayment) -> None:
+    async def _note(self, payment: IncomingPayment, text: str) -> None:
         try:
-            await self._close_connection(payment.to_account, payment.connection)
+            await self._note_connection(
+                payment.to_account, payment.connection, payer_text=text, closes=payment.closes
+            )
         except StoreError as error:
             # Not money: what cannot be written now is not tried again.
-            log.info("the end of a connection was not noted: %s", error)
+            log.info("the end or the text of a connection was not noted: %s", error)

@@ -173,6 +173,8 @@ class ReceivedPayment:
     first_at_ms: int
     last_at_ms: int
     closed_at_ms: int | None
+    payer_text: str = ""
+    """What the payer wrote with it: remote text, cleaned and cut."""
 
 
 @final

@@ -122,8 +122,13 @@ class PaymentStore(Protocol):
 
     async def received_payments(self, wanted: ReceivedFilter) -> Sequence[ReceivedPayment]: ...
 
-    async def close_connection(self, account: AccountId, connection: str) -> None:
-        """Note that its sender is done; of one that brought nothing there is nothing to note."""
+    async def note_connection(
+        self, account: AccountId, connection: str, *, payer_text: str = "", closes: bool = False
+    ) -> None:
+        """Note what its payer wrote, where that is more than is known, and that it is done.
+
+        Of one that brought nothing there is nothing to note.
+        """
 
     # --- Invoices
 

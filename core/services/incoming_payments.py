@@ -37,6 +37,8 @@ class IncomingPayment:
     closes: bool
     received: int | None
     """What its connection has brought so far, this packet included; None for one that was not booked."""
+    payer_text: str = ""
+    """What the payer has written on the connection so far: remote text, cleaned and cut."""
 
 
 class Listener(Protocol):
@@ -74,6 +76,7 @@ class IncomingPaymentsService(Generic[A]):
                     invoice=received.invoice,
                     closes=received.closes,
                     received=request.received_so_far,
+                    payer_text=received.payer_text,
                 )
             )
         return reply

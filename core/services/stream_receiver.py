@@ -98,19 +98,20 @@ class StreamReceiverService(Generic[A]):
         except StoreError as error:
             log.info("a request for money could not be looked up: %s", error)
             return self.address.reject(ErrorCode.INTERNAL_ERROR, UNREADABLE)
+        if refusal is None:
+            self._take_data(account.id, heard)
         if refusal is None or heard.closes:
-            request.received = _received(heard)
+            text = self.inbox.text(account.id, connection.id)
+            request.received = _received(heard, text)
         if refusal is not None:
             return self._reject(account.id, heard, refusal, receivable)
 
         left = None if receivable is None else receivable - heard.amount
         if heard.amount == 0:
-            self._take_data(account.id, heard)
             return heard.fulfill(self.totals.of(account.id, connection), left)
 
         def seal(totals: Mapping[int, int]) -> Fulfill:
             self.totals.note(account.id, connection, totals)
-            self._take_data(account.id, heard)
             return heard.fulfill(totals, left)
 
         request.seal = seal
@@ -157,7 +158,10 @@ class StreamReceiverService(Generic[A]):
             )
 
     def _take_data(self, account: AccountId, heard: Heard) -> None:
-        """Keep what was written on the streams: a Fulfill says that it has come."""
+        """Keep what was written on the streams, for the books to have it with the money: a Fulfill says so.
+
+        Where it cannot be booked, its sender sends it again, and it is the same.
+        """
         for frame in heard.packet.of(StreamData):
             self.inbox.add(
                 account, heard.connection.id, frame.stream_id, frame.offset, frame.data
@@ -171,11 +175,12 @@ class StreamReceiverService(Generic[A]):
         return self.address.reject(refusal.code, refusal.sentence, data)
 
 
-def _received(heard: Heard) -> Received:
+def _received(heard: Heard, payer_text: str) -> Received:
     return Received(
         connection=heard.connection.id,
         sequence=heard.packet.sequence,
         invoice=heard.connection.terms.tag,
         closes=heard.closes,
         streams=heard.split(),
+        payer_text=payer_text,
     )

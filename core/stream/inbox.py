@@ -1,7 +1,7 @@
 """What payers have written on the streams of their payments, put together: a message that comes with money.
 
-It is kept in memory, of the connections that were heard of last: what is worth more than that is
-written on the payment's own rows, which this is not.
+It is kept in memory while it comes, of the connections that were heard of last; the row of a received
+payment has what could be read of it so far.
 """
 
 from __future__ import annotations
@@ -10,45 +10,80 @@ from collections import OrderedDict
 from typing import Final, TypeAlias, final
 
 from core.account import AccountId
+from core.stream.receiver import DATA_OCTETS_MAX
 
-STREAMS_KEPT: Final = 1_000
+CONNECTIONS_KEPT: Final = 1_000
 """With at most twice the window each, 8 MiB: what senders can make a node remember is bounded."""
+TEXT_CHARACTERS_MAX: Final = 1_000
+"""Of what is kept with a payment: a message, and of ten thousand payments some megabytes."""
 
-_Key: TypeAlias = tuple[AccountId, str, int]
+_Key: TypeAlias = tuple[AccountId, str]
 
 
 @final
 class StreamInbox:
     """The data of each stream, as far as it has come in without a gap."""
 
-    __slots__ = ("_streams",)
+    __slots__ = ("_connections",)
 
     def __init__(self) -> None:
-        self._streams: OrderedDict[_Key, _Data] = OrderedDict()
+        self._connections: OrderedDict[_Key, _Connection] = OrderedDict()
 
     def add(
         self, account: AccountId, connection: str, stream: int, offset: int, data: bytes
     ) -> None:
         """Put in what a packet has brought; what came before is not changed by what comes again."""
-        key = (account, connection, stream)
-        found = self._streams.get(key)
+        key = (account, connection)
+        found = self._connections.get(key)
         if found is None:
-            found = self._streams[key] = _Data()
-            while len(self._streams) > STREAMS_KEPT:
-                self._streams.popitem(last=False)
-        self._streams.move_to_end(key)
-        found.add(offset, data)
+            found = self._connections[key] = _Connection()
+            while len(self._connections) > CONNECTIONS_KEPT:
+                self._connections.popitem(last=False)
+        self._connections.move_to_end(key)
+        found.add(stream, offset, data)
 
     def text(self, account: AccountId, connection: str) -> str:
-        """Return what was written on a connection, stream after stream; empty where nothing is known."""
-        found = sorted(
-            (stream, data)
-            for (owner, name, stream), data in self._streams.items()
-            if owner == account and name == connection
-        )
-        return "\n".join(
-            filter(None, (str(data.whole(), "utf-8", "replace") for _, data in found))
-        )
+        """Return what was written on a connection, stream after stream; empty where nothing is known.
+
+        It is plain text, cut: what is no sign of a text is replaced, so that it can be shown anywhere.
+        """
+        found = self._connections.get((account, connection))
+        return "" if found is None else found.text()
+
+
+@final
+class _Connection:
+    """One connection's streams, which together have no more than the window that it was told."""
+
+    __slots__ = ("_streams", "_text")
+
+    def __init__(self) -> None:
+        self._streams: dict[int, _Data] = {}
+        self._text: str | None = None
+
+    def add(self, stream: int, offset: int, data: bytes) -> None:
+        others = sum(len(other) for name, other in self._streams.items() if name != stream)
+        if others + offset + len(data) > DATA_OCTETS_MAX:
+            return
+        self._streams.setdefault(stream, _Data()).add(offset, data)
+        self._text = None
+
+    def text(self) -> str:
+        if self._text is None:
+            found = (data.whole() for _, data in sorted(self._streams.items()))
+            self._text = _plain(
+                "\n".join(str(octets, "utf-8", "replace") for octets in found if octets)
+            )
+        return self._text
+
+
+def _plain(text: str) -> str:
+    if len(text) > TEXT_CHARACTERS_MAX:
+        text = text[: TEXT_CHARACTERS_MAX - 1] + "…"
+    return "".join(
+        sign if sign.isprintable() or sign == "\n" else "\N{REPLACEMENT CHARACTER}"
+        for sign in text
+    )
 
 
 @final
@@ -60,6 +95,9 @@ class _Data:
     def __init__(self) -> None:
         self._octets = bytearray()
         self._come = bytearray()
+
+    def __len__(self) -> int:
+        return len(self._octets)
 
     def add(self, offset: int, data: bytes) -> None:
         end = offset + len(data)

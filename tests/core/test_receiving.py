@@ -12,9 +12,11 @@ from core.errors import StoreUnavailable
 from core.ledger.books import Transfer
 from core.node import Node
 from core.packet import Fulfill, Reject, Reply, address
+from core.payments.records import ReceivedPayment
+from core.payments.store import ReceivedFilter
 from core.service import Verdict
 from core.stream.credentials import Credentials
-from core.stream.frames import ConnectionAssetDetails, StreamMaxMoney, StreamReceipt
+from core.stream.frames import ConnectionAssetDetails, StreamData, StreamMaxMoney, StreamReceipt
 from core.stream.receipt import Receipt, ReceiptTerms
 from core.testing.builders import EUR, account
 from core.testing.chain import Chain, FakeLink
@@ -99,6 +101,22 @@ async def test_what_came_in_is_a_row_of_its_connection() -> None:
     row = await node.stores.payments.received_payment(BOB, connection.id)
     assert row is not None
     assert (row.received, row.packets, row.from_account) == (300, 3, ALICE)
+
+
+async def test_what_the_payer_writes_stands_with_the_money_even_what_comes_after_it() -> None:
+    node = await chain()
+    bobs = issue(node)
+
+    async def row() -> ReceivedPayment:
+        (found,) = await node.stores.payments.received_payments(ReceivedFilter())
+        return found
+
+    await node.handle(stream_prepare(bobs, 0, StreamData(1, 0, b"rent "), sequence=1))
+    await node.handle(stream_prepare(bobs, 110, sequence=2))
+    assert (await row()).payer_text == "rent "
+    await node.handle(stream_prepare(bobs, 0, StreamData(1, 5, b"for May"), sequence=3))
+    await node.node.notices.finish(5)
+    assert (await row()).payer_text == "rent for May"
 
 
 async def test_a_request_for_money_takes_its_amount_and_no_more() -> None:

@@ -117,6 +117,7 @@ def received_json(row: ReceivedView) -> Json:
         "first_at_ms": row.first_at_ms,
         "last_at_ms": row.last_at_ms,
         "closed": row.closed,
+        "payer_text": row.payer_text,
     }
 
 

@@ -39,6 +39,8 @@ def totals_of(
 def credit(state: MemoryState, transfer: Transfer, received: Received, now_ms: int) -> None:
     """Add what came in to its connection, and to its invoice where it pays one of the account's."""
     account, amount = transfer.to_account, transfer.outgoing_amount
+    if amount == 0:
+        return  # nothing came in: strangers make no rows of nothing
     key = (account, received.connection)
     earlier = state.received.get(key)
     streams = dict(totals_of(state, transfer, received))
@@ -58,6 +60,7 @@ def credit(state: MemoryState, transfer: Transfer, received: Received, now_ms: i
             first_at_ms=now_ms,
             last_at_ms=now_ms,
             closed_at_ms=None,
+            payer_text=received.payer_text,
         )
     else:
         state.received[key] = replace(
@@ -66,6 +69,7 @@ def credit(state: MemoryState, transfer: Transfer, received: Received, now_ms: i
             streams=streams,
             packets=earlier.packets + 1,
             last_at_ms=now_ms,
+            payer_text=max(earlier.payer_text, received.payer_text, key=len),
         )
     invoice = None if received.invoice is None else state.invoices.get(received.invoice)
     if invoice is not None and invoice.account == account:

@@ -222,12 +222,18 @@ class MemoryPayments(PaymentStore):
         found.sort(key=lambda row: -row.number)
         return found[: min(wanted.limit, PAGE_MAX)]
 
-    async def close_connection(self, account: AccountId, connection: str) -> None:
+    async def note_connection(
+        self, account: AccountId, connection: str, *, payer_text: str = "", closes: bool = False
+    ) -> None:
         row = self._state.received.get((account, connection))
-        if row is not None and row.closed_at_ms is None:
-            self._state.received[account, connection] = replace(
-                row, closed_at_ms=self._clock.now_ms()
-            )
+        if row is None:
+            return
+        is_first_close = closes and row.closed_at_ms is None
+        self._state.received[account, connection] = replace(
+            row,
+            closed_at_ms=self._clock.now_ms() if is_first_close else row.closed_at_ms,
+            payer_text=max(row.payer_text, payer_text, key=len),
+        )
 
     # --- Invoices
 

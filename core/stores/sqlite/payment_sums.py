@@ -22,17 +22,19 @@ _SAVE: Final = """
     WHERE number = ?
 """
 _RECEIVED: Final = """
-    SELECT number, received, streams FROM received_payment WHERE account = ? AND connection = ?
+    SELECT number, received, streams, length(payer_text) FROM received_payment
+    WHERE account = ? AND connection = ?
 """
 _FIRST: Final = """
     INSERT INTO received_payment (account, from_account, connection, destination, invoice, received,
-        streams, packets, first_at_ms, last_at_ms)
-    SELECT ?, ?, ?, destination, ?, ?, ?, 1, ?, ? FROM transfer WHERE id = ?
+        streams, packets, first_at_ms, last_at_ms, payer_text)
+    SELECT ?, ?, ?, destination, ?, ?, ?, 1, ?, ?, ? FROM transfer WHERE id = ?
 """
 _MORE: Final = """
     UPDATE received_payment SET received = ?, streams = ?, packets = packets + 1, last_at_ms = ?
     WHERE number = ?
 """
+_WRITTEN: Final = "UPDATE received_payment SET payer_text = ? WHERE number = ?"
 _INVOICE: Final = "SELECT number, amount, received FROM invoice WHERE id = ? AND account = ?"
 _CREDIT: Final = """
     UPDATE invoice SET received = ?1, paid_at_ms = coalesce(paid_at_ms, ?2) WHERE number = ?3
@@ -93,11 +95,12 @@ def save_credits(
         received = credit.received
         key = (credit.target, received.connection)
         row = connection.execute(_RECEIVED, key).fetchone()
-        number, so_far, streams = (
-            (None, 0, {}) if row is None else (*row[:2], read_streams(row[2]))
+        number, so_far, streams, written = (
+            (None, 0, {}, 0) if row is None else (*row[:2], read_streams(row[2]), row[3])
         )
         credit.totals = streams
-        if not credit.is_new:
+        # Where nothing came in, strangers make no rows of nothing.
+        if not credit.is_new or credit.amount == 0:
             continue
         for stream, amount in received.streams:
             streams[stream] = streams.get(stream, 0) + amount
@@ -105,6 +108,8 @@ def save_credits(
         text = json.dumps({str(stream): str(total) for stream, total in streams.items()})
         if number is not None:
             connection.execute(_MORE, (together, text, now_ms, number))
+            if len(received.payer_text) > written:
+                connection.execute(_WRITTEN, (received.payer_text, number))
         else:
             connection.execute(
                 _FIRST,
@@ -117,6 +122,7 @@ def save_credits(
                     text,
                     now_ms,
                     now_ms,
+                    received.payer_text,
                     credit.transfer_id,
                 ),
             )

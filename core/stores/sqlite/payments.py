@@ -88,15 +88,16 @@ _LEFT_BY_DEAD: Final = """
 _ALIVE: Final = "SELECT 1 FROM node WHERE number = ? AND ended_at_ms IS NULL"
 _RECEIVED: Final = """
     SELECT received_payment.number, target.id, source.id, connection, destination, invoice,
-        received, streams, packets, first_at_ms, last_at_ms, closed_at_ms
+        received, streams, packets, first_at_ms, last_at_ms, closed_at_ms, payer_text
     FROM received_payment
     JOIN account AS target ON target.number = received_payment.account
     JOIN account AS source ON source.number = from_account
 """
-_CLOSE: Final = """
-    UPDATE received_payment SET closed_at_ms = ?
-    WHERE account = (SELECT number FROM account WHERE id = ?) AND connection = ?
-        AND closed_at_ms IS NULL
+_NOTE: Final = """
+    UPDATE received_payment SET
+        closed_at_ms = coalesce(closed_at_ms, :closed_at_ms),
+        payer_text = iif(length(:text) > length(payer_text), :text, payer_text)
+    WHERE account = (SELECT number FROM account WHERE id = :account) AND connection = :connection
 """
 _INVOICE: Final = """
     SELECT invoice.number, invoice.id, account.id, amount, received, description,
@@ -332,9 +333,16 @@ class SqlitePayments(PaymentStore):
             lambda connection: [_received(row) for row in connection.execute(sql, values)]
         )
 
-    async def close_connection(self, account: AccountId, connection: str) -> None:
-        values = (self._clock.now_ms(), account, connection)
-        await self._file.write(lambda database: database.execute(_CLOSE, values).rowcount)
+    async def note_connection(
+        self, account: AccountId, connection: str, *, payer_text: str = "", closes: bool = False
+    ) -> None:
+        values = {
+            "account": account,
+            "connection": connection,
+            "text": payer_text,
+            "closed_at_ms": self._clock.now_ms() if closes else None,
+        }
+        await self._file.write(lambda database: database.execute(_NOTE, values).rowcount)
 
     # --- Invoices
 
@@ -515,6 +523,7 @@ def _received(row: tuple[Any, ...]) -> ReceivedPayment:
         first_at_ms=row[9],
         last_at_ms=row[10],
         closed_at_ms=row[11],
+        payer_text=row[12],
     )
 
 

@@ -33,17 +33,19 @@ def notice(**changes: Any) -> IncomingPayment:
     return replace(plain, **changes)
 
 
-class Closed:
-    """The store's part: which connections were closed."""
+class Noted:
+    """The store's part: what was noted of which connections."""
 
     def __init__(self, error: Exception | None = None) -> None:
-        self.connections: list[tuple[AccountId, str]] = []
+        self.connections: list[tuple[AccountId, str, str, bool]] = []
         self.error = error
 
-    async def __call__(self, account: AccountId, connection: str) -> None:
+    async def __call__(
+        self, account: AccountId, connection: str, *, payer_text: str, closes: bool
+    ) -> None:
         if self.error is not None:
             raise self.error
-        self.connections.append((account, connection))
+        self.connections.append((account, connection, payer_text, closes))
 
 
 async def read(watcher: Watcher, count: int) -> list[IncomingPayment]:
@@ -57,7 +59,7 @@ async def read(watcher: Watcher, count: int) -> list[IncomingPayment]:
 
 
 async def test_each_reader_hears_of_its_account_and_one_of_all() -> None:
-    notices = Notices(Closed())
+    notices = Notices(Noted())
     bobs, carols = notice(), notice(to_account=CAROL)
     with notices.watch(BOB) as bob, notices.watch(CAROL) as carol, notices.watch(None) as all_:
         notices.received(bobs)
@@ -69,7 +71,7 @@ async def test_each_reader_hears_of_its_account_and_one_of_all() -> None:
 
 
 async def test_a_reader_waits_for_what_comes() -> None:
-    notices = Notices(Closed())
+    notices = Notices(Noted())
     with notices.watch(BOB) as watcher:
         async with asyncio.TaskGroup() as group:
             reading = group.create_task(read(watcher, 2))
@@ -80,7 +82,7 @@ async def test_a_reader_waits_for_what_comes() -> None:
 
 
 async def test_a_slow_reader_is_dropped_with_the_reason_and_holds_nobody_up() -> None:
-    notices = Notices(Closed(), queue_max=3)
+    notices = Notices(Noted(), queue_max=3)
     with notices.watch(BOB) as slow, notices.watch(BOB) as quick:
         for sequence in range(10):
             notices.received(notice(sequence=sequence))
@@ -91,7 +93,7 @@ async def test_a_slow_reader_is_dropped_with_the_reason_and_holds_nobody_up() ->
 
 
 async def test_who_is_gone_hears_nothing_and_leaves_nothing() -> None:
-    notices = Notices(Closed(), watchers_max=1)
+    notices = Notices(Noted(), watchers_max=1)
     with notices.watch(BOB), pytest.raises(Conflict, match="no more may"), notices.watch(BOB):
         pass
     with notices.watch(BOB) as watcher:
@@ -100,7 +102,7 @@ async def test_who_is_gone_hears_nothing_and_leaves_nothing() -> None:
 
 
 async def test_no_account_keeps_the_others_out() -> None:
-    notices = Notices(Closed())
+    notices = Notices(Noted())
     with contextlib.ExitStack() as stack:
         for _ in range(ACCOUNT_WATCHERS_MAX):
             stack.enter_context(notices.watch(BOB))
@@ -113,19 +115,29 @@ async def test_no_account_keeps_the_others_out() -> None:
 async def test_the_end_of_a_connection_is_noted_and_the_end_of_the_node_ends_the_readers() -> (
     None
 ):
-    closed = Closed()
-    notices = Notices(closed)
+    noted = Noted()
+    notices = Notices(noted)
     with notices.watch(None) as watcher:
         notices.received(notice())
         notices.received(notice(closes=True, amount=0, sequence=2))
         await notices.finish(1)
 
-        assert closed.connections == [(BOB, "c")]
+        assert noted.connections == [(BOB, "c", "", True)]
         async with asyncio.timeout(5):
             assert [payment.sequence async for payment in watcher] == [1, 2]
 
 
+async def test_what_is_written_after_the_money_is_noted() -> None:
+    noted = Noted()
+    notices = Notices(noted)
+    notices.received(notice(payer_text="rent"))  # its own transaction has it
+    notices.received(notice(payer_text="rent for May", amount=0))
+    await notices.finish(1)
+
+    assert noted.connections == [(BOB, "c", "rent for May", False)]
+
+
 async def test_an_end_that_cannot_be_noted_loses_nothing_else() -> None:
-    notices = Notices(Closed(StoreUnavailable("the disk is full")))
+    notices = Notices(Noted(StoreUnavailable("the disk is full")))
     notices.received(notice(closes=True))
     await notices.finish(1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any, Final
@@ -548,15 +548,55 @@ async def test_what_was_not_fulfilled_is_not_received(
 async def test_a_connection_is_closed_once(
     payments: PaymentStore, stores: Stores, clock: FakeClock
 ) -> None:
-    await payments.close_connection(BOB, "nothing came of it")
+    await payments.note_connection(BOB, "nothing came of it", closes=True)
     await receive(stores, 7, Received(connection="c", sequence=1))
     closed_at = clock.now_ms()
-    await payments.close_connection(BOB, "c")
+    await payments.note_connection(BOB, "c", closes=True)
     clock.advance(seconds=9)
-    await payments.close_connection(BOB, "c")
+    await payments.note_connection(BOB, "c", closes=True)
 
     (row,) = await payments.received_payments(ReceivedFilter())
     assert row.closed_at_ms == closed_at
+
+
+async def test_what_a_payer_writes_is_kept_with_the_money_as_far_as_it_is_known(
+    payments: PaymentStore, stores: Stores
+) -> None:
+    async def text() -> str:
+        (row,) = await payments.received_payments(ReceivedFilter())
+        assert row.closed_at_ms is None
+        return row.payer_text
+
+    await payments.note_connection(BOB, "c", payer_text="nothing came with it")
+    await receive(stores, 7, Received(connection="c", sequence=1, payer_text="rent "))
+    assert await text() == "rent "
+    await receive(stores, 7, Received(connection="c", sequence=2, payer_text="rent for"))
+    # Another node has heard less of it.
+    await receive(stores, 7, Received(connection="c", sequence=3, payer_text="re"))
+    await receive(stores, 7, Received(connection="c", sequence=4))
+    assert await text() == "rent for"
+    await payments.note_connection(BOB, "c", payer_text="rent for May")
+    await payments.note_connection(BOB, "c", payer_text="rent")
+    assert await text() == "rent for May"
+
+
+async def test_a_packet_that_brings_nothing_leaves_no_row_and_changes_none(
+    payments: PaymentStore, stores: Stores, clock: FakeClock
+) -> None:
+    async def receive_nothing(sequence: int) -> Mapping[int, int] | None:
+        # What a coarser scale leaves of a packet.
+        made = await stores.books.prepare(replace(transfer(1), outgoing_amount=0))
+        received = Received(connection="c", sequence=sequence)
+        return await stores.books.fulfill(made, FULFILLMENT, received)
+
+    assert await receive_nothing(1) == {}
+    assert await payments.received_payments(ReceivedFilter()) == []
+
+    await receive(stores, 7, Received(connection="c", sequence=2, streams=((1, 7),)))
+    before = await payments.received_payment(BOB, "c")
+    clock.advance(seconds=1)
+    assert await receive_nothing(3) == {1: 7}
+    assert await payments.received_payment(BOB, "c") == before
 
 
 # --- Invoices ----------------------------------------------------------------------------------------

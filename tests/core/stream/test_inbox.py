@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import itertools
+import string
 
 from hypothesis import given, strategies as st
 
 from core.account import AccountId
-from core.stream.inbox import STREAMS_KEPT, StreamInbox
+from core.stream.inbox import CONNECTIONS_KEPT, TEXT_CHARACTERS_MAX, StreamInbox
+from core.stream.receiver import DATA_OCTETS_MAX
 
 BOB = AccountId("bob")
 
 
-@given(st.text(min_size=1, max_size=60), st.data())
+@given(st.text(string.printable[:95] + "äß\n€𝄞", min_size=1, max_size=60), st.data())
 def test_pieces_in_any_order_and_as_often_as_they_come_make_the_whole(
     text: str, data: st.DataObject
 ) -> None:
@@ -63,9 +65,29 @@ def test_what_is_not_utf8_is_shown_as_well_as_it_can_be() -> None:
     assert inbox.text(BOB, "c") == "\ufffd!"
 
 
+def test_what_a_screen_would_obey_is_replaced_and_what_is_long_is_cut() -> None:
+    inbox = StreamInbox()
+    inbox.add(BOB, "c", 1, 0, "\x1b[2Jrent\u202e\n\0".encode())
+    inbox.add(BOB, "d", 1, 0, b"a" * DATA_OCTETS_MAX)
+
+    assert inbox.text(BOB, "c") == "\ufffd[2Jrent\ufffd\n\ufffd"
+    assert inbox.text(BOB, "d") == "a" * (TEXT_CHARACTERS_MAX - 1) + "…"
+
+
+def test_a_connections_streams_together_have_one_window() -> None:
+    inbox = StreamInbox()
+    inbox.add(BOB, "c", 1, 0, b"a" * 9)
+    inbox.add(BOB, "c", 3, DATA_OCTETS_MAX - 9 - 3, b"far")
+    inbox.add(BOB, "c", 5, 0, b"one too many")
+    inbox.add(BOB, "c", 1, 9, b"!")
+    inbox.add(BOB, "c", 3, 0, b"near")
+
+    assert inbox.text(BOB, "c") == "aaaaaaaaa\nnear"
+
+
 def test_the_oldest_is_forgotten_for_one_more() -> None:
     inbox = StreamInbox()
-    for number in range(STREAMS_KEPT + 1):
+    for number in range(CONNECTIONS_KEPT + 1):
         inbox.add(BOB, str(number), 1, 0, b"x")
 
     assert inbox.text(BOB, "0") == ""

@@ -78,6 +78,30 @@ async def test_an_interrupted_migration_goes_on_where_it_stood(
     await stores.history.add([HistoryPoint(at_s=0, account=ALICE)])
 
 
+async def test_what_came_in_before_its_payers_words_were_kept_is_kept(
+    open_file: OpenStores, database: Path
+) -> None:
+    names = [name for name, _ in STEPS]
+    prepare_file(database)
+    file = await SqliteFile.open(database)
+    await migrate(file, steps=STEPS[: names.index("m0009_ends_here") + 1])
+    await file.close()
+    with sqlite3.connect(database) as before:
+        before.execute(
+            "INSERT INTO received_payment VALUES (7, 1, 2, 'c', 'test.bob.c', NULL, '9', '{\"1\": 9}', 3, 4, 5, 6)"
+        )
+    before.close()
+
+    await open_file()
+
+    with sqlite3.connect(database) as after:
+        rows = after.execute(
+            "SELECT number, received, packets, payer_text FROM received_payment"
+        )
+        assert rows.fetchall() == [(7, "9", 3, "")]
+    after.close()
+
+
 async def test_the_log_is_written_ahead_and_each_commit_waits_for_the_disk(
     open_file: OpenStores, database: Path
 ) -> None:
