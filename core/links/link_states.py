@@ -54,6 +54,8 @@ class BtpState:
     """Why there is no connection, a sentence; empty where nothing went wrong yet."""
     trying: str = ""
     """What is done about it now, a sentence; empty where it is for the other side to connect."""
+    retry_at: float | None = None
+    """When it is dialled again; None while it is not waited for."""
 
 
 @final
@@ -77,6 +79,7 @@ class LinkStates:
         state = self.btp(account)
         state.connections += 1
         state.problem = state.trying = ""
+        state.retry_at = None
         if state.connections == 1:
             state.connected_since = self._clock.monotonic()
             state.openings += 1
@@ -190,14 +193,20 @@ class LinkStates:
         if btp is None or not btp.problem:
             if account.ilp_over_btp_url is None:
                 return LinkState.NEVER, "It has not connected over BTP yet."
-            trying = "" if btp is None else btp.trying
+            trying = "" if btp is None else self._trying(btp)
             return LinkState.NEVER, trying or "It has not been dialled over BTP yet."
         waits = "" if account.ilp_over_btp_url is not None else "It has to connect again."
-        sentence = " ".join(part for part in (btp.problem, btp.trying or waits) if part)
+        sentence = " ".join(part for part in (btp.problem, self._trying(btp) or waits) if part)
         lost_at = btp.lost_at
         if lost_at is not None and self._clock.monotonic() - lost_at < HYSTERESIS_SECONDS:
             return LinkState.DEGRADED, sentence
         return LinkState.DOWN, sentence
+
+    def _trying(self, btp: BtpState) -> str:
+        """Return what is done about a connection that there is not, and when."""
+        if btp.retry_at is None:
+            return btp.trying
+        return f"It is dialled again in {_words(max(1, btp.retry_at - self._clock.monotonic()))}."
 
     def _by_packets(self, history: LinkHistory | None) -> tuple[LinkState, str]:
         """Return how a link is by what became of the packets that were sent over it."""

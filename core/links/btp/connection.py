@@ -111,7 +111,7 @@ class BtpConnection(asyncio.Protocol):
         "_login", "_messages", "_out", "_owner", "_path_username", "_pending", "_pinged_at", "_stuck",
         "_stuck_since", "_timer", "_timer_at", "_transport", "_unanswered", "_upgrade", "account_id",
         "closed", "deadline", "failed_login", "history", "is_server", "last_received", "name", "opened_at",
-        "reason", "stage", "stalled_since", "token_hash",
+        "reason", "settled", "stage", "stalled_since", "token_hash", "was_useful",
     )  # fmt: skip
 
     def __init__(
@@ -177,10 +177,14 @@ class BtpConnection(asyncio.Protocol):
         self.last_received = owner.now
         self.stalled_since: float | None = None
         """Since when the other side reads too slowly."""
-        self.deadline = owner.now + limits.handshake_seconds
+        self.deadline = math.inf
         """When, on the loop's clock, the handshake or the end has taken too long."""
+        self.was_useful = False
+        """Whether the other side has sent a packet, or answered one, over it."""
         self.reason = ""
         """Why it ended, a sentence."""
+        self.settled: asyncio.Future[None] = owner.loop.create_future()
+        """Done once packets may go over it, or never will."""
         self.closed: asyncio.Future[None] = owner.loop.create_future()
 
     @property
@@ -284,6 +288,8 @@ class BtpConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = opened = cast("asyncio.Transport", transport)
         opened.set_write_buffer_limits(high=self._owner.limits.unsent_octets_max)
+        self.last_received = self._owner.loop.time()
+        self.deadline = self.last_received + self._owner.limits.handshake_seconds
         if not self._owner.admit(self):
             self.abort("Too many connections are open already.")
             return
@@ -398,6 +404,11 @@ class BtpConnection(asyncio.Protocol):
         self.deadline = math.inf
         self.opened_at = self._owner.loop.time()
         self._owner.opened(self)
+        self._settle()
+
+    def _settle(self) -> None:
+        if not self.settled.done():
+            self.settled.set_result(None)
 
     # --- Packets
 
@@ -441,6 +452,7 @@ class BtpConnection(asyncio.Protocol):
             reject = self._owner.address.reject(ErrorCode.INVALID_PACKET, sentence)
             self.answer(asked.request_id, reject)
             return
+        self.was_useful = True
         self._owner.handle(self, asked.request_id, packet)
 
     def _answered(self, waiting: Waiting, packet: memoryview | None) -> None:
@@ -455,6 +467,7 @@ class BtpConnection(asyncio.Protocol):
             self._broken(waiting, f"answered with what is no ILP reply: {error}")
             return
         owner.states.worked(self.history)
+        self.was_useful = True
         if not waiting.future.done():
             waiting.future.set_result(reply)
         elif waiting.request.on_late_reply is not None:
@@ -519,6 +532,7 @@ class BtpConnection(asyncio.Protocol):
             self._timer = None
         waited, late = self._exchange.end()
         self._owner.ended(self)
+        self._settle()
         if not waited and not late:
             return
         reject = self._owner.address.reject(

@@ -25,8 +25,14 @@ class BtpLimits:
     """Beyond it nothing is read from a peer that does not read, and nothing new is sent to it."""
     unsent_octets_end: int = 16 * 1024 * 1024
     """Beyond it the connection ends: answers to what was under way may be as many as that."""
-    connecting_max: int = 64
-    """Connections that are being opened at once, so that a thousand peers do not start together."""
+    turn_seconds: float = 0.004
+    """From the beginning of one attempt to dial to that of the next, so that a thousand peers do not start together.
+
+    How long an attempt takes is no matter of the others: whoever is dead holds up nobody.
+    """
+    lookups_max: int = 128
+    """Names that are looked up at once, each on a thread: those whose name servers are silent among them."""
+    lookup_seconds: float = 5.0
     connect_seconds: float = 10.0
     handshake_seconds: float = 10.0
     """From the connection to the answer to who it is."""
@@ -43,11 +49,15 @@ class BtpLimits:
     late_seconds: float = 30.0
     """How long after its expiry a packet's answer is still listened for."""
     steady_seconds: float = 10.0
-    """A connection that lasted so long was a good one: the next attempt comes at once."""
+    """A connection that lasted so long, and carried packets, was a good one: the waits begin anew."""
+    reconnect_seconds: float = 1.0
+    """The most that is waited after a good one; how much of it is chance, so that all do not come at once."""
     retry_seconds: tuple[float, ...] = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
     """The waits between attempts; the first steps are those of JavaScript's peers, the last one repeats."""
     refused_seconds: float = 30.0
     """The least wait where the other side refused our token: only a person can change that."""
+    wish_seconds: float = 1.0
+    """From the beginning of one attempt to that of the next which the operator wishes, at least."""
 
     @property
     def sweep_seconds(self) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import secrets
 import ssl
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from core.links.btp.limits import BtpLimits
 from core.links.http_message import RequestHead
 from core.links.http_server import Problem
 from core.links.link_states import LinkStates
+from core.links.names import NameLookups
 from core.node_address import NodeAddress
 from core.packet import ErrorCode, Prepare, Reject, Reply
 from core.service import Explanation, Incoming, IncomingRequest, OutgoingRequest, Step, Verdict
@@ -52,6 +54,7 @@ class BtpLink:
         states: LinkStates,
         tls: Callable[[], ssl.SSLContext],
         limits: BtpLimits | None = None,
+        names: NameLookups | None = None,
     ) -> None:
         """Dial nobody, and let nobody in, before `start`."""
         self.clock: Clock = clock
@@ -61,7 +64,8 @@ class BtpLink:
         self.tls: Callable[[], ssl.SSLContext] = tls
         self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
         self.now: float = self.loop.time()
-        self.connecting: asyncio.Semaphore = asyncio.Semaphore(self.limits.connecting_max)
+        self.names: NameLookups = names or NameLookups(lookups_max=self.limits.lookups_max)
+        self._next_turn = -math.inf
         self._incoming: Incoming | None = None
         self._directory = AccountDirectory()
         self._hash_token: Callable[[str], bytes] = str.encode
@@ -146,6 +150,17 @@ class BtpLink:
     def is_connected(self, account: AccountId) -> bool:
         """Tell whether a packet can be sent to it now."""
         return account in self._open
+
+    async def dial_now(self, account: AccountId) -> bool:
+        """Dial an account at once where it is not connected, as its operator wishes; return whether it is then.
+
+        It is waited for until the attempt has come to something; that has a bound. Who is not dialled by
+        us is not waited for, and who was dialled within the last second is not dialled again.
+        """
+        found = self._dialers.get(account)
+        if found is not None and not self.is_connected(account):
+            await found[0].dial_now()
+        return self.is_connected(account)
 
     # --- Packets out
 
@@ -240,6 +255,12 @@ class BtpLink:
             upgrade=ws.upgrade_response(head.headers[b"sec-websocket-key"]),
             path_username=username,
         )
+
+    def wait_for_turn(self) -> float:
+        now = self.loop.time()
+        turn = max(now, self._next_turn)
+        self._next_turn = turn + self.limits.turn_seconds
+        return turn - now
 
     def connection_to(self, account: Account, target: BtpTarget) -> BtpConnection:
         """Return the client's end of a connection that is to be made."""
@@ -396,6 +417,7 @@ class BtpLink:
             dialer.hang_up("Its address or token was changed.")
         state = self.states.btp(account_id)
         state.problem = state.trying = ""
+        state.retry_at = None
         if account is None:
             self.states.forget_btp(account_id)
 

@@ -19,6 +19,7 @@ from core.links.btp.link import BtpLink
 from core.links.btp.packet import BtpPacket, SubProtocol
 from core.links.http_front import HttpFront, HttpLimits, serve
 from core.links.link_states import LinkStates
+from core.links.names import NameLookups
 from core.node_address import NodeAddress
 from core.packet import Prepare, Reply, address
 from core.service import OutgoingRequest
@@ -26,7 +27,9 @@ from tests.core.links.conftest import LIMITS, Chain, account, hash_token, prepar
 
 __all__ = ["until"]
 
-QUICK = BtpLimits(retry_seconds=(0.02,), refused_seconds=0.05, linger_seconds=0.5)
+QUICK = BtpLimits(
+    retry_seconds=(0.02,), refused_seconds=0.05, reconnect_seconds=0.02, linger_seconds=0.5
+)
 
 
 def login(token: str, username: str | None = None, request_id: int = 7) -> BtpPacket:
@@ -133,7 +136,11 @@ async def setting() -> AsyncIterator[Setting]:
     """Start nodes that end with the test."""
     scenes: list[Scene] = []
 
-    async def start(limits: BtpLimits = QUICK, http_limits: HttpLimits = LIMITS) -> Scene:
+    async def start(
+        limits: BtpLimits = QUICK,
+        http_limits: HttpLimits = LIMITS,
+        names: NameLookups | None = None,
+    ) -> Scene:
         clock, chain, directory = WallClock(), Chain(), AccountDirectory()
         states, own = LinkStates(clock), NodeAddress(address("test.node"))
         link = BtpLink(
@@ -142,6 +149,7 @@ async def setting() -> AsyncIterator[Setting]:
             states=states,
             tls=ssl.create_default_context,
             limits=limits,
+            names=names,
         )
         front = await serve(
             host="127.0.0.1",
@@ -254,10 +262,17 @@ async def listening() -> AsyncIterator[Listening]:
         await listener.stop()
 
 
-def bob_at(scene: Scene, url: str, token: str | None = "b-out", **fields: Any) -> Account:
-    """Let bob be dialled at a URL."""
+def bob_at(
+    scene: Scene,
+    url: str,
+    token: str | None = "b-out",
+    *,
+    username: str = "bob",
+    **fields: Any,
+) -> Account:
+    """Let bob, or another, be dialled at a URL."""
     return scene.account(
-        "bob",
+        username,
         ilp_over_btp_url=url,
         ilp_over_btp_outgoing_token=None if token is None else Secret(token),
         **fields,
