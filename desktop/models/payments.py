@@ -25,6 +25,7 @@ STATE_TEXTS: Final = {
     "paid": "Paid",
     "expired": "Expired",
 }
+CUSTOMER_RELATIONS: Final = frozenset(("end point", "child"))
 STATE_COLUMN: Final = 1
 """Of payments and of invoices: a delegate colours it."""
 EXPIRY_CHOICES: Final = (
@@ -43,6 +44,28 @@ class Payer:
     username: str
     name: str
     asset: AssetText
+    relation: str = "end point"
+
+    @property
+    def is_customer(self) -> bool:
+        """Whether it is somebody's account here, and not another node that routes for others."""
+        return self.relation in CUSTOMER_RELATIONS
+
+    @property
+    def choice_text(self) -> str:
+        """As it stands among the others: what is no customer is told apart."""
+        kind = "" if self.is_customer else f", {self.relation}"
+        return f"{self.name} ({self.asset[0]}{kind})"
+
+    @property
+    def warning(self) -> str:
+        """What to think of before paying from it; empty for a customer."""
+        if self.is_customer:
+            return ""
+        return (
+            f"{self.name} is a {self.relation}, another node: what is paid from it is charged to that node "
+            "as if it had sent the packets. Pay from a customer's account, unless it asked for this."
+        )
 
 
 @final

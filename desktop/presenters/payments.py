@@ -29,6 +29,7 @@ from core.control.payment_views import (
     ReceivedView,
 )
 from core.control.shares import read_share
+from core.control.views import AccountView
 from core.errors import InterledgerError, SettingError
 from desktop import formatting
 from desktop.models.payments import (
@@ -46,6 +47,7 @@ from desktop.models.payments import (
 from desktop.names import Names
 from desktop.presenters.page import PagePresenter
 from desktop.presenters.peer_editor import readable
+from desktop.presenters.peer_rows import RELATIONS
 from desktop.presenters.pieces import in_pieces
 from desktop.tasks import sentence
 
@@ -102,14 +104,7 @@ class PaymentsPresenter(PagePresenter):
     async def update(self) -> None:
         accounts = await self.operator.accounts()
         self.names.learn(accounts)
-        payers = tuple(
-            Payer(
-                username=view.account.username,
-                name=view.account.name,
-                asset=_asset(view.account.asset),
-            )
-            for view in accounts
-        )
+        payers = payers_of(accounts)
         if payers != self.payers:
             self.payers = payers
             self.payers_changed.emit(payers)
@@ -167,6 +162,10 @@ class PaymentsPresenter(PagePresenter):
     def asset_of(self, username: str) -> tuple[str, int] | None:
         """Return what this account counts."""
         return next((p.asset for p in self.payers if p.username == username), None)
+
+    def warning_of(self, username: str) -> str:
+        """Return what to think of before paying from this account; empty where there is nothing."""
+        return next((p.warning for p in self.payers if p.username == username), "")
 
     def ask(self, form: PayForm) -> None:
         """Ask what this payment would cost and bring; no money moves."""
@@ -356,6 +355,20 @@ class PaymentsPresenter(PagePresenter):
 
 
 # --- From the node's views to what is shown
+
+
+def payers_of(accounts: Iterable[AccountView]) -> Sequence[Payer]:
+    """Return who can pay, customers first: who pays by default is never another node."""
+    payers = [
+        Payer(
+            username=view.account.username,
+            name=view.account.name,
+            asset=_asset(view.account.asset),
+            relation=RELATIONS[view.account.routing_relation],
+        )
+        for view in accounts
+    ]
+    return tuple(sorted(payers, key=lambda payer: not payer.is_customer))
 
 
 def payment_row(view: PaymentView, names: Names) -> PaymentRow:

@@ -397,7 +397,9 @@ class PayCard(Card):
         self.amount_is.setFixedWidth(96)
         self.payer = Choice()
         self.payer.setAccessibleName("From")
-        self.payer.setFixedWidth(170)
+        self.payer.setFixedWidth(190)
+        self._payer_was_chosen = False
+        """Until then, the first of those that there are is offered."""
         self.memo = QLineEdit()
         self.memo.setPlaceholderText("note for yourself")
         self.memo.setAccessibleName("Note")
@@ -408,6 +410,7 @@ class PayCard(Card):
         self.slippage.setFixedWidth(70)
         self.quote_button = action_button("Get a quote", primary=True)
         self.pay_button = action_button("Pay", primary=True)
+        self.warning = TextLabel(role="warn", wrap=True)
         self.problem = TextLabel(role="bad", wrap=True)
         self.sentence = TextLabel(wrap=True)
         self.facts = FactsGrid()
@@ -434,6 +437,7 @@ class PayCard(Card):
         second.addWidget(self.quote_button)
         self.body.addLayout(first)
         self.body.addLayout(second)
+        self.body.addWidget(self.warning)
         self.body.addWidget(self.problem)
         box = QVBoxLayout(self.quote_box)
         box.setContentsMargins(0, 4, 0, 0)
@@ -466,6 +470,7 @@ class PayCard(Card):
             line.returnPressed.connect(self._ask)
         for choice in (self.payer, self.amount_is):
             choice.chosen.connect(self._changed)
+        self.payer.chosen.connect(self._note_payer)
 
     @property
     def form(self) -> PayForm:
@@ -483,6 +488,7 @@ class PayCard(Card):
         """Begin another payment like this one."""
         self.receiver.setText(row.receiver)
         self.payer.choose(row.username)
+        self._payer_was_chosen = True
         self.memo.setText(row.memo)
         self.amount_is.choose(SENT if row.source_amount is not None else DELIVERED)
         if row.source_amount is not None:
@@ -495,7 +501,9 @@ class PayCard(Card):
         self.amount.setFocus()
 
     def _show_payers(self, payers: Sequence[Payer]) -> None:
-        self.payer.set_choices([(p.username, f"{p.name} ({p.asset[0]})") for p in payers])
+        self.payer.set_choices([(p.username, p.choice_text) for p in payers])
+        if payers and not self._payer_was_chosen:
+            self.payer.choose(payers[0].username)
         self._show_unit()
 
     def _show_unit(self) -> None:
@@ -503,6 +511,12 @@ class PayCard(Card):
         ours = self.amount_is.value == SENT and asset is not None
         self.amount.set_unit(asset[0] if ours and asset is not None else "")
         self.amount.setPlaceholderText("" if ours else "in what they count")
+        warning = self._presenter.warning_of(self.payer.value)
+        self.warning.setText(f"▲ {warning}" if warning else "")
+        self.warning.setVisible(bool(warning))
+
+    def _note_payer(self) -> None:
+        self._payer_was_chosen = True
 
     def _changed(self) -> None:
         self._show_unit()

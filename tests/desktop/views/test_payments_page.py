@@ -89,6 +89,28 @@ async def test_a_quote_goes_away_with_the_first_key_that_changes_what_is_paid(
     assert not page.pay_card.quote_box.isVisible()
 
 
+async def test_a_customer_pays_unless_another_node_is_chosen_and_that_is_warned_of(
+    operator: FakeOperator, page: PaymentsPage
+) -> None:
+    card = page.pay_card
+    names = sorted(operator.views)
+    await operator.change_account(names[0], {"routing_relation": "Peer"})
+    await operator.change_account(names[1], {"routing_relation": "Child"})
+
+    await page.payments.update_and_report()
+
+    assert card.payer.value == names[1]
+    assert not card.warning.isVisible()
+
+    card.payer.setCurrentIndex(card.payer.findData(names[0]))
+    card.payer.activated.emit(card.payer.currentIndex())
+    await page.payments.update_and_report()
+
+    assert card.payer.value == names[0]
+    assert "is a peer, another node" in card.warning.text()
+    assert card.warning.isVisible()
+
+
 async def test_a_payment_is_watched_and_can_be_cancelled(
     operator: FakeOperator, page: PaymentsPage
 ) -> None:
