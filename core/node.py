@@ -26,6 +26,7 @@ from core.node_address import NodeAddress
 from core.packet import Address, address
 from core.payments.gate import InvoiceGate
 from core.payments.notices import Notices
+from core.payments.store import RECEIVED_MAX
 from core.peering.parent import ParentAddress
 from core.peering.readdress import moves
 from core.rates.feeder import Fetch, NoFetch, RateFeeder
@@ -77,6 +78,10 @@ ROLL_UP_ROWS: Final = 2_000
 ROLL_UP_ROUNDS: Final = 5
 """5 × 2,000 rows in 2 s keep up with 5,000 packets a second."""
 PRUNE_SECONDS: Final = 60.0
+PRUNE_ROWS: Final = 250
+"""Rows in one transaction, some 20 ms: packets wait behind it."""
+PRUNE_ROUNDS: Final = 200
+"""200 × 250 rows a minute keep up with 800 received payments a second."""
 DAY_MS: Final = 24 * 3600 * 1000
 AFTERWARDS_MAX: Final = 20_000
 LINK_SECONDS: Final = 1.0
@@ -603,8 +608,15 @@ class Node:
         # Prefixes that peers told and took back leave counters behind.
         accounts = {account.id for account in self.directory.all()}
         self.recorder.keep_only(accounts, self.routing_table)
-        await self.stores.payments.prune_payments(
-            before_ms=now_ms - self.config.payment_days * DAY_MS, rows_max=ROLL_UP_ROWS
+        before_ms = now_ms - self.config.payment_days * DAY_MS
+        for _ in range(PRUNE_ROUNDS):
+            rows = await self.stores.payments.prune_payments(
+                before_ms=before_ms, rows_max=PRUNE_ROWS
+            )
+            if rows < PRUNE_ROWS:
+                break
+        await self.stores.payments.prune_received(
+            account_max=RECEIVED_MAX, rows_max=PRUNE_ROUNDS * PRUNE_ROWS
         )
         # As long as a packet has a row of its own, the prices that it names can be looked up.
         rows_kept_ms = self.config.journal_hours * 3_600_000

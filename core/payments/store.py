@@ -22,6 +22,10 @@ from core.service import PaymentNumber
 
 PAGE_MAX: Final = 1_001
 """Rows of one page, and the one that says that there are more: read in some milliseconds."""
+RECEIVED_MAX: Final = 100_000
+"""Of one account, some 50 MB: whoever has its address makes a row of the least that it can receive."""
+LIVE_MS: Final = 60_000
+"""A connection that was heard of so lately may go on: senders give up sooner."""
 INTERRUPTED: Final = (
     "The node process that made it ended before the payment did, and nobody goes on with it."
 )
@@ -160,3 +164,11 @@ class PaymentStore(Protocol):
 
     async def prune_payments(self, *, before_ms: int, rows_max: int) -> int:
         """Forget what ended before that, at most so many rows; what is undecided stays. Return how many."""
+
+    async def prune_received(self, *, account_max: int, rows_max: int) -> int:
+        """Forget what each account has received over more connections than that, at most so many rows.
+
+        What may go on, not closed and heard of within LIVE_MS, goes last; of others those go first that
+        brought least, by the number of digits, and of these the oldest. Money is the books', and stays:
+        only the sum of the connection is gone, and begins anew should more come over it. Return how many.
+        """

@@ -22,6 +22,7 @@ from core.payments.records import (
 )
 from core.payments.store import (
     INTERRUPTED,
+    LIVE_MS,
     PAGE_MAX,
     InvoiceFilter,
     PaymentFilter,
@@ -323,3 +324,23 @@ class MemoryPayments(PaymentStore):
         for invoice_id in invoices:
             del self._state.invoices[invoice_id]
         return len(payments) + len(received) + len(invoices)
+
+    async def prune_received(self, *, account_max: int, rows_max: int) -> int:
+        live_since_ms = self._clock.now_ms() - LIVE_MS
+        of_account: dict[AccountId, list[ReceivedPayment]] = {}
+        for row in self._state.received.values():
+            of_account.setdefault(row.account, []).append(row)
+        gone: list[ReceivedPayment] = []
+        for rows in of_account.values():
+            rows.sort(
+                key=lambda row: (
+                    row.closed_at_ms is None and row.last_at_ms > live_since_ms,
+                    len(str(row.received)),
+                    row.last_at_ms,
+                    row.number,
+                )
+            )
+            gone += rows[: max(0, len(rows) - account_max)]
+        for row in gone[:rows_max]:
+            del self._state.received[row.account, row.connection]
+        return min(len(gone), rows_max)

@@ -24,6 +24,7 @@ from core.payments.records import (
 )
 from core.payments.store import (
     INTERRUPTED,
+    LIVE_MS,
     PAGE_MAX,
     InvoiceFilter,
     PaymentFilter,
@@ -142,6 +143,17 @@ _PRUNE: Final = (
     )
     """,
 )
+_CROWDED: Final = """
+    SELECT account, count(*) - :max FROM received_payment GROUP BY account HAVING count(*) > :max
+"""
+_LEAST: Final = """
+    SELECT number, last_at_ms FROM received_payment WHERE account = :account
+    ORDER BY closed_at_ms IS NULL AND last_at_ms > :live_since, length(received), last_at_ms, number
+    LIMIT :most
+"""
+_FORGET: Final = "DELETE FROM received_payment WHERE number = ? AND last_at_ms = ?"
+_FORGOTTEN_AT_ONCE: Final = 250
+"""Rows in one transaction, some 20 ms: packets wait behind it."""
 
 
 @final
@@ -417,6 +429,27 @@ class SqlitePayments(PaymentStore):
             return rows_max - left
 
         return await self._file.write(work)
+
+    async def prune_received(self, *, account_max: int, rows_max: int) -> int:
+        live_since_ms = self._clock.now_ms() - LIVE_MS
+
+        def find(connection: sqlite3.Connection) -> list[tuple[int, int]]:
+            found: list[tuple[int, int]] = []
+            for account, over in connection.execute(_CROWDED, {"max": account_max}).fetchall():
+                most = min(over, rows_max - len(found))
+                values = {"account": account, "live_since": live_since_ms, "most": most}
+                found += connection.execute(_LEAST, values)
+            return found
+
+        found = await self._file.read_at_length(find)
+        forgotten = 0
+        for start in range(0, len(found), _FORGOTTEN_AT_ONCE):
+            # What has been paid more since is another row by now, and stays.
+            rows = found[start : start + _FORGOTTEN_AT_ONCE]
+            forgotten += await self._file.write(
+                lambda connection, rows=rows: connection.executemany(_FORGET, rows).rowcount
+            )
+        return forgotten
 
 
 def _select(table: str, conditions: Sequence[tuple[str, bool]], *, order: str) -> str:

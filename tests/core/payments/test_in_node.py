@@ -7,9 +7,10 @@ from fractions import Fraction
 import pytest
 
 from core.payments.records import Ending, NewPayment, Payment, PaymentState, Progress
-from core.payments.store import PaymentFilter
+from core.payments.store import PaymentFilter, ReceivedFilter
 from core.testing.builders import account
 from core.testing.chain import Chain
+from tests.core.stream.sending import stream_prepare
 
 
 async def begin(chain: Chain, payment_id: str) -> Payment:
@@ -54,6 +55,41 @@ async def test_what_ended_longer_ago_than_the_setting_says_is_forgotten() -> Non
     await chain.node._prune()
 
     assert await ids(chain) == ["young"]
+
+
+async def test_a_backlog_is_forgotten_in_rounds_of_which_each_is_short(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("core.node.PRUNE_ROWS", 1)
+    monkeypatch.setattr("core.node.PRUNE_ROUNDS", 3)
+    chain = await Chain.build(account("alice"))
+    for at in range(6):
+        old = await begin(chain, f"p-{at}")
+        done = Ending(state=PaymentState.COMPLETED, reason="")
+        await chain.stores.payments.end_payment(old.number, done, Progress())
+    chain.clock.advance(seconds=(chain.node.config.payment_days + 1) * 24 * 3600)
+
+    await chain.node._prune()
+    assert await ids(chain) == ["p-5", "p-4", "p-3"]
+    await chain.node._prune()
+    assert await ids(chain) == ["p-5"]
+
+
+async def test_no_account_keeps_more_received_payments_than_its_share(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("core.node.RECEIVED_MAX", 2)
+    chain = await Chain.build(account("alice"), account("bob"))
+    bob = chain.node.directory.by_username("bob")
+    assert bob is not None
+    for _ in range(5):
+        bobs = chain.node.stream_credentials.issue(bob.id, bob.ilp_address)
+        await chain.handle(stream_prepare(bobs, 1))
+
+    await chain.node._prune()
+
+    assert len(await chain.stores.payments.received_payments(ReceivedFilter())) == 2
+    assert (await chain.stores.books.balance(bob.id)).net == 5
 
 
 @pytest.mark.logs_warning

@@ -21,7 +21,13 @@ from core.payments.records import (
     Progress,
     Route,
 )
-from core.payments.store import InvoiceFilter, PaymentFilter, PaymentStore, ReceivedFilter
+from core.payments.store import (
+    LIVE_MS,
+    InvoiceFilter,
+    PaymentFilter,
+    PaymentStore,
+    ReceivedFilter,
+)
 from core.service import PaymentNumber, Received
 from core.stores import Stores
 from core.testing.builders import FULFILLMENT
@@ -732,6 +738,59 @@ async def test_what_is_old_is_forgotten_and_what_is_open_or_undecided_stays(
     invoices = await payments.invoices(InvoiceFilter(now_ms=clock.now_ms()))
     assert [invoice.id for invoice in invoices] == ["i-1"]
     await begin(payments, order(id="p-5", idempotency_key="k", body_hash=b"a new one"))
+
+
+async def test_an_account_keeps_so_many_received_payments_and_least_goes_first(
+    payments: PaymentStore, stores: Stores, clock: FakeClock
+) -> None:
+    async def kept() -> list[str]:
+        return [row.connection for row in await payments.received_payments(ReceivedFilter())]
+
+    for name, amount in (("9 old", 9), ("95", 95), ("8", 8), ("30", 30), ("1 quiet", 1)):
+        await receive(stores, amount, Received(connection=name, sequence=1))
+        clock.advance(seconds=1)
+    clock.advance(seconds=LIVE_MS // 1000)
+    for name in ("7 live", "7 closed", "9 live"):
+        await receive(stores, int(name[0]), Received(connection=name, sequence=1))
+    await payments.note_connection(BOB, "7 closed", closes=True)
+    net = (await stores.books.balance(BOB)).net
+
+    assert await payments.prune_received(account_max=8, rows_max=100) == 0
+    assert await payments.prune_received(account_max=1, rows_max=2) == 2
+    assert await kept() == ["9 live", "7 closed", "7 live", "1 quiet", "30", "95"]
+    assert await payments.prune_received(account_max=4, rows_max=100) == 2
+    assert await kept() == ["9 live", "7 live", "30", "95"]
+    assert await payments.prune_received(account_max=1, rows_max=100) == 3
+    assert await kept() == ["9 live"]
+
+    assert (await stores.books.balance(BOB)).net == net
+    assert (await stores.books.audit()).passed
+
+
+async def test_each_account_has_its_own_share_of_received_payments(
+    payments: PaymentStore, stores: Stores
+) -> None:
+    for at in range(3):
+        await receive(stores, 5, Received(connection=f"bobs {at}", sequence=1))
+    made = await stores.books.prepare(replace(transfer(5), from_account=BOB, to_account=ALICE))
+    await stores.books.fulfill(made, FULFILLMENT, Received(connection="hers", sequence=1))
+
+    assert await payments.prune_received(account_max=2, rows_max=100) == 1
+
+    rows = await payments.received_payments(ReceivedFilter())
+    assert [row.connection for row in rows] == ["hers", "bobs 2", "bobs 1"]
+
+
+async def test_what_was_forgotten_begins_anew(payments: PaymentStore, stores: Stores) -> None:
+    for sequence, name in enumerate(("c", "d"), 1):
+        await receive(stores, 5, Received(connection=name, sequence=sequence))
+    assert await payments.prune_received(account_max=1, rows_max=100) == 1
+
+    await receive(stores, 3, Received(connection="c", sequence=3))
+
+    found = await payments.received_payment(BOB, "c")
+    assert found is not None
+    assert (found.received, found.packets) == (3, 1)
 
 
 async def test_no_number_is_given_again_since_transfers_name_payments_by_it(
