@@ -194,7 +194,9 @@ class RouteExchangeDesk:
         known = self.exchange.peers.get(account.id)
         if known is not None:
             return known
-        return Peer(account, ImportRules(self.exchange.address.current, account, {}))
+        exchange = self.exchange
+        rules = ImportRules(exchange.address.current, account, exchange.learned.standings)
+        return Peer(account, rules)
 
     def _name(self, account_id: AccountId | None) -> str | None:
         return None if account_id is None else name_of(self.directory, account_id)

@@ -10,14 +10,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, final
 
 from core.account import Account, AccountId, RoutingRelation
 from core.clock import Clock
 from core.node_address import NodeAddress
-from core.packet import covers
 from core.routing.auth import origin_auth
 from core.routing.ccp import NO_TABLE, Mode, RouteControl, RouteUpdate, ToldRoute
 from core.routing.damping import CHANGED, WITHDRAWN, Damping
@@ -123,16 +122,14 @@ class RouteExchange:
             self._configured_as = self.address.current
             before, self._accounts = self._accounts, {a.id: a for a in accounts}
             self._static = static
-            neighbours: dict[str, AccountId] = {a.ilp_address: a.id for a in accounts}
+            standings_before = self.learned.standings
+            self.learned.standings = Standings(accounts)
             for account_id in [known for known in self.peers if known not in self._accounts]:
                 self._forget(self.peers[account_id], "its account was deleted")
             for account in accounts:
-                self._configure_peer(account, before.get(account.id), neighbours)
-            known = {account.ilp_address for account in before.values()}
-            if before and (added := neighbours.keys() - known):
-                await self._drop_foreign(added)
+                self._configure_peer(account, before.get(account.id))
             self._is_configured = True
-            await self._rank(accounts)
+            await self._rank(accounts, standings_before)
             self.mark_silent()
             await self.retell_own()
         self.on_news()
@@ -142,14 +139,12 @@ class RouteExchange:
         if self._configured_as != self.address.current:
             await self.configure(tuple(self._accounts.values()), self._static)
 
-    def _configure_peer(
-        self, account: Account, before: Account | None, neighbours: Mapping[str, AccountId]
-    ) -> None:
+    def _configure_peer(self, account: Account, before: Account | None) -> None:
         peer = self.peers.get(account.id)
+        rules = ImportRules(self.address.current, account, self.learned.standings)
         if peer is None:
             if not tells_routes_to(account) and not takes_routes_from(account):
                 return
-            rules = ImportRules(self.address.current, account, neighbours)
             peer = self.peers[account.id] = Peer(account, rules)
             if peer.takes:
                 wait = SETTLING_SECONDS if self._is_configured else 0.0
@@ -157,7 +152,7 @@ class RouteExchange:
             return
         took, told = peer.takes, peer.tells
         if peer.account == account and peer.rules.own == self.address.current:
-            peer.rules = ImportRules(peer.rules.own, account, neighbours)
+            peer.rules = rules
             return
         same_rules = before is not None and (
             (before.import_prefixes, before.routes_max, before.ilp_address)
@@ -171,7 +166,7 @@ class RouteExchange:
                     self.start_telling_anew(other)
         same_export = before is not None and before.export_prefixes == account.export_prefixes
         peer.account = account
-        peer.rules = ImportRules(self.address.current, account, neighbours)
+        peer.rules = rules
         if not peer.takes:
             if took:
                 paused = "it was paused" if not account.enabled else "its routes are not taken"
@@ -183,37 +178,35 @@ class RouteExchange:
         if peer.tells and (not told or not same_export):
             self.start_telling_anew(peer, withdraw_others=not same_export)
 
-    async def _rank(self, accounts: Sequence[Account]) -> None:
-        """Let weights and relations decide anew, where they have changed."""
-        standings = Standings(accounts)
+    async def _rank(self, accounts: Sequence[Account], before: Standings) -> None:
+        """Let weights, relations and addresses decide anew, where they have changed."""
+        standings = self.learned.standings
         self._table.precedence = Precedence(
             {a.id: a.route_weight for a in accounts if a.route_weight},
             self._table.precedence.silent,
         )
-        if standings.same_ranks(self.learned.standings):
+        if standings.same_ranks(before):
             return
-        self.learned.standings = standings
         self._reason = "the operator changed an account"
         for number, prefix in enumerate(self.learned.contested(), 1):
             self.learned.choose_anew(prefix)
             if number % ROUTES_AT_ONCE == 0:
                 await asyncio.sleep(0)
+        if standings.owners != before.owners:
+            await self._change_owners(before)
         await self._tell_all([prefix for prefix in self._own if prefix in self.learned.best])
 
-    async def _drop_foreign(self, addresses: Collection[str]) -> None:
-        """Drop what peers told of what is under these addresses, of new accounts, and does not end there."""
-        self._reason = "an account of this address was added"
-        for peer in list(self.peers.values()):
-            told = list(peer.heard.routes.items())
-            for number, (prefix, route) in enumerate(told, 1):
-                if number % LOOKED_AT_ONCE == 0:
-                    await asyncio.sleep(0)
-                if (
-                    any(covers(one, prefix) for one in addresses)
-                    and peer.heard.routes.get(prefix) is route
-                    and peer.rules.is_foreign(prefix, route.path)
-                ):
-                    self._withdraw(peer, prefix, penalty=0.0)
+    async def _change_owners(self, before: Standings) -> None:
+        """Let whoever has an address now speak for what is under it, and nobody who had it."""
+        standings = self.learned.standings
+        for address, account_id in before.owners.items() - standings.owners.items():
+            log.debug("%s does not belong to %s any more", address, account_id)
+            self.learned.take_words(account_id)
+        for number, prefix in enumerate(list(self.learned.best), 1):
+            if number % LOOKED_AT_ONCE == 0:
+                await asyncio.sleep(0)
+            if before.owner(prefix) != standings.owner(prefix):
+                self.learned.choose_anew(prefix)
 
     # --- What peers send
 
@@ -314,7 +307,7 @@ class RouteExchange:
             peer.asking.due = self.clock.monotonic()
             return
         if is_new:
-            self._end_table(peer)
+            self._end_table(peer, is_silent=False)
             heard.table_id, heard.epoch = update.table_id, 0
             heard.refused, heard.problem = 0, ""
         self._hear(peer, update)
@@ -372,7 +365,7 @@ class RouteExchange:
 
     def _take(self, peer: Peer, told: ToldRoute, update: RouteUpdate) -> None:
         heard, prefix = peer.heard, told.prefix
-        refusal = peer.rules.refusal(told, update.speaker)
+        refusal = peer.rules.refusal(prefix, told.path, update.speaker)
         known = heard.routes.get(prefix)
         if not refusal and known is None:
             if len(heard.routes) >= peer.routes_max:
@@ -417,48 +410,63 @@ class RouteExchange:
         """Take all of a peer's routes out of use, and know nothing of its table any more."""
         if peer.heard.routes or peer.heard.table_id != NO_TABLE:
             log.info("the routes of %s are withdrawn: %s", peer.account.username, reason)
-        self._end_table(peer)
+        self._end_table(peer, is_silent=True)
         peer.heard.table_id, peer.heard.epoch = NO_TABLE, 0
-        peer.heard.expires = None
         self.mark_silent()
         self.on_news()
 
-    def _end_table(self, peer: Peer) -> None:
-        heard = peer.heard
-        if heard.routes:
-            if heard.stale:
-                heard.stale.update(heard.routes)
-            else:
-                heard.stale = heard.routes
-            heard.routes = {}
-        peer.unsaved.clear()
+    def _end_table(self, peer: Peer, *, is_silent: bool) -> None:
+        self.set_aside(peer, is_silent=is_silent)
         peer.generation += 1
         peer.saved_epoch = 0
         peer.is_unsaved = True
+
+    def set_aside(self, peer: Peer, *, is_silent: bool) -> None:
+        """Begin to take a peer's routes out of use; where it is silent, others are still held to its word."""
+        heard = peer.heard
+        if heard.routes:
+            heard.ended.append(heard.routes)
+            heard.routes = {}
+        if is_silent:
+            heard.expires = None
+        elif words := self.learned.take_words(peer.account.id):
+            heard.ended.append(words)
+        peer.unsaved.clear()
 
     def _forget(self, peer: Peer, reason: str) -> None:
         self.withdraw_all(peer, reason)
         peer.asking.due = peer.telling.due = None
         peer.telling.mode = Mode.IDLE
-        if not peer.heard.stale:
+        if not peer.heard.ended:
             del self.peers[peer.account.id]
 
     def clear_stale(self) -> bool:
         """Take some more of the tables that ended out of use; return whether there is more to do."""
         room = ROUTES_AT_ONCE
         for account_id, peer in list(self.peers.items()):
-            stale, routes = peer.heard.stale, peer.heard.routes
             self._reason = f"{peer.account.username} does not tell it any more"
-            while stale and room:
-                prefix, _ = stale.popitem()
-                room -= 1
-                if prefix not in routes:
-                    self.learned.drop(prefix, account_id)
-            if not stale and account_id not in self._accounts:
+            while peer.heard.ended and room:
+                ended = peer.heard.ended[0]
+                while ended and room:
+                    prefix, _ = ended.popitem()
+                    room -= 1
+                    self._let_go(peer, prefix)
+                if not ended:
+                    del peer.heard.ended[0]
+            if not peer.heard.ended and account_id not in self._accounts:
                 del self.peers[account_id]
             if not room:
                 return True
         return False
+
+    def _let_go(self, peer: Peer, prefix: str) -> None:
+        """Take a route of a table that ended out of use, unless the next one has it too."""
+        if prefix in peer.heard.routes:
+            return
+        account_id = peer.account.id
+        self.learned.drop(prefix, account_id, is_silent=peer.heard.expires is None)
+        if prefix in self.learned.words(account_id):
+            peer.unsaved[prefix] = None
 
     def tick(self, is_gone: Callable[[Account], bool]) -> None:
         """Look once a second what time has ended: hold-downs, links that are gone, routes that waited."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, final
 
-from core.account import Account, AccountId
-from core.packet import Address, covers, prefixes, scheme
-from core.routing.ccp import ToldRoute
+from core.account import Account
+from core.packet import Address, covers, scheme
+from core.routing.learned import Standings
 
 HOPS_MAX: Final = 32
 """ILP packets expire after 30 s and lose a second a hop: what is farther away cannot be paid."""
@@ -19,16 +19,19 @@ PATH_OCTETS_MAX: Final = 4_096
 @final
 @dataclass(frozen=True, slots=True)
 class ImportRules:
-    """What is taken from one peer; made anew when the peer, the accounts or our address change."""
+    """What is taken from one peer; made anew when the peer, the accounts or our address change.
+
+    Whether what is taken is used is another question, which what others tell decides too (`LearnedRoutes`).
+    """
 
     own: Address
     account: Account
-    neighbours: Mapping[str, AccountId]
-    """The addresses of all accounts, since nobody else speaks for what is under them."""
+    standings: Standings
+    """Whose addresses are whose, since nobody else speaks in the name of an account."""
 
-    def refusal(self, route: ToldRoute, speaker: Address) -> str:
+    def refusal(self, prefix: str, path: Sequence[str], speaker: str) -> str:
         """Say why a route is not taken; empty where it is."""
-        prefix, path, own = route.prefix, route.path, self.own
+        own = self.own
         network = scheme(own)
         if prefix in {"", network}:
             return "the default route is never taken from a peer"
@@ -38,8 +41,6 @@ class ImportRules:
             return f"{prefix} is this node's own"
         if path and path[0] != speaker:
             return f"the way to {prefix} does not begin with {speaker}, who told it"
-        if self.neighbours.get(speaker, self.account.id) != self.account.id:
-            return f"it was told in the name of {speaker}, which is another account here"
         if own in path:
             return f"the way to {prefix} leads through this node itself"
         if len(path) > HOPS_MAX or sum(map(len, path)) > PATH_OCTETS_MAX:
@@ -47,15 +48,19 @@ class ImportRules:
         wanted = self.account.import_prefixes
         if wanted and not any(covers(one, prefix) for one in wanted):
             return f"{prefix} is outside of what may be imported from this peer"
-        return self.is_foreign(prefix, path)
+        return "" if speaker == self.account.ilp_address else self._false_name(speaker)
 
-    def is_foreign(self, prefix: str, path: tuple[str, ...]) -> str:
-        """Say whose the prefix is, where it belongs to an account of ours and the path does not end there."""
-        for shorter in prefixes(prefix):
-            owner = self.neighbours.get(shorter)
-            if owner is None:
-                continue
-            if owner == self.account.id or (path and covers(shorter, path[-1])):
-                return ""
-            return f"{prefix} belongs to {shorter}, an account here, and the way does not end there"
+    def _false_name(self, speaker: str) -> str:
+        """Say whose name it is that a peer calls itself by; empty where it is nobody else's."""
+        owner = self.standings.owner(speaker)
+        if owner == self.account.id:
+            return ""
+        if owner is not None:
+            whose = self.standings.address(owner)
+            under = "" if whose == speaker else f"which is under {whose}, "
+            return f"it was told in the name of {speaker}, {under}another account here"
+        if covers(self.own, speaker):
+            return (
+                f"it was told in the name of {speaker}, which is under this node's own address"
+            )
         return ""

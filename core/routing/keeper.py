@@ -85,7 +85,11 @@ class Keeper:
             peer.is_unsaved = bool(peer.unsaved)
             epoch = peer.saved_epoch if peer.unsaved else peer.heard.epoch
             generation = peer.generation
-            routes = [_row(prefix, peer.heard.routes.get(prefix)) for prefix in prefixes]
+            words = self._exchange.learned.words(peer.account.id)
+            routes = [
+                _row(prefix, peer.heard.routes.get(prefix) or words.get(prefix))
+                for prefix in prefixes
+            ]
             try:
                 saved = await self._store.save_learned(self._header(peer, epoch), routes)
             except UnknownAccount:
@@ -134,22 +138,23 @@ class Keeper:
     async def _take_over(self, peer: Peer, stored: StoredPeer) -> None:
         exchange, heard = self._exchange, peer.heard
         async with peer.applying:
+            is_silent = stored.table_id == NO_TABLE
             whole = stored.generation != peer.generation or peer.version < stored.floor
             if whole or peer.version == 0:
-                heard.stale.update(heard.routes)
-                heard.routes = {}
-                peer.unsaved.clear()
+                exchange.set_aside(peer, is_silent=is_silent)
             after = 0 if whole or peer.version == 0 else peer.version
-            if peer.takes and stored.table_id != NO_TABLE:
+            if peer.takes:
                 self._paths.clear()
                 async for rows in self._pages(stored, after):
-                    self._apply(peer, rows)
-                now_ms, now = exchange.clock.now_ms(), exchange.clock.monotonic()
+                    self._apply(peer, rows, is_silent=is_silent)
                 heard.table_id, heard.epoch = stored.table_id, stored.epoch
                 heard.hold_down_ms = stored.hold_down_ms
                 heard.heard_at_ms = stored.heard_at_ms or None
-                heard.expires = now + (stored.expires_at_ms - now_ms) / 1000
-                peer.asking.has_told = True
+                if not is_silent:
+                    now_ms, now = exchange.clock.now_ms(), exchange.clock.monotonic()
+                    heard.expires = now + (stored.expires_at_ms - now_ms) / 1000
+                if not is_silent or exchange.learned.words(peer.account.id):
+                    peer.asking.has_told = True
             peer.generation, peer.version = stored.generation, stored.version
             peer.saved_epoch = stored.epoch
             await self._hear_wishes(peer, stored)
@@ -184,17 +189,20 @@ class Keeper:
                 return
             after_prefix = rows[-1].prefix
 
-    def _apply(self, peer: Peer, rows: Sequence[StoredRoute]) -> None:
-        """Use these rows; a path that many routes share is kept once."""
+    def _apply(self, peer: Peer, rows: Sequence[StoredRoute], *, is_silent: bool) -> None:
+        """Use these rows, or know by them what a silent peer told last; a path that many share is kept once."""
         account, routes = peer.account.id, peer.heard.routes
         learned = self._exchange.learned
         for row in rows:
             if row.path is None:
                 if routes.pop(row.prefix, None) is not None:
                     learned.drop(row.prefix, account)
+                continue
+            path = self._paths.setdefault(row.path, row.path)
+            route = Route(row.prefix, account, RouteSource.LEARNED, path, row.auth)
+            if is_silent:
+                learned.remember(route)
             else:
-                path = self._paths.setdefault(row.path, row.path)
-                route = Route(row.prefix, account, RouteSource.LEARNED, path, row.auth)
                 routes[row.prefix] = route
                 learned.put(route)
 

@@ -2,11 +2,15 @@
 
 A peer has at most one way to a prefix, so a way is named by its prefix and next hop. Most prefixes are
 told by one peer only; those cost one entry in `best` and nothing more.
+
+An account speaks for its own address and all that is under it. What another peer tells of that is used only
+where the account has told the same itself and the other's proof follows from its own; what it told last
+counts while it is silent, too. So nobody draws a neighbour's packets to himself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, TypeAlias, final
 
 from core.account import Account, AccountId, RoutingRelation
@@ -23,32 +27,50 @@ _PREFERENCE: Final = {
     RoutingRelation.NON_ROUTING_ACCOUNT: 3,
 }
 """A child pays us and a parent is paid; so it is among providers of the Internet, and in ilp-connector."""
+WORDS_MAX: Final = 1_000
+"""So many routes under its own address are remembered of a peer that is silent; most tell one."""
 
 
 @final
 class Standings:
-    """What is known of the next hops that decides between two ways."""
+    """What is known of the accounts that decides between two ways."""
 
-    __slots__ = ("_addresses", "_ranks")
+    __slots__ = ("_addresses", "_ranks", "owners")
 
     def __init__(self, accounts: Iterable[Account] = ()) -> None:
         self._ranks: dict[AccountId, tuple[int, int]] = {}
         self._addresses: dict[AccountId, str] = {}
+        self.owners: Final[dict[str, AccountId]] = {}
+        """Whose address is whose; no two have the same."""
         for account in accounts:
             self._ranks[account.id] = (
                 -account.route_weight,
                 _PREFERENCE[account.routing_relation],
             )
             self._addresses[account.id] = account.ilp_address
+            self.owners[account.ilp_address] = account.id
 
     def rank(self, route: Route) -> tuple[int, int, int, str]:
         """Return what routes are sorted by, the best first: weight, relation, length of the path, id."""
         weight, relation = self._ranks.get(route.next_hop, _UNKNOWN)
         return (weight, relation, len(route.path), route.next_hop)
 
-    def is_firsthand(self, route: Route) -> bool:
-        """Tell whether the next hop told of itself: its path is itself alone."""
-        return route.path == (self._addresses.get(route.next_hop),)
+    def owner(self, prefix: str) -> AccountId | None:
+        """Return the account under whose address a prefix is, of several the one with the longest."""
+        owners, covering = self.owners, prefix
+        while covering:
+            if covering in owners:
+                return owners[covering]
+            covering = covering.rpartition(".")[0]
+        return None
+
+    def origin(self, route: Route) -> str:
+        """Return the node that a route says to come from; one without a path comes from who told it."""
+        return route.path[-1] if route.path else self._addresses.get(route.next_hop, "")
+
+    def address(self, account_id: AccountId) -> str:
+        """Return the address of an account."""
+        return self._addresses.get(account_id, "")
 
     def same_ranks(self, other: Standings) -> bool:
         """Tell whether `other` decides between any two ways as this does."""
@@ -62,7 +84,7 @@ _UNKNOWN: Final = (0, len(_PREFERENCE))
 class LearnedRoutes:
     """All ways that peers have told, by prefix; `best` is what packets follow."""
 
-    __slots__ = ("_changed", "_ways", "best", "damped", "standings")
+    __slots__ = ("_changed", "_ways", "_words", "best", "damped", "standings")
 
     def __init__(self, changed: Changed) -> None:
         self._changed = changed
@@ -70,38 +92,59 @@ class LearnedRoutes:
         """The best usable way of each prefix; it is the very object that the routing table follows."""
         self._ways: Final[dict[str, list[Route]]] = {}
         """Every way, where there are several or one that cannot be used."""
+        self._words: Final[dict[AccountId, dict[str, Route]]] = {}
+        """What accounts that are silent told last of what is under their own addresses."""
         self.damped: Final[set[tuple[AccountId, str]]] = set()
         """Ways that come and go too often and are not used for now."""
         self.standings = Standings()
 
     def put(self, route: Route) -> None:
         """Add a way, or replace the one that its next hop had."""
-        prefix = route.prefix
+        prefix, next_hop = route.prefix, route.next_hop
         ways = self._ways.get(prefix)
         if ways is None:
             known = self.best.get(prefix)
-            if (known is None or known.next_hop == route.next_hop) and (
-                (route.next_hop, prefix) not in self.damped
+            if (
+                (known is None or known.next_hop == next_hop)
+                and (next_hop, prefix) not in self.damped
+                and self.standings.owner(prefix) in (None, next_hop)
             ):
                 if known != route:
                     self.best[prefix] = route
                     self._changed(prefix, known, route)
                 return
             ways = [] if known is None else [known]
-        ways = [way for way in ways if way.next_hop != route.next_hop]
+        ways = [way for way in ways if way.next_hop != next_hop]
         ways.append(route)
         self._choose(prefix, ways)
 
-    def drop(self, prefix: str, next_hop: AccountId) -> None:
-        """Remove a way, if there is one."""
-        ways = self._ways.get(prefix)
-        if ways is None:
-            known = self.best.get(prefix)
-            if known is not None and known.next_hop == next_hop:
-                del self.best[prefix]
-                self._changed(prefix, known, None)
+    def drop(self, prefix: str, next_hop: AccountId, *, is_silent: bool = False) -> None:
+        """Remove a way, if there is one; of a next hop that fell silent its word is remembered, where it has one."""
+        ways = self.ways(prefix)
+        way = next((way for way in ways if way.next_hop == next_hop), None)
+        if not is_silent:
+            self._words.get(next_hop, {}).pop(prefix, None)
+        elif way is not None:
+            self.remember(way)
+        if ways:
+            self._choose(prefix, [other for other in ways if other is not way])
+
+    def remember(self, route: Route) -> None:
+        """Keep the word of a silent account on what is under its own address, which others are held to."""
+        if self.standings.owner(route.prefix) != route.next_hop:
             return
-        self._choose(prefix, [way for way in ways if way.next_hop != next_hop])
+        words = self._words.setdefault(route.next_hop, {})
+        if route.prefix in words or len(words) < WORDS_MAX:
+            words[route.prefix] = route
+            self.choose_anew(route.prefix)
+
+    def words(self, next_hop: AccountId) -> Mapping[str, Route]:
+        """Return what is remembered of a silent account."""
+        return self._words.get(next_hop, {})
+
+    def take_words(self, next_hop: AccountId) -> dict[str, Route]:
+        """Forget what was remembered of an account, and return it: each prefix is to be dropped, or told anew."""
+        return self._words.pop(next_hop, {})
 
     def choose_anew(self, prefix: str) -> None:
         """Find the best way again, after its standing or its damping has changed."""
@@ -125,10 +168,7 @@ class LearnedRoutes:
         """Say why a way is not used whatever its rank, as the end of a sentence; empty where it may be."""
         if (route.next_hop, route.prefix) in self.damped:
             return "it comes and goes too often, and waits until it has been steady"
-        origin = self._contradicted_by(route, self.ways(route.prefix))
-        if origin is not None:
-            return f"its proof does not follow from what {origin.path[0]} itself gave: it may be forged"
-        return ""
+        return self._doubt(route, self.ways(route.prefix))
 
     def _choose(self, prefix: str, ways: list[Route]) -> None:
         before = self.best.get(prefix)
@@ -136,8 +176,7 @@ class LearnedRoutes:
         usable = [
             way
             for way in ways
-            if (way.next_hop, prefix) not in damped
-            and (len(ways) == 1 or self._contradicted_by(way, ways) is None)
+            if (way.next_hop, prefix) not in damped and not self._doubt(way, ways)
         ]
         after = min(usable, key=self.standings.rank, default=None)
         if len(ways) == len(usable) and len(ways) < 2:
@@ -151,17 +190,33 @@ class LearnedRoutes:
         if before != after:
             self._changed(prefix, before, after)
 
-    def _contradicted_by(self, route: Route, ways: Sequence[Route]) -> Route | None:
-        """Return the origin's own word where `route` claims that origin and its proof is not the origin's."""
-        hops = len(route.path)
-        if hops < 2:
-            return None
-        for way in ways:
-            if (
-                way.next_hop != route.next_hop
-                and way.path == route.path[-1:]
-                and self.standings.is_firsthand(way)
-                and passed_on(way.auth, hops=hops - 1) != route.auth
-            ):
-                return way
-        return None
+    def _doubt(self, route: Route, ways: Sequence[Route]) -> str:
+        """Say what speaks against a way that another account has a word on: whoever the prefix belongs to, or comes from."""
+        standings, prefix = self.standings, route.prefix
+        owner = standings.owner(prefix)
+        belongs = owner is not None
+        if owner is None:
+            owner = standings.owners.get(standings.origin(route))
+        if owner is None or owner == route.next_hop:
+            return ""
+        name = standings.address(owner)
+        word = next((way for way in ways if way.next_hop == owner), None)
+        if word is None:
+            word = self.words(owner).get(prefix)
+        if word is None:
+            return (
+                f"only {name} speaks for what is under its address, and has not told this itself"
+                if belongs
+                else ""
+            )
+        if belongs and not any(word.auth):
+            return f"only {name} speaks for what is under its address, and gives no proof that others could pass on"
+        if standings.origin(route) != standings.origin(word) or not _same_proof(word, route):
+            return f"its proof does not follow from what {name} itself gave: it may be forged"
+        return ""
+
+
+def _same_proof(one: Route, other: Route) -> bool:
+    """Tell whether two ways are proved by the same value of their origin; whoever is farther away has hashed it oftener."""
+    near, far = sorted((one, other), key=lambda route: len(route.path))
+    return passed_on(near.auth, hops=len(far.path) - len(near.path)) == far.auth

@@ -50,8 +50,8 @@ class Heard:
     epoch: int = 0
     current_epoch: int = 0
     routes: dict[str, Route] = field(default_factory=dict)
-    stale: dict[str, Route] = field(default_factory=dict)
-    """Routes of a table that ended, until each has been looked at: a few hundred at a time."""
+    ended: list[dict[str, Route]] = field(default_factory=list)
+    """Routes of tables that ended, until each has been looked at: a few hundred at a time."""
     hold_down_ms: int = 0
     heard_at_ms: int | None = None
     expires: float | None = None

@@ -8,10 +8,11 @@ from typing import Final
 from core.packet import address
 from core.routing.ccp import Mode, RouteControl, RouteProperty, RouteUpdate, ToldRoute
 from core.routing.importing import ImportRules
+from core.routing.learned import Standings
 from core.testing.builders import account
 
 _PEER = account("bob", ilp_address=address("test.bob"))
-_RULES: Final = ImportRules(address("test.us"), _PEER, {"test.bob": _PEER.id})
+_RULES: Final = ImportRules(address("test.us"), _PEER, Standings([_PEER]))
 
 
 def route_control(octets: bytes) -> None:
@@ -32,7 +33,7 @@ def route_update(octets: bytes) -> None:
     assert len(encoded) <= len(octets)
     assert len(update.new_routes) + len(update.withdrawn) <= len(octets)
     for route in update.new_routes:
-        if not _RULES.refusal(route, update.speaker):
+        if not _RULES.refusal(route.prefix, route.path, update.speaker):
             assert route.prefix.startswith("test.")
             assert "test.us" not in route.path
 
