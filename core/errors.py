@@ -15,6 +15,7 @@
     · AmountTooLarge
     · TransferDecided       it has another end already, or there is none of this id
     · PaymentOver           the payment may send nothing more
+    · PacketKnown           another process has prepared this very packet
     · StoreUnavailable      locked, full, read-only, closed: try again or mend it
     · SchemaTooNew
     · NodeFenced            another node has declared this one dead
@@ -164,6 +165,18 @@ class PaymentOver(StoreError):
         super().__init__(f"payment {payment} sends nothing more: {why}")
         self.payment = payment
         self.why = why
+
+
+class PacketKnown(StoreError):
+    """Another process on the store, or one before this, has prepared this very packet; it is not sent twice."""
+
+    def __init__(self, first: int, *, fulfillment: bytes | None, is_open: bool) -> None:
+        super().__init__(f"this very packet was prepared before, as transfer {first}")
+        self.first = first
+        self.fulfillment = fulfillment
+        """With what the first was fulfilled, and its sender charged."""
+        self.is_open = is_open
+        """Whether the first may yet be fulfilled or rejected."""
 
 
 class StoreUnavailable(StoreError):

@@ -15,8 +15,8 @@ from fractions import Fraction
 from typing import Final, final
 
 from core.account import AMOUNT_MAX_BOOKED, AccountId
-from core.errors import AmountTooLarge, InsufficientBalance
-from core.ledger.books import AssetTotal, Balance, Transfer, TransferState
+from core.errors import AmountTooLarge, InsufficientBalance, PacketKnown
+from core.ledger.books import AssetTotal, Balance, Transfer, TransferId, TransferState
 from core.packet import ErrorCode
 
 _PENDING: Final = TransferState.PENDING
@@ -151,6 +151,20 @@ def refuse_unbookable(transfer: Transfer) -> None:
         raise AmountTooLarge(max(amounts), maximum=AMOUNT_MAX_BOOKED)
     if min(amounts) < 0:
         raise ValueError(f"amounts of a transfer are not below zero: {amounts}")
+
+
+def refuse_copy(first: TransferId, state: TransferState, result: bytes | None) -> None:
+    """Refuse a packet that was prepared before, by what became of the first; what was rejected may come again.
+
+    Raises:
+        PacketKnown: the first was fulfilled, may still be, or was though nobody here can know.
+    """
+    if state is not _REJECTED:
+        raise PacketKnown(
+            first,
+            fulfillment=result if state is _FULFILLED else None,
+            is_open=state in {_PENDING, _EXPIRED},
+        )
 
 
 def hold(

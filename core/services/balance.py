@@ -14,6 +14,7 @@ from core.errors import (
     AmountTooLarge,
     InsufficientBalance,
     NodeFenced,
+    PacketKnown,
     PaymentOver,
     StoreError,
     StoreUnavailable,
@@ -36,6 +37,8 @@ from core.service import Explanation, OutgoingRequest, OutgoingService, Step, Ve
 
 log = logging.getLogger(__name__)
 
+COPY_SECONDS_MAX: Final = 0.5
+"""How long a copy waits at most before it asks again what became of the first."""
 COMMIT_MS: Final = 100
 """What ends here is taken with so much time to book it, beside the way back: a disk's worst commit."""
 
@@ -67,6 +70,9 @@ class BalanceService(Generic[A]):
     is durable before it is relayed: whatever ends this process, the books say what may have happened.
     While the store cannot take a fulfillment it is kept back and tried again until the sender's
     expiry, and never relayed unbooked. Packets that carry nothing either way are not booked.
+
+    What another process on the store has prepared already is not sent again. A copy gets the
+    fulfillment of the first, and waits for it where it may still come.
     """
 
     next: OutgoingService[A]
@@ -89,7 +95,9 @@ class BalanceService(Generic[A]):
             return self._too_short()
         transfer = _transfer(request)
         try:
-            transfer_id = await self.books.prepare(transfer)
+            transfer_id = await self._prepare(transfer, deadline_ms)
+        except PacketKnown as known:
+            return self._answer_of_first(known)
         except StoreError as error:
             return self._refusal(request, error)
 
@@ -148,6 +156,32 @@ class BalanceService(Generic[A]):
             facts={"available": available, "needed": amount},
         )
         return (step, *await self.next.explain(request))
+
+    async def _prepare(self, transfer: Transfer, deadline_ms: int) -> TransferId:
+        """Prepare it, once what another process has prepared of the very same packet is decided.
+
+        Raises:
+            PacketKnown: that one was fulfilled, or nobody knows in time whether it was.
+            StoreError: as the books do.
+        """
+        delay = RETRY_FIRST_SECONDS
+        while True:
+            try:
+                return await self.books.prepare(transfer)
+            except PacketKnown as known:
+                if not known.is_open or self._now_ms() >= deadline_ms:
+                    raise
+            await self.sleep(delay)
+            delay = min(2 * delay, COPY_SECONDS_MAX)
+
+    def _answer_of_first(self, known: PacketKnown) -> Reply:
+        if known.fulfillment is not None:
+            return Fulfill.build(known.fulfillment)
+        return self.address.reject(
+            ErrorCode.TRANSFER_TIMED_OUT,
+            "This very packet came before, at another process of this node or before it was restarted, "
+            "and whether the next hop fulfilled it is not known: it is not sent again.",
+        )
 
     async def _hold_dry(self, request: OutgoingRequest[A]) -> int | None:
         """Do to a copy of the balances what the books would do; return what the sender had left.

@@ -139,8 +139,8 @@ class DuplicatesService(Generic[A]):
     that offers more, or for longer, is a new offer.
 
     What is for this node alone (`peer.`) is asked again and again, and passes. What is kept is kept
-    in memory, by this process: after a restart, and at another node on the same store, a copy is a
-    new packet.
+    in memory, by this process: after a restart, and at another node on the same store, the books
+    know a copy of what moved money.
     """
 
     next: IncomingService[A]

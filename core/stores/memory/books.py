@@ -35,6 +35,7 @@ from core.ledger.postings import (
     enter,
     hold,
     is_too_late,
+    refuse_copy,
     refuse_unbookable,
     when_its_node_is_gone,
     when_too_late,
@@ -70,6 +71,7 @@ class _Entry:
     at_ms: int
 
 
+_Same: TypeAlias = tuple[AccountId, bytes, str, int, int]
 _Key: TypeAlias = tuple[TransferState, AccountId, AccountId, Fraction | None]
 
 
@@ -79,6 +81,8 @@ class _Journal:
     """All that was ever booked, rolled up or not."""
 
     rows: dict[TransferId, _Row] = field(default_factory=dict)
+    copies: dict[_Same, TransferId] = field(default_factory=dict)
+    """The newest row of each packet, by what makes two of them the same."""
     folded: dict[_Key, Total] = field(default_factory=dict)
     entries: list[_Entry] = field(default_factory=list)
 
@@ -99,6 +103,7 @@ class MemoryBooks(Books):
         own = self._own()
         payer = self._living(transfer.from_account)
         payee = self._living(transfer.to_account)
+        self._refuse_copy(transfer, own)
         source = self._lines.get(payer.id) or Line(payer.id)
         target = source if payee is payer else self._lines.get(payee.id) or Line(payee.id)
         sums = None if transfer.payment is None else self._sums(transfer.payment)
@@ -118,6 +123,7 @@ class MemoryBooks(Books):
         transfer_id = TransferId((own << TRANSFERS_PER_NODE_BITS) + self._transfers_made)
         self._transfers_made += 1
         self._journal.rows[transfer_id] = _Row(transfer, self._clock.now_ms())
+        self._journal.copies[_same(transfer)] = transfer_id
         return transfer_id
 
     def transfer(self, transfer_id: TransferId) -> Transfer | None:
@@ -259,6 +265,8 @@ class MemoryBooks(Books):
         for transfer_id in old[:rows_max]:
             row = self._journal.rows.pop(transfer_id)
             transfer, conversion = row.transfer, row.transfer.conversion
+            if self._journal.copies.get(_same(transfer)) == transfer_id:
+                del self._journal.copies[_same(transfer)]
             key = (
                 row.state,
                 transfer.from_account,
@@ -316,6 +324,12 @@ class MemoryBooks(Books):
         return audit.report(
             {numbers[account]: line.balance for account, line in self._lines.items()}
         )
+
+    def _refuse_copy(self, transfer: Transfer, own: int) -> None:
+        first = self._journal.copies.get(_same(transfer))
+        if first is not None and first >> TRANSFERS_PER_NODE_BITS != own:
+            row = self._journal.rows[first]
+            refuse_copy(first, row.state, row.result)
 
     def _own(self) -> int:
         own = self._state.node.current
@@ -384,3 +398,13 @@ class MemoryBooks(Books):
         row.state, row.result = following, result
         if following in FINAL_STATES:
             row.final_at_ms = self._clock.now_ms()
+
+
+def _same(transfer: Transfer) -> _Same:
+    return (
+        transfer.from_account,
+        transfer.condition,
+        transfer.destination,
+        transfer.incoming_amount,
+        transfer.expires_at_ms,
+    )

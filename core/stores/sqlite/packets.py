@@ -44,6 +44,7 @@ from core.service import Conversion, Received
 from core.stores.node_number import NodeNumber
 from core.stores.sqlite.connection import Batch, SqliteFile
 from core.stores.sqlite.journal import load_lines, save_lines
+from core.stores.sqlite.others import OthersPackets
 from core.stores.sqlite.payment_sums import Credit, load_sums, save_credits, save_sums
 
 _COMMITS_OF_OTHERS: Final = "PRAGMA data_version"
@@ -183,6 +184,7 @@ class Packets(Batch[Operation, int]):
         self._conversions: dict[tuple[int, int, int, int, int], int] = {}
         self._lines: dict[int, Line] = {}
         """Balances as this left them, true while `_left` is."""
+        self._others = OthersPackets()
         self._left: _Left | None = None
 
     def apply(
@@ -248,6 +250,7 @@ class Packets(Batch[Operation, int]):
         (commits_of_others,) = connection.execute(_COMMITS_OF_OTHERS).fetchone()
         if self._left != (connection, commits_of_others, connection.total_changes, own):
             self._look_anew(connection, own)
+            self._others.look(connection, own, self._clock.now_ms())
         return own, commits_of_others
 
     def _look_anew(self, connection: sqlite3.Connection, own: int) -> None:
@@ -302,6 +305,7 @@ class Packets(Batch[Operation, int]):
     ) -> int:
         source, min_balance = self._account(transfer.from_account)
         target, _ = self._account(transfer.to_account)
+        self._others.refuse_copy(connection, source, transfer)
         incoming_amount, outgoing_amount = transfer.incoming_amount, transfer.outgoing_amount
         payer, payee = self._lines[source], self._lines[target]
         payer.account = transfer.from_account

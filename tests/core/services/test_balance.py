@@ -12,6 +12,7 @@ from core.account import Account, AccountId
 from core.errors import (
     AmountTooLarge,
     NodeFenced,
+    PacketKnown,
     StoreError,
     StoreUnavailable,
     TransferDecided,
@@ -121,6 +122,54 @@ async def test_a_packet_that_carries_nothing_is_not_booked() -> None:
 
     assert setting.books.calls == []
     assert len(setting.link.requests) == 1
+
+
+def known(*, fulfillment: bytes | None = None, is_open: bool = False) -> PacketKnown:
+    return PacketKnown(FIRST_TRANSFER, fulfillment=fulfillment, is_open=is_open)
+
+
+async def test_a_copy_of_what_another_process_fulfilled_is_answered_and_not_sent() -> None:
+    setting = Setting(FakeOutgoing())
+    setting.books.fail("prepare", known(fulfillment=FULFILLMENT))
+
+    reply = await setting.service.send(outgoing(prepare(100)))
+
+    assert reply == Fulfill.build(FULFILLMENT)
+    assert (setting.link.requests, setting.books.calls) == ([], [])
+
+
+async def test_a_copy_waits_for_the_end_of_the_first_and_has_its_answer() -> None:
+    setting = Setting(FakeOutgoing())
+    setting.books.fail("prepare", *[known(is_open=True)] * 5, known(fulfillment=FULFILLMENT))
+
+    reply = await setting.service.send(outgoing(prepare(100)))
+
+    assert reply == Fulfill.build(FULFILLMENT)
+    assert setting.link.requests == []
+
+
+async def test_a_copy_is_sent_once_the_first_was_rejected() -> None:
+    setting = Setting(FakeOutgoing())
+    setting.books.fail("prepare", *[known(is_open=True)] * 5)
+
+    reply = await setting.service.send(outgoing(prepare(100)))
+
+    assert (reply, len(setting.link.requests)) == (fulfill(), 1)
+    assert await setting.settle() == ["prepare", "fulfill"]
+
+
+@pytest.mark.parametrize("is_open", [True, False])
+async def test_a_copy_of_what_nobody_knows_the_end_of_is_not_sent(is_open: bool) -> None:
+    setting = Setting(FakeOutgoing())
+    setting.books.fail("prepare", *[known(is_open=is_open)] * 1_000)
+
+    reply = await setting.service.send(outgoing(prepare(100, expires_in_ms=10_000)))
+
+    assert isinstance(reply, Reject)
+    assert (reply.code, "it is not sent again" in reply.message) == (b"R00", True)
+    waited_ms = setting.clock.now_ms() - START_MS
+    assert 10_000 <= waited_ms < 11_000 if is_open else waited_ms == 0
+    assert (setting.link.requests, setting.books.calls) == ([], [])
 
 
 async def test_without_balance_it_is_t04_with_the_numbers_and_nothing_leaves() -> None:

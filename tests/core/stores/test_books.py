@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from fractions import Fraction
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -15,6 +15,7 @@ from core.errors import (
     AmountTooLarge,
     InsufficientBalance,
     NodeFenced,
+    PacketKnown,
     StoreError,
     TransferDecided,
     UnknownAccount,
@@ -704,6 +705,121 @@ async def test_of_those_that_come_together_each_has_a_moment_of_its_own(
     assert outcomes[0] is None
     assert outcomes[1] == {}
     assert await numbers(books) == (Balance(receivable=5), Balance(payable=12))
+
+
+# --- Copies ----------------------------------------------------------------------------------------
+
+
+async def first_and_again(books: Books, stores: Stores) -> TransferId:
+    """Prepare a packet; then this is the node after a restart, or another one."""
+    first = await books.prepare(transfer(7))
+    await stores.leases.sign_on("again")
+    return first
+
+
+async def test_a_copy_of_what_another_process_fulfilled_gets_its_fulfillment(
+    books: Books, stores: Stores
+) -> None:
+    await books.fulfill(await books.prepare(transfer(7)), FULFILLMENT)
+    await stores.leases.sign_on("again")
+
+    for _ in range(2):
+        with pytest.raises(PacketKnown) as known:
+            await books.prepare(transfer(7))
+        assert (known.value.fulfillment, known.value.is_open) == (FULFILLMENT, False)
+
+    assert await numbers(books) == (Balance(receivable=7), Balance(payable=7))
+    await assert_audit_passes(books)
+
+
+async def test_a_copy_of_what_another_process_has_open_is_not_prepared(
+    books: Books, stores: Stores
+) -> None:
+    first = await first_and_again(books, stores)
+
+    with pytest.raises(PacketKnown) as known:
+        await books.prepare(transfer(7))
+
+    assert (known.value.first, known.value.fulfillment, known.value.is_open) == (
+        first,
+        None,
+        True,
+    )
+    assert await numbers(books) == (Balance(pending_in=7), Balance(pending_out=7))
+
+
+@pytest.mark.parametrize("end", ["unknown", "fulfilled too late"])
+async def test_a_copy_of_what_the_next_hop_may_have_fulfilled_is_not_prepared(
+    books: Books, stores: Stores, end: str
+) -> None:
+    first = await books.prepare(transfer(7))
+    if end == "unknown":
+        await stores.leases.sign_off()
+    else:
+        await books.fulfill_late(first, FULFILLMENT)
+    await stores.leases.sign_on("again")
+    await books.recover()
+
+    with pytest.raises(PacketKnown) as known:
+        await books.prepare(transfer(7))
+
+    assert (known.value.fulfillment, known.value.is_open) == (None, False)
+
+
+async def test_a_copy_of_what_was_rejected_is_a_new_packet(
+    books: Books, stores: Stores
+) -> None:
+    await books.reject(await books.prepare(transfer(7)), b"T04")
+    await stores.leases.sign_on("again")
+
+    await books.fulfill(await books.prepare(transfer(7)), FULFILLMENT)
+
+    assert await numbers(books) == (Balance(receivable=7), Balance(payable=7))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"incoming_amount": 6},
+        {"expires_at_ms": transfer(7).expires_at_ms + 1},
+        {"condition": bytes(32)},
+        {"destination": "test.node.bob.other"},
+        {"from_account": BOB, "to_account": ALICE},
+    ],
+)
+async def test_what_is_not_the_same_is_no_copy(
+    books: Books, stores: Stores, other: dict[str, Any]
+) -> None:
+    await first_and_again(books, stores)
+
+    await books.prepare(replace(transfer(7), **other))
+
+
+async def test_the_latest_of_what_was_sent_again_is_what_counts(
+    books: Books, stores: Stores
+) -> None:
+    await books.reject(await books.prepare(transfer(7)), b"T04")
+    await stores.leases.sign_on("second")
+    await books.reject(await books.prepare(transfer(7)), b"T04")
+    await books.fulfill(await books.prepare(transfer(7)), FULFILLMENT)
+    await stores.leases.sign_on("third")
+
+    with pytest.raises(PacketKnown) as known:
+        await books.prepare(transfer(7))
+
+    assert known.value.fulfillment == FULFILLMENT
+
+
+async def test_a_copy_of_what_is_folded_is_a_new_packet(
+    books: Books, stores: Stores, clock: FakeClock
+) -> None:
+    await books.fulfill(await books.prepare(transfer(7)), FULFILLMENT)
+    await stores.leases.sign_on("again")
+    await books.prepare(transfer(1))  # and so has read what there is
+    clock.advance(seconds=1)
+    await books.roll_up(before_ms=clock.now_ms(), rows_max=9)
+
+    await books.prepare(transfer(7))
 
 
 # --- Callers that do not wait ----------------------------------------------------------------------

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
+from dataclasses import replace
+from itertools import count
 
 from core.clock import WallClock
 from core.errors import InsufficientBalance
@@ -35,12 +38,15 @@ async def spend(books: Books, node: int) -> None:
     say(node=node)
     await asyncio.to_thread(sys.stdin.readline)
     spent = 0
+    numbers = count()
 
     async def one() -> None:
         nonlocal spent
         for amount in (5, 3, 1) * 1000:
+            # The same packet of another process would be a copy.
+            to = f"test.node.bob.{os.getpid()}-{next(numbers)}"
             try:
-                number = await books.prepare(transfer(amount))
+                number = await books.prepare(replace(transfer(amount), destination=to))
             except InsufficientBalance:
                 if amount == 1:
                     return

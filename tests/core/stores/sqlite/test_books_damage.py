@@ -29,7 +29,7 @@ async def stores(open_file: OpenStores, clock: FakeClock) -> Stores:
     outgoing_amount, conversion = convert(1000, Fraction(10, 7), Fraction(1, 300))
     converted = replace(transfer(1000), outgoing_amount=outgoing_amount, conversion=conversion)
     await stores.leases.sign_on("first")
-    await books.prepare(converted)
+    await books.prepare(replace(converted, destination="test.node.bob.first"))
     await stores.leases.sign_off()
     await stores.leases.sign_on("second")
     await books.recover()
