@@ -93,7 +93,9 @@ def btp_packet(octets: bytes) -> None:
 def btp_stream(octets: bytes) -> None:
     """A WebSocket's stream to either side, cut in two, and what comes out of it given to an exchange."""
     for is_server in (True, False):
-        whole, cut = (FrameReader(is_server=is_server, octets_max=1000) for _ in range(2))
+        whole, cut = (
+            FrameReader(is_server=is_server, octets_max=1000, frames_max=1000) for _ in range(2)
+        )
         exchange: Exchange[Asking] = Exchange(is_server=is_server, first_id=1, in_flight_max=2)
         if not is_server:
             exchange.login("token", "")

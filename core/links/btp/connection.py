@@ -107,9 +107,9 @@ class BtpConnection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_exchange", "_frames_in", "_frames_out", "_ignored", "_is_flushing", "_is_writable", "_key",
-        "_login", "_messages", "_out", "_owner", "_path_username", "_pending", "_pinged_at", "_stuck",
-        "_stuck_since", "_timer", "_timer_at", "_transport", "_unanswered", "_upgrade", "account_id",
+        "_exchange", "_frames_in", "_frames_out", "_has_sent_junk", "_idle", "_is_behind", "_is_flushing", "_is_writable",
+        "_key", "_login", "_messages", "_out", "_owner", "_path_username", "_pending", "_pinged_at",
+        "_pong", "_pongs", "_second", "_stuck", "_stuck_since", "_timer", "_timer_at", "_transport", "_unanswered", "_upgrade", "account_id",
         "closed", "deadline", "failed_login", "history", "is_server", "last_received", "name", "opened_at",
         "reason", "settled", "stage", "stalled_since", "token_hash", "was_useful",
     )  # fmt: skip
@@ -149,7 +149,9 @@ class BtpConnection(asyncio.Protocol):
             is_server=is_server, first_id=first_id, in_flight_max=limits.in_flight_max
         )
         self._frames_in = ws.FrameReader(
-            is_server=is_server, octets_max=limits.message_octets_max
+            is_server=is_server,
+            octets_max=limits.message_octets_max,
+            frames_max=limits.frames_at_once,
         )
         self._frames_out = ws.FrameWriter(is_server=is_server)
         self._transport: asyncio.Transport | None = None
@@ -157,8 +159,18 @@ class BtpConnection(asyncio.Protocol):
         self._out: list[bytes] = []
         self._is_flushing = False
         self._is_writable = True
+        self._is_behind = False
+        """Whether more has come than was read: the rest has its turn when others had theirs."""
         self._unanswered = 0
-        self._ignored = 0
+        self._has_sent_junk = False
+        self._second = 0.0
+        """When the present second began, of which is counted:"""
+        self._idle = 0
+        """frames that carried no packet,"""
+        self._pongs = 0
+        """and pings that were answered."""
+        self._pong: bytes | None = None
+        """What the last ping said that was not answered."""
         self._messages = 0
         self._stuck = -1
         self._stuck_since = 0.0
@@ -269,6 +281,10 @@ class BtpConnection(asyncio.Protocol):
     def _send(self, octets: bytes, kind: int = ws.BINARY) -> None:
         self._out.append(self._frames_out.frame(octets, kind))
         if not self._is_flushing:
+            self._flush_soon()
+
+    def _flush_soon(self) -> None:
+        if not self._is_flushing:
             self._is_flushing = True
             self._owner.loop.call_soon(self._flush)
 
@@ -276,6 +292,10 @@ class BtpConnection(asyncio.Protocol):
         """Write together what was said since the last time."""
         self._is_flushing = False
         out, transport = self._out, self._transport
+        if self._pong is not None and self._pongs < self._owner.limits.pongs_max:
+            self._pongs += 1
+            out.append(self._frames_out.frame(self._pong, ws.PONG))
+            self._pong = None
         if not out or transport is None:
             return
         transport.write(out[0] if len(out) == 1 else b"".join(out))
@@ -316,8 +336,10 @@ class BtpConnection(asyncio.Protocol):
     def resume_writing(self) -> None:
         self._is_writable = True
         self.stalled_since = None
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.resume_reading()
+        if self._is_behind:
+            self._owner.loop.call_soon(self._catch_up)
+        else:
+            self._resume_reading()
 
     def data_received(self, data: bytes) -> None:
         self.last_received = self._owner.now
@@ -327,8 +349,30 @@ class BtpConnection(asyncio.Protocol):
             if found is None:
                 return
             data = found
+        if self._is_behind:  # a transport that does not stop at once
+            self._frames_in.keep(data)
+        else:
+            self._read(data)
+
+    def _catch_up(self) -> None:
+        """Go on with what could not be read in one turn of the loop."""
+        if not self._is_behind or not self._is_writable or self._transport is None:
+            return
+        self._is_behind = False
+        self._read(b"")
+        if not self._is_behind and self._is_writable:
+            self._resume_reading()
+
+    def _resume_reading(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def _read(self, data: bytes) -> None:
+        """Take so many frames of what came, and leave the rest for later: one peer is not all that there is."""
+        reader = self._frames_in
+        scraps = reader.scraps
         try:
-            frames = self._frames_in.feed(data)
+            frames = reader.feed(data)
         except ws.BadFrame as error:
             self.end(error.code, f"It sent what is no WebSocket frame of ours: {error}.")
             return
@@ -339,15 +383,42 @@ class BtpConnection(asyncio.Protocol):
                     self._packet(payload)
             else:
                 self._control(kind, payload)
+        if reader.scraps != scraps:
+            self._count_idle(
+                reader.scraps - scraps, "pieces of messages with next to nothing in them"
+            )
+        if reader.has_more and self._transport is not None:
+            self._is_behind = True
+            self._transport.pause_reading()
+            self._owner.loop.call_soon(self._catch_up)
 
     def _control(self, kind: int, payload: bytes) -> None:
         if kind == ws.CLOSE:
             self._hang_up(payload)
-        elif kind == ws.PING and self.stage is not Stage.ENDING:
-            if self._is_writable:  # else it has enough to read
-                self._send(payload, ws.PONG)
         elif kind == ws.TEXT:
             self._ignore("a text frame came, and packets are binary")
+        else:
+            self._count_idle(1, "pings and pongs")
+            # Of several pings that wait for their answer only the last needs one (RFC-6455 §5.5.3).
+            if kind == ws.PING and self.stage is not Stage.ENDING:
+                self._pong = payload
+                self._flush_soon()
+
+    def _count_idle(self, count: int, what: str) -> None:
+        """Count frames that carry no packet, and end the connection where they are too many."""
+        self._idle += count
+        limits = self._owner.limits
+        is_stranger = self.is_server and self.stage is Stage.LOGIN
+        most = limits.idle_before_login_max if is_stranger else limits.idle_max
+        if self._idle <= most:
+            return
+        if self.stage is Stage.ENDING:
+            self.abort(self.reason)
+        else:
+            self.end(
+                ws.POLICY,
+                f"It sent more than {most} frames in a second that carry no packet, at last {what}.",
+            )
 
     def _hang_up(self, payload: bytes) -> None:
         """Close: the other side has said that this is its end."""
@@ -424,6 +495,7 @@ class BtpConnection(asyncio.Protocol):
             self._ignore(event.problem)
         elif isinstance(event, Say):
             self._send(event.octets)
+            self._count_idle(1, "messages without an ILP packet")
         elif isinstance(event, Login):
             self._log_in(event)
         elif isinstance(event, Opened):
@@ -451,6 +523,7 @@ class BtpConnection(asyncio.Protocol):
             sentence = f"This is no ILP Prepare: {error}."
             reject = self._owner.address.reject(ErrorCode.INVALID_PACKET, sentence)
             self.answer(asked.request_id, reject)
+            self._count_idle(1, "what is no ILP Prepare")
             return
         self.was_useful = True
         self._owner.handle(self, asked.request_id, packet)
@@ -517,15 +590,15 @@ class BtpConnection(asyncio.Protocol):
         self.end(ws.POLICY, f"{violation.problem}.", last=violation.octets)
 
     def _ignore(self, problem: str) -> None:
-        self._ignored += 1
-        if self._ignored == 1:
+        if not self._has_sent_junk:
+            self._has_sent_junk = True
             log.info("from %s: %s", self.name or self.remote, problem)
-        if self._ignored > self._owner.limits.ignored_max:
-            self.end(ws.POLICY, f"It sent too much that means nothing, at last: {problem}.")
+        self._count_idle(1, f"what means nothing: {problem}")
 
     def _end_exchange(self, reason: str) -> None:
         """Give up what is under way: no answer comes any more, and what was sent may have been fulfilled."""
         self.stage = Stage.ENDING
+        self._pong = None
         self.reason = reason
         if self._timer is not None:
             self._timer.cancel()
@@ -592,7 +665,11 @@ class BtpConnection(asyncio.Protocol):
         if self.stalled_since is not None and now - self.stalled_since >= limits.write_seconds:
             self.abort(f"It read nothing for {limits.write_seconds:g} seconds.")
             return
-        if self._frames_in.is_within:
+        if now - self._second >= 1:
+            self._second, self._idle, self._pongs = now, 0, 0
+            if self._pong is not None:
+                self._flush_soon()
+        if self._frames_in.is_within and self._is_writable:
             if self._stuck != self._messages:
                 self._stuck, self._stuck_since = self._messages, now
             elif now - self._stuck_since >= limits.frame_seconds:

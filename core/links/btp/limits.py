@@ -19,8 +19,14 @@ class BtpLimits:
     """One more closes the oldest: a peer behind a broken router must get through again."""
     half_open_max: int = 256
     """Connections that have not said who they are; one more closes the oldest."""
-    ignored_max: int = 1_000
-    """Packets that mean nothing, until the connection is closed for them."""
+    frames_at_once: int = 64
+    """What is read of one connection in one turn of the loop, before others have theirs."""
+    pongs_max: int = 10
+    """Pings that are answered in a second: of those between, the last."""
+    idle_max: int = 1_000
+    """Frames in a second that carry no packet, as pings and what means nothing; more end the connection."""
+    idle_before_login_max: int = 16
+    """The same of whoever has not said who it is."""
     unsent_octets_max: int = 1024 * 1024
     """Beyond it nothing is read from a peer that does not read, and nothing new is sent to it."""
     unsent_octets_end: int = 16 * 1024 * 1024

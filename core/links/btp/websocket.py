@@ -37,6 +37,8 @@ _FIN: Final = 0x80
 _RESERVED: Final = 0x70
 _MASKED: Final = 0x80
 _CONTROL_OCTETS_MAX: Final = 125
+_SCRAP_OCTETS: Final = 64
+"""Nobody cuts a message into pieces as small as this, but to make work of it."""
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _SHORT: Final = struct.Struct(">BB")
 _MIDDLE: Final = struct.Struct(">BBH")
@@ -55,35 +57,59 @@ class BadFrame(InterledgerError):
 
 @final
 class FrameReader:
-    """Cuts a stream into messages; bounded in what it keeps, strict in what it takes."""
+    """Cuts a stream into messages; bounded in what it keeps and does at once, strict in what it takes."""
 
-    __slots__ = ("_fragments", "_fragments_kind", "_is_masked", "_octets_max", "_pending")
+    __slots__ = (
+        "_at", "_fragments", "_fragments_kind", "_frames_max", "_is_masked", "_octets_max", "_pending",
+        "has_more", "scraps",
+    )  # fmt: skip
 
-    def __init__(self, *, is_server: bool, octets_max: int) -> None:
+    def __init__(self, *, is_server: bool, octets_max: int, frames_max: int) -> None:
         self._is_masked = is_server
         """Clients mask what they send, servers do not (RFC-6455 §5.1)."""
         self._octets_max = octets_max
+        self._frames_max = frames_max
         self._pending = b""
+        self._at = 0
+        """The first octet of what is pending that was not read."""
+        self.has_more = False
+        """Whether frames may be left over: `feed` goes on with them, also where nothing new came."""
+        self.scraps = 0
+        """Pieces of messages so far that carried next to nothing."""
         self._fragments = bytearray()
         self._fragments_kind = 0
 
     @property
     def is_within(self) -> bool:
-        """Whether a frame or a message has begun and not ended."""
-        return bool(self._pending) or self._fragments_kind != 0
+        """Whether a frame or a message has begun and not ended, though all that came was read."""
+        return not self.has_more and (bool(self._pending) or self._fragments_kind != 0)
 
-    def feed(self, data: bytes) -> list[tuple[int, bytes]]:
-        """Return the messages and control frames that are whole now, each with its kind.
+    def keep(self, data: bytes) -> None:
+        """Take what came, to be read later."""
+        self._pending = self._pending[self._at :] + data
+        self._at = 0
+
+    def feed(self, data: bytes = b"") -> list[tuple[int, bytes]]:
+        """Return the messages and control frames that are whole now, each with its kind; of so many frames at most.
 
         Raises:
             BadFrame: the stream cannot be read any further.
         """
+        at = 0
         if self._pending:
-            data = self._pending + data
-            self._pending = b""
+            if data:
+                data = self._pending[self._at :] + data
+            else:
+                data, at = self._pending, self._at
+            self._pending, self._at = b"", 0
+        self.has_more = False
         found: list[tuple[int, bytes]] = []
-        at, size, is_masked = 0, len(data), self._is_masked
+        size, is_masked, frames_left = len(data), self._is_masked, self._frames_max
         while size - at >= 2:
+            if not frames_left:
+                self._pending, self._at, self.has_more = data, at, True
+                return found
+            frames_left -= 1
             first, length = data[at], data[at + 1]
             if (length >= _MASKED) is not is_masked:
                 raise BadFrame("a client masks its frames, and a server does not")
@@ -142,6 +168,7 @@ class FrameReader:
             raise BadFrame(f"a message may have {self._octets_max} octets", TOO_BIG)
         self._fragments += payload
         if not is_last:
+            self.scraps += len(payload) < _SCRAP_OCTETS
             return None
         kind, whole = self._fragments_kind, bytes(self._fragments)
         self._fragments_kind, self._fragments = 0, bytearray()

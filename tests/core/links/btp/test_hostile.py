@@ -12,6 +12,7 @@ from core.account import Secret
 from core.control.views import LinkState
 from core.links.btp import packet as btp, websocket as ws
 from core.links.btp.packet import BtpPacket, SubProtocol
+from core.links.http_message import parse_request_head
 from core.packet import ErrorCode, Fulfill, Reject, Reply, parse_reply
 from tests.core.links.btp.conftest import (
     QUICK,
@@ -398,31 +399,186 @@ async def test_what_is_no_prepare_is_answered_with_f01(scene: Scene) -> None:
         assert "no ILP Prepare" in rejected(parse_reply(answer.entries[0].data), "F01")
 
 
-async def test_a_flood_of_what_means_nothing_ends_with_the_reason(setting: Setting) -> None:
-    scene = await setting(replace(QUICK, ignored_max=50))
+MASKED_BINARY = bytes((0x82, 0x80, 1, 2, 3, 4))
+"""An empty message, which is no BTP packet."""
+FRAMES = ws.FrameWriter(is_server=False)
+
+
+def frame(packet: BtpPacket) -> bytes:
+    return FRAMES.frame(packet.encode())
+
+
+@pytest.mark.parametrize(
+    ("piece", "what"),
+    [
+        (b"\x89\x80abcd", "pings and pongs"),
+        (b"\x8a\x80abcd", "pings and pongs"),
+        (b"\x00\x80abcd", "next to nothing"),
+        (MASKED_BINARY, "what came is no BTP packet"),
+        (FRAMES.frame(b"\x09\x00\x00\x00\x01\x01\x00"), "there is no BTP packet of type 9"),
+        (b"\x81\x80abcd", "a text frame came"),
+        (frame(ilp(btp.RESPONSE, 1, FULFILL)), "which is not under way"),
+        (frame(ilp(btp.MESSAGE, 1, b"\x0cgarbage")), "what is no ILP Prepare"),
+        (frame(BtpPacket(btp.MESSAGE, 1)), "messages without an ILP packet"),
+        (frame(BtpPacket(btp.TRANSFER, 1, amount=1)), "messages without an ILP packet"),
+    ],
+    # Masks are chosen by chance, and names of tests are not.
+    ids=[
+        "pings", "pongs", "scraps", "empty", "type", "text", "answers", "prepares", "messages", "transfers",
+    ],
+)  # fmt: skip
+async def test_a_flood_of_what_is_no_packet_ends_with_the_reason(
+    setting: Setting, piece: bytes, what: str
+) -> None:
+    scene = await setting(replace(QUICK, idle_max=50))
     scene.account("bob", "bob-token")
-    socket = await scene.log_in()
-    for _ in range(60):
-        await socket.say(ilp(btp.RESPONSE, 1, FULFILL))
+    _, writer = await raw(scene)
+    alice = scene.accounts["alice"].id
+    if piece[0] == 0:
+        writer.write(b"\x02\x80abcd")
 
-    code, reason = await socket.ends()
+    writer.write(piece * 60)
 
-    assert code == ws.POLICY
-    assert "too much that means nothing" in reason
+    await until(lambda: not scene.link.is_connected(alice))
+    problem = scene.states.btp(alice).problem
+    assert "It sent more than 50 frames in a second that carry no packet, at last" in problem
+    assert what in problem
     await works(scene, "bob")
 
 
-async def test_a_flood_of_pings_is_answered_and_holds_nobody_up(scene: Scene) -> None:
-    scene.account("bob", "bob-token")
-    reader, writer = await raw(scene)
-    frames = ws.FrameWriter(is_server=False)
-    for _ in range(5000):
-        writer.write(frames.frame(b"ping", ws.PING))
+async def test_a_stranger_has_less_to_say_before_it_says_who_it_is(scene: Scene) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", scene.front.port)
+    scene.writers.append(writer)
+    writer.write(ws.upgrade_request(host="x", target="/", key=ws.new_key()))
+    await reader.readuntil(b"\r\n\r\n")
 
-    await works(scene, "bob")
-    pongs = ws.FrameWriter(is_server=True).frame(b"ping", ws.PONG) * 5000
+    writer.write(b"\x89\x80abcd" * 20)
+
     async with asyncio.timeout(10):
-        assert pongs in await reader.readexactly(len(pongs) + 10)
+        assert b"more than 16 frames in a second" in await reader.read()
+
+
+async def test_of_many_pings_at_once_few_are_answered_the_last_among_them(
+    setting: Setting,
+) -> None:
+    scene = await setting(replace(QUICK, frames_at_once=10))
+    reader, writer = await raw(scene)
+    pings = [FRAMES.frame(b"%03d" % number, ws.PING) for number in range(500)]
+
+    writer.write(b"".join(pings))
+
+    pongs: list[bytes] = []
+    replies = ws.FrameReader(is_server=False, octets_max=1000, frames_max=1000)
+    async with asyncio.timeout(10):
+        while b"499" not in pongs:
+            pongs += [
+                payload
+                for kind, payload in replies.feed(await reader.read(1000))
+                if kind == ws.PONG
+            ]
+    assert len(pongs) <= 2 * scene.link.limits.pongs_max
+    assert pongs == sorted(pongs)
+
+
+class Wire(asyncio.Transport):
+    """A socket that says what was done with it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = bytearray()
+        self.is_paused = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.written += data
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        pass
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def pause_reading(self) -> None:
+        self.is_paused = True
+
+    def resume_reading(self) -> None:
+        self.is_paused = False
+
+    def is_closing(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        pass
+
+    abort = close
+
+
+def wired(scene: Scene) -> tuple[asyncio.Protocol, Wire]:
+    """Return a connection of alice's whose octets a test hands over itself, so that it can count turns."""
+    asked = ws.upgrade_request(host="x", target="/", key=ws.new_key())
+    connection = scene.link.accept(parse_request_head(asked))
+    assert connection is not None
+    wire = Wire()
+    connection.connection_made(wire)
+    connection.data_received(asked)
+    connection.data_received(frame(login("a-token")))
+    return connection, wire
+
+
+async def test_what_comes_at_once_is_read_in_slices_and_others_have_their_turns(
+    setting: Setting,
+) -> None:
+    scene = await setting(replace(QUICK, frames_at_once=16))
+    connection, wire = wired(scene)
+    packet = frame(ilp(btp.MESSAGE, 1, prepare(b"x").octets))
+    turns: list[int] = []
+
+    connection.data_received(packet * 500)
+    connection.data_received(packet * 100)  # as from a transport that does not stop at once
+    while len(scene.chain.seen) < 600:
+        assert wire.is_paused or len(scene.chain.seen) >= 600 - 2 * 16
+        before = len(scene.chain.seen)
+        await asyncio.sleep(0)
+        turns.append(len(scene.chain.seen) - before)
+
+    assert max(turns) <= 16
+    assert not wire.is_paused
+    connection.connection_lost(None)
+
+
+async def test_pings_of_a_whole_read_are_not_worked_off_in_one_turn(setting: Setting) -> None:
+    scene = await setting(replace(QUICK, frames_at_once=16, idle_max=160))
+    connection, wire = wired(scene)
+    alice = scene.accounts["alice"].id
+    wire.written.clear()
+    turns = 0
+
+    connection.data_received(b"\x89\x80abcd" * 40_000)
+    while scene.link.is_connected(alice):
+        turns += 1
+        await asyncio.sleep(0)
+
+    assert turns >= 10
+    assert wire.written.count(b"\x8a\x00") <= scene.link.limits.pongs_max
+    connection.connection_lost(None)
+
+
+async def test_a_peer_that_does_not_read_is_not_read_on_from_what_has_come(
+    setting: Setting,
+) -> None:
+    scene = await setting(replace(QUICK, frames_at_once=16))
+    connection, wire = wired(scene)
+    packet = frame(ilp(btp.MESSAGE, 1, prepare(b"x").octets))
+
+    connection.data_received(packet * 100)
+    connection.pause_writing()
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert len(scene.chain.seen) == 16
+
+    connection.resume_writing()
+    await until(lambda: len(scene.chain.seen) == 100)
+    await until(lambda: not wire.is_paused)
+    connection.connection_lost(None)
 
 
 async def test_a_message_that_is_too_large_ends_the_connection(scene: Scene) -> None:

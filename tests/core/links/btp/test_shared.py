@@ -77,7 +77,7 @@ async def test_a_connection_of_the_api_becomes_one_of_btp(api: Api) -> None:
 
     frames, replies = (
         ws.FrameWriter(is_server=False),
-        ws.FrameReader(is_server=False, octets_max=9999),
+        ws.FrameReader(is_server=False, octets_max=9999, frames_max=99),
     )
     writer.write(frames.frame(login("a-token").encode()))
     ((_, answer),) = replies.feed(await reader.read(1000))

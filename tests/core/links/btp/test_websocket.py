@@ -13,11 +13,11 @@ KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
 
 
 def server(octets_max: int = 100_000) -> FrameReader:
-    return FrameReader(is_server=True, octets_max=octets_max)
+    return FrameReader(is_server=True, octets_max=octets_max, frames_max=1000)
 
 
 def client(octets_max: int = 100_000) -> FrameReader:
-    return FrameReader(is_server=False, octets_max=octets_max)
+    return FrameReader(is_server=False, octets_max=octets_max, frames_max=1000)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_what_one_side_writes_the_other_reads_however_it_is_cut(
     is_server: bool, messages: list[bytes], cuts: list[int]
 ) -> None:
     writer = FrameWriter(is_server=is_server)
-    reader = FrameReader(is_server=not is_server, octets_max=100_000)
+    reader = FrameReader(is_server=not is_server, octets_max=100_000, frames_max=1000)
     stream = b"".join(writer.frame(message) for message in messages)
 
     found = []
@@ -66,6 +66,28 @@ def test_what_one_side_writes_the_other_reads_however_it_is_cut(
     found += reader.feed(stream)
 
     assert found == [(ws.BINARY, message) for message in messages]
+    assert not reader.is_within
+
+
+@given(
+    messages=st.lists(st.binary(max_size=20), max_size=30),
+    frames_max=st.integers(1, 9),
+    kept=st.integers(0, 100),
+)
+def test_no_more_frames_are_read_at_once_than_may_be_and_none_is_lost(
+    messages: list[bytes], frames_max: int, kept: int
+) -> None:
+    stream = b"".join(FrameWriter(is_server=False).frame(message) for message in messages)
+    reader = FrameReader(is_server=True, octets_max=100, frames_max=frames_max)
+
+    slices = [reader.feed(stream[:kept])]
+    reader.keep(stream[kept:])
+    slices.append(reader.feed())
+    while reader.has_more:
+        slices.append(reader.feed())
+
+    assert all(len(part) <= frames_max for part in slices)
+    assert [payload for part in slices for _, payload in part] == messages
     assert not reader.is_within
 
 
@@ -119,11 +141,19 @@ def test_a_message_in_too_many_parts_is_refused_before_it_is_kept() -> None:
     assert refused.value.code == ws.TOO_BIG
 
 
+def test_pieces_that_carry_next_to_nothing_are_counted() -> None:
+    reader = client()
+
+    assert reader.feed(b"\x02\x00" + b"\x00\x00" * 50 + b"\x00\x40" + bytes(64)) == []
+
+    assert reader.scraps == 51
+
+
 @given(octets=st.binary(max_size=200), is_server=st.booleans())
 def test_any_octets_are_read_or_refused_and_nothing_else(
     octets: bytes, is_server: bool
 ) -> None:
-    reader = FrameReader(is_server=is_server, octets_max=1000)
+    reader = FrameReader(is_server=is_server, octets_max=1000, frames_max=1000)
     try:
         reader.feed(octets)
     except BadFrame as error:
