@@ -446,10 +446,12 @@ class SqlitePayments(PaymentStore):
         for start in range(0, len(found), _FORGOTTEN_AT_ONCE):
             # What has been paid more since is another row by now, and stays.
             rows = found[start : start + _FORGOTTEN_AT_ONCE]
-            forgotten += await self._file.write(
-                lambda connection, rows=rows: connection.executemany(_FORGET, rows).rowcount
-            )
+            forgotten += await self._file.write(partial(_forget, rows=rows))
         return forgotten
+
+
+def _forget(connection: sqlite3.Connection, *, rows: Sequence[tuple[int, int]]) -> int:
+    return connection.executemany(_FORGET, rows).rowcount
 
 
 def _select(table: str, conditions: Sequence[tuple[str, bool]], *, order: str) -> str:
