@@ -41,7 +41,6 @@ from core.links.spsp_client import SpspClient
 from core.links.spsp_server import SpspServer
 from core.node import STOPPING, Link, Node
 from core.node_address import NodeAddress
-from core.payments.gate import InvoiceGate
 from core.payments.payer import Payer
 from core.stores.record import Stores, open_stores
 from core.telemetry.log import LogMemory
@@ -141,7 +140,7 @@ class NodeHost:
             spsp = SpspServer(
                 node.directory,
                 node.stream_credentials,
-                InvoiceGate(stores.payments, clock),
+                stores.payments,
                 clock,
                 default_account=config.default_spsp_account,
             )

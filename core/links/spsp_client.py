@@ -26,7 +26,7 @@ from core.errors import SpspError
 from core.links.names import NameLookups
 from core.links.public_hosts import PublicResolver, is_loopback, refuse_address
 from core.stream.payment_pointer import payment_url
-from core.stream.spsp import MEDIA_TYPE, SpspDetails, read_spsp
+from core.stream.spsp import MEDIA_TYPE, SpspDetails, read_spsp, read_spsp_error
 
 SECONDS: Final = 10.0
 """For everything: a payer waits for it."""
@@ -165,12 +165,15 @@ async def _body(url: URL, response: ClientResponse) -> bytes:
         raise _unreachable(url, error) from None
     if response.status != HTTPStatus.OK:
         raise SpspError(
-            f"{url} answers with the status {response.status}{_why(response.status)}"
+            f"{url} answers with the status {response.status}{_why(response.status, bytes(body))}"
         )
     return bytes(body)
 
 
-def _why(status: int) -> str:
+def _why(status: int, body: bytes) -> str:
+    said = read_spsp_error(body)
+    if said is not None:
+        return f" and says: {said}"
     match status:
         case HTTPStatus.NOT_FOUND:
             return ": there is no such receiver"

@@ -11,8 +11,11 @@ is what a payer needs, and new for each. Three paths lead to an account, and one
 
 from __future__ import annotations
 
+import ipaddress
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Final, Protocol, TypeAlias, final
 from urllib.parse import unquote
@@ -24,7 +27,8 @@ from core.account import Account, AccountDirectory, AccountId, RoutingRelation
 from core.clock import Clock
 from core.control.usernames import canonical_username, is_canonical_username
 from core.errors import PacketError, StoreError
-from core.payments.records import Invoice
+from core.links.public_hosts import innermost
+from core.payments.records import Invoice, InvoiceState
 from core.stream.credentials import StreamCredentials
 from core.stream.payment_pointer import WELL_KNOWN
 from core.stream.receipt import ReceiptTerms
@@ -34,9 +38,18 @@ Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 CREDENTIALS_MS: Final = 7 * 24 * 3600 * 1000
 """A page that stays open pays for days with what it asked for once; what leaks is not good for ever."""
-QUERIES_PER_SECOND: Final = 50
-"""Of one account, for ever; an answer takes some 0.1 ms, and forwarding goes on beside."""
-QUERIES_AT_ONCE: Final = 200
+QUERIES_PER_SECOND: Final = 20
+"""Of one asker about one account, for ever: a payment asks once."""
+QUERIES_AT_ONCE: Final = 100
+ACCOUNT_QUERIES_PER_SECOND: Final = 1_000
+"""Of all askers about one account; an answer takes some 0.1 ms, and forwarding goes on beside."""
+ACCOUNT_QUERIES_AT_ONCE: Final = 5_000
+ASKERS_KEPT: Final = 10_000
+"""Some 3 MB; for one more the one that asked longest ago is forgotten."""
+ASKERS_NETWORK_BITS: Final = 64
+"""Of IPv6: whoever has one address has all of its network."""
+FORWARDS_MAX: Final = 8
+"""Hops of proxies that are looked through."""
 
 _ACCEPTED: Final = frozenset(
     {MEDIA_TYPE, "application/spsp+json", "application/json", "application/*", "*/*"}
@@ -58,8 +71,8 @@ _HAS_A_NODE_OF_ITS_OWN: Final = frozenset({RoutingRelation.PEER, RoutingRelation
 class Invoices(Protocol):
     """The requests for money."""
 
-    async def open_invoice(self, account: AccountId, invoice: str) -> Invoice | None:
-        """Return one of the account's that can be paid now, or None."""
+    async def invoice(self, invoice_id: str) -> Invoice | None:
+        """Return one, however it stands, or None."""
 
 
 @final
@@ -89,7 +102,8 @@ class SpspServer:
         self._invoices = invoices
         self._clock = clock
         self._default_account = default_account
-        self._paces: dict[AccountId, _Pace] = {}
+        self._askers = _Paces(QUERIES_PER_SECOND, QUERIES_AT_ONCE)
+        self._crowds = _Paces(ACCOUNT_QUERIES_PER_SECOND, ACCOUNT_QUERIES_AT_ONCE)
 
     def middleware(self) -> Middleware:
         """Return what stands before the API: nobody needs a token, or a name that we know, to pay."""
@@ -122,30 +136,32 @@ class SpspServer:
             receipts = _receipt_terms(request)
         except ValueError as error:
             return _error(HTTPStatus.BAD_REQUEST, f"{error}.")
-        return await self._details(asked, receipts)
-
-    async def _details(self, asked: Asked, receipts: ReceiptTerms | None) -> web.Response:
         account = self._account(asked.username)
         if isinstance(account, str):
             return _unknown(account)
-        if not self._pace(account.id).has_room(self._clock.monotonic()):
-            return _error(
-                HTTPStatus.TOO_MANY_REQUESTS,
-                f"{account.username} is asked for too often; try again in a moment.",
-                headers={"Retry-After": "1"},
-            )
+        haste = self._haste(account, asker_of(request))
+        if haste is not None:
+            return _error(HTTPStatus.TOO_MANY_REQUESTS, haste, headers={"Retry-After": "1"})
+        return await self._details(account, asked, receipts)
+
+    async def _details(
+        self, account: Account, asked: Asked, receipts: ReceiptTerms | None
+    ) -> web.Response:
         balance = None
         if asked.invoice is not None:
             try:
-                invoice = await self._invoices.open_invoice(account.id, asked.invoice)
+                invoice = await self._invoices.invoice(asked.invoice)
             except StoreError:
                 return _error(
                     HTTPStatus.SERVICE_UNAVAILABLE,
                     "The store cannot be read just now.",
                     headers={"Retry-After": "1"},
                 )
-            if invoice is None:
-                return _unknown("There is no such request for money that can be paid.")
+            if invoice is None or invoice.account != account.id:
+                return _unknown("There is no such request for money.")
+            state = invoice.state(self._clock.now_ms())
+            if state is not InvoiceState.OPEN:
+                return _closed(invoice, state)
             balance = (invoice.amount, invoice.received)
         try:
             issued = self._credentials.issue(
@@ -195,31 +211,62 @@ class SpspServer:
             case _:
                 return None
 
-    def _pace(self, account: AccountId) -> _Pace:
-        pace = self._paces.get(account)
-        if pace is None:
-            if len(self._paces) > 2 * len(self._accounts):  # of accounts that are gone
-                self._paces.clear()
-            pace = self._paces[account] = _Pace()
-        return pace
+    def _haste(self, account: Account, asker: str) -> str | None:
+        """Return in a sentence why it is asked too fast, or None and count it.
+
+        Each asker has a pace of its own, so that no stranger keeps the others out.
+        """
+        now = self._clock.monotonic()
+        if not self._askers.has_room((account.id, asker), now):
+            return f"You ask for {account.username} too often; try again in a moment."
+        if not self._crowds.has_room((account.id, ""), now):
+            return f"{account.username} is asked for too often; try again in a moment."
+        return None
 
 
 @final
-class _Pace:
-    """How often one account is asked for: evenly spaced, with some room for a crowd."""
+class _Paces:
+    """How often each of many may ask: evenly spaced, with some room for what comes at once."""
 
-    __slots__ = ("_free_at",)
+    __slots__ = ("_at_once", "_free_at", "_spacing")
 
-    def __init__(self) -> None:
-        self._free_at = 0.0
+    def __init__(self, per_second: int, at_once: int) -> None:
+        self._spacing = 1 / per_second
+        self._at_once = at_once
+        self._free_at: OrderedDict[tuple[AccountId, str], float] = OrderedDict()
 
-    def has_room(self, now: float) -> bool:
+    def has_room(self, key: tuple[AccountId, str], now: float) -> bool:
         """Tell whether there is room for one more, and take it."""
-        free_at = max(self._free_at, now)
-        if free_at - now > QUERIES_AT_ONCE / QUERIES_PER_SECOND:
-            return False
-        self._free_at = free_at + 1 / QUERIES_PER_SECOND
-        return True
+        free_at = max(self._free_at.pop(key, now), now)
+        has_room = free_at - now <= (self._at_once - 1) * self._spacing
+        self._free_at[key] = free_at + self._spacing if has_room else free_at
+        if len(self._free_at) > ASKERS_KEPT:
+            self._free_at.popitem(last=False)
+        return has_room
+
+
+def asker_of(request: web.BaseRequest) -> str:
+    """Return the network that a request comes from; empty where that is not known.
+
+    Behind a reverse proxy that is what the proxy says: of `X-Forwarded-For` the last public address,
+    since what is before it whoever asks may have written. Who comes from a public address is no proxy.
+    """
+    near = _address(request.remote or "")
+    if near is None:
+        return ""
+    if not near.is_global:
+        told = ",".join(request.headers.getall("X-Forwarded-For", ())).split(",")
+        found = (_address(text.strip()) for text in reversed(told[-FORWARDS_MAX:]))
+        near = next((one for one in found if one is not None and one.is_global), near)
+    bits = ASKERS_NETWORK_BITS if near.version == 6 else near.max_prefixlen
+    return str(ipaddress.ip_network((near, bits), strict=False))
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return innermost(ipaddress.ip_address(text.partition("%")[0]))
+    except ValueError:
+        return None
 
 
 def _accepts(request: web.Request) -> set[str]:
@@ -256,6 +303,21 @@ def _unknown(sentence: str) -> web.Response:
     return _error(HTTPStatus.NOT_FOUND, sentence)
 
 
+def _closed(invoice: Invoice, state: InvoiceState) -> web.Response:
+    """Say why a request for money takes nothing more: whoever has its address may know that it was."""
+    what, at_ms = {
+        InvoiceState.PAID: ("was paid in full", invoice.paid_at_ms),
+        InvoiceState.EXPIRED: ("expired", invoice.expires_at_ms),
+        InvoiceState.CANCELLED: ("was cancelled", invoice.cancelled_at_ms),
+    }[state]
+    at = datetime.fromtimestamp((at_ms or 0) / 1000, UTC)
+    return _error(
+        HTTPStatus.GONE,
+        f"This request for money {what} at {at:%Y-%m-%d %H:%M:%S} UTC.",
+        kind=f"Invoice{state.value.title()}Error",
+    )
+
+
 _KINDS: Final = {
     HTTPStatus.NOT_FOUND: "InvalidReceiverError",
     HTTPStatus.BAD_REQUEST: "InvalidRequestError",
@@ -267,11 +329,15 @@ _KINDS: Final = {
 
 
 def _error(
-    status: HTTPStatus, sentence: str, *, headers: dict[str, str] | None = None
+    status: HTTPStatus,
+    sentence: str,
+    *,
+    kind: str | None = None,
+    headers: dict[str, str] | None = None,
 ) -> web.Response:
     return web.Response(
         status=status,
-        body=write_spsp_error(_KINDS[status], sentence),
+        body=write_spsp_error(kind or _KINDS[status], sentence),
         content_type=MEDIA_TYPE,
         headers={**_HEADERS, **(headers or {})},
     )

@@ -16,6 +16,8 @@ from core.stream.credentials import Credentials
 from core.stream.crypto import SECRET_OCTETS
 
 MEDIA_TYPE: Final = "application/spsp4+json"
+SENTENCE_CHARACTERS_MAX: Final = 200
+"""Of what a server says of its error."""
 _DEPTH_MAX: Final = 16
 """Deeper than any extension in the field nests its members."""
 _ASSET_CODE_CHARACTERS_MAX: Final = 64
@@ -85,6 +87,19 @@ def write_spsp(
 def write_spsp_error(kind: str, message: str) -> bytes:
     """Return what a server answers with an error's status."""
     return json.dumps({"id": kind, "message": message}).encode()
+
+
+def read_spsp_error(octets: bytes) -> str | None:
+    """Return what a server says of its error, as plain text of one line, cut; None where it says nothing."""
+    try:
+        found = json.loads(json_text(octets, depth_max=_DEPTH_MAX))
+    except ValueError:
+        return None
+    message = found.get("message") if isinstance(found, dict) else None
+    if not isinstance(message, str):
+        return None
+    signs = (sign if sign.isprintable() else " " for sign in message[:SENTENCE_CHARACTERS_MAX])
+    return "".join(signs).strip() or None
 
 
 def read_base64(text: str) -> bytes | None:

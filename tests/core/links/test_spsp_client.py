@@ -153,6 +153,35 @@ async def test_a_status_is_told(status: int, sentence: str) -> None:
             await client().resolve(url)
 
 
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        (b'{"id": "InvoicePaidError", "message": "It was paid."}', " and says: It was paid."),
+        (
+            json.dumps({"message": "\x1b[31mgo\nto \u202efdp.exe"}).encode(),
+            " and says: [31mgo to  fdp.exe",
+        ),
+        (json.dumps({"message": "long " * 99}).encode(), f" and says: {'long ' * 40}".rstrip()),
+        (b'{"message": " \\n "}', ": there is no such receiver"),
+        (b'{"message": ["no", "text"]}', ": there is no such receiver"),
+        (b'["no object"]', ": there is no such receiver"),
+        (b"[" * 9_000, ": there is no such receiver"),
+        (b"\xff", ": there is no such receiver"),
+        (b"", ": there is no such receiver"),
+    ],
+)
+async def test_what_a_server_says_of_its_error_is_told_as_plain_text_and_cut(
+    body: bytes, sentence: str
+) -> None:
+    async def handler(_: web.Request) -> web.Response:
+        return web.Response(status=404, body=body)
+
+    async with served(handler) as url:
+        with pytest.raises(SpspError) as refused:
+            await client().resolve(f"{url}/bob")
+    assert str(refused.value) == f"{url}/bob answers with the status 404{sentence}"
+
+
 async def test_a_body_without_an_end_is_cut_off() -> None:
     sent = 0
 

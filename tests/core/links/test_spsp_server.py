@@ -4,18 +4,31 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import pytest
 from aiohttp import ClientSession, web
+from aiohttp.test_utils import make_mocked_request
+from multidict import CIMultiDict
 
 from core.account import Account, AccountDirectory, AccountId, RoutingRelation
 from core.config import Reach
-from core.errors import StoreUnavailable
+from core.errors import SpspError, StoreUnavailable
+from core.links import spsp_server
 from core.links.spsp_client import SpspClient
-from core.links.spsp_server import CREDENTIALS_MS, QUERIES_AT_ONCE, SpspServer
+from core.links.spsp_server import (
+    ACCOUNT_QUERIES_AT_ONCE,
+    ACCOUNT_QUERIES_PER_SECOND,
+    CREDENTIALS_MS,
+    QUERIES_AT_ONCE,
+    QUERIES_PER_SECOND,
+    SpspServer,
+    asker_of,
+)
 from core.packet import address
 from core.payments.records import Invoice
 from core.stream.credentials import StreamCredentials
@@ -33,14 +46,13 @@ class FakeInvoices:
     """Requests for money, by id."""
 
     def __init__(self) -> None:
-        self.open: dict[str, Invoice] = {}
+        self.kept: dict[str, Invoice] = {}
         self.error: Exception | None = None
 
-    async def open_invoice(self, account: AccountId, invoice: str) -> Invoice | None:
+    async def invoice(self, invoice_id: str) -> Invoice | None:
         if self.error is not None:
             raise self.error
-        found = self.open.get(invoice)
-        return found if found is not None and found.account == account else None
+        return self.kept.get(invoice_id)
 
 
 @dataclass
@@ -63,6 +75,9 @@ class Node:
         self.credentials = StreamCredentials(self.clock, b"k" * 32)
         self.invoices = FakeInvoices()
         self.url = ""
+        self.server = SpspServer(
+            self.directory, self.credentials, self.invoices, self.clock, default_account="bob"
+        )
         self.bob = account("bob")
         self.serve(self.bob, account("paused", enabled=False))
 
@@ -81,18 +96,11 @@ class Node:
 @pytest.fixture
 async def node() -> AsyncIterator[Node]:
     found = Node()
-    server = SpspServer(
-        found.directory,
-        found.credentials,
-        found.invoices,
-        found.clock,
-        default_account="bob",
-    )
 
     async def api(_request: web.Request) -> web.Response:
         return web.Response(text="the API")
 
-    app = web.Application(middlewares=[server.middleware()])
+    app = web.Application(middlewares=[found.server.middleware()])
     app.router.add_route("*", "/{path:.*}", api)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
@@ -273,17 +281,92 @@ async def test_it_is_only_asked_for(node: Node, method: str) -> None:
     assert answer.headers["Allow"] == "GET, OPTIONS"
 
 
-async def test_a_crowd_waits_and_other_accounts_do_not(node: Node) -> None:
+# --- How often
+
+
+async def test_who_asks_too_often_waits_and_others_do_not(node: Node) -> None:
     node.serve(node.bob, account("carol"))
     statuses = [
-        (await node.ask("/accounts/bob/spsp")).status for _ in range(QUERIES_AT_ONCE + 2)
+        (await node.ask("/accounts/bob/spsp")).status for _ in range(QUERIES_AT_ONCE + 1)
     ]
-    assert statuses[:QUERIES_AT_ONCE] == [200] * QUERIES_AT_ONCE
-    assert statuses[-1] == 429
+    assert statuses == [200] * QUERIES_AT_ONCE + [429]
+    assert (await node.ask("/accounts/carol/spsp")).status == 200
+    for other in ("9.9.9.9", "2606:4700:1::1"):
+        assert (await node.ask("/accounts/bob/spsp", X_Forwarded_For=other)).status == 200
+
+    refused = await node.ask("/accounts/bob/spsp")
+    assert refused.json["message"] == "You ask for bob too often; try again in a moment."
+    assert refused.headers["Retry-After"] == "1"
+    node.clock.advance(seconds=1)
+    again = [(await node.ask("/accounts/bob/spsp")).status for _ in range(21)]
+    assert again == [200] * QUERIES_PER_SECOND + [429]
+
+
+async def test_a_network_is_one_asker(node: Node) -> None:
+    for host in range(QUERIES_AT_ONCE):
+        found = await node.ask("/accounts/bob/spsp", X_Forwarded_For=f"2606:4700:1::{host:x}")
+        assert found.status == 200
+
+    refused = await node.ask("/accounts/bob/spsp", X_Forwarded_For="2606:4700:1::ffff:0:0:1")
+    assert refused.status == 429
+    other = await node.ask("/accounts/bob/spsp", X_Forwarded_For="2606:4700:1:1::1")
+    assert other.status == 200
+
+
+async def test_all_askers_of_an_account_together_have_a_ceiling_far_above(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert ACCOUNT_QUERIES_AT_ONCE >= 10 * QUERIES_AT_ONCE
+    assert ACCOUNT_QUERIES_PER_SECOND >= 10 * QUERIES_PER_SECOND
+    monkeypatch.setattr(node.server._crowds, "_at_once", 3)
+    node.serve(node.bob, account("carol"))
+    answers = [
+        await node.ask("/accounts/bob/spsp", X_Forwarded_For=f"9.9.9.{host}")
+        for host in range(4)
+    ]
+
+    assert [answer.status for answer in answers] == [200, 200, 200, 429]
+    assert answers[-1].json["message"].startswith("bob is asked for too often")
     assert (await node.ask("/accounts/carol/spsp")).status == 200
 
-    node.clock.advance(seconds=1)
-    assert (await node.ask("/accounts/bob/spsp")).status == 200
+
+async def test_so_many_askers_are_remembered_and_those_of_late_first(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spsp_server, "ASKERS_KEPT", 3)
+    for host in range(9):
+        await node.ask("/accounts/bob/spsp", X_Forwarded_For=f"9.9.9.{host}")
+
+    kept = [asker for _, asker in node.server._askers._free_at]
+    assert kept == ["9.9.9.6/32", "9.9.9.7/32", "9.9.9.8/32"]
+
+
+@pytest.mark.parametrize(
+    ("remote", "told", "asker"),
+    [
+        ("8.8.8.8", (), "8.8.8.8/32"),
+        ("2606:4700:1:2:3:4:5:6", (), "2606:4700:1:2::/64"),
+        ("::ffff:8.8.8.8", (), "8.8.8.8/32"),
+        # No proxy of ours: whoever asks may write what it will.
+        ("8.8.8.8", ("9.9.9.9",), "8.8.8.8/32"),
+        ("127.0.0.1", (), "127.0.0.1/32"),
+        ("127.0.0.1", ("9.9.9.9",), "9.9.9.9/32"),
+        ("::1", ("1.1.1.1, 9.9.9.9",), "9.9.9.9/32"),
+        ("10.0.0.7", ("1.1.1.1", "9.9.9.9, 192.168.0.1"), "9.9.9.9/32"),
+        ("10.0.0.7", ("1.1.1.1" + ", 10.0.0.1" * 8,), "10.0.0.7/32"),
+        ("127.0.0.1", ("unknown, [::1]:80, -",), "127.0.0.1/32"),
+        ("fe80::1%eth0", ("2606:4700:1:2:3::",), "2606:4700:1:2::/64"),
+        ("", ("9.9.9.9",), ""),
+        ("no address", (), ""),
+    ],
+)
+def test_who_asks_is_whoever_the_nearest_proxy_says(
+    remote: str, told: tuple[str, ...], asker: str
+) -> None:
+    headers = CIMultiDict(("X-Forwarded-For", one) for one in told)
+    request = make_mocked_request("GET", "/bob", headers=headers).clone(remote=remote)
+
+    assert asker_of(request) == asker
 
 
 # --- Requests for money
@@ -306,7 +389,7 @@ def invoice(**changes: Any) -> Invoice:
 
 
 async def test_a_request_for_money_is_named_in_its_token(node: Node) -> None:
-    node.invoices.open["inv-7"] = invoice()
+    node.invoices.kept["inv-7"] = invoice()
 
     answer = await node.ask("/accounts/bob/invoices/inv-7/spsp")
 
@@ -318,9 +401,50 @@ async def test_a_request_for_money_is_named_in_its_token(node: Node) -> None:
 
 
 async def test_another_accounts_request_for_money_is_not_there(node: Node) -> None:
-    node.invoices.open["inv-7"] = invoice(account=AccountId("id-of-carol"))
+    node.invoices.kept["inv-7"] = invoice(account=AccountId("id-of-carol"))
 
     assert (await node.ask("/accounts/bob/invoices/inv-7/spsp")).status == 404
+
+
+AT: Final = START_MS - 90_000
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "sentence"),
+    [
+        (
+            {"paid_at_ms": AT, "received": 500, "expires_at_ms": AT},
+            "InvoicePaidError",
+            "This request for money was paid in full at {at} UTC.",
+        ),
+        (
+            {"expires_at_ms": AT},
+            "InvoiceExpiredError",
+            "This request for money expired at {at} UTC.",
+        ),
+        (
+            {"cancelled_at_ms": AT},
+            "InvoiceCancelledError",
+            "This request for money was cancelled at {at} UTC.",
+        ),
+    ],
+)
+async def test_a_request_for_money_that_takes_nothing_more_says_why(
+    node: Node, changes: dict[str, Any], kind: str, sentence: str
+) -> None:
+    node.invoices.kept["inv-7"] = invoice(**changes)
+    at = datetime.fromtimestamp(AT / 1000, UTC).isoformat(" ", "seconds")[:19]
+    sentence = sentence.format(at=at)
+
+    answer = await node.ask("/accounts/bob/invoices/inv-7/spsp")
+
+    assert answer.status == 410
+    assert answer.headers["Content-Type"] == "application/spsp4+json"
+    assert answer.json == {"id": kind, "message": sentence}
+    with pytest.raises(SpspError, match=re.escape(f"the status 410 and says: {sentence}")):
+        await SpspClient(lambda: Reach.LOOPBACK).resolve(
+            f"{node.url}/accounts/bob/invoices/inv-7/spsp"
+        )
 
 
 async def test_a_store_that_cannot_be_read_is_told_of(node: Node) -> None:
