@@ -160,7 +160,7 @@ def certificate(folder: Path) -> Path:
     """Write a certificate for localhost with its key into one file, and return which."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.fromtimestamp(time.time(), UTC)
+    now = datetime.fromtimestamp(time.time_ns() // 1_000_000_000, UTC)
     made = (
         x509.CertificateBuilder()
         .subject_name(name)
