@@ -12,6 +12,7 @@ Rule 4: whatever happens, it ends: each way of waiting has a bound, and what was
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 from random import Random
 from typing import Final, final
 
@@ -44,6 +45,7 @@ from core.stream.sender.rate import (
     per_ceil,
     per_floor,
     times_ceil,
+    times_floor,
 )
 from core.stream.sender.receipts import BestReceipts
 from core.stream.sender.terms import Outcome, OutcomeState, PaymentTerms, Progress, Quote
@@ -52,10 +54,16 @@ from core.stream.sender.window import Window
 SHORTFALLS_MAX: Final = 20
 """So many packets in a row that would be delivered for too little, with growing pauses: it will not get better."""
 
+REST_SHORTFALLS_MAX: Final = 4
+"""So many times a rest is tried that is smaller than what came as it must: hops' rounding stays as it is."""
+
 REFUSALS_MAX: Final = 5
 """So many packets in a row that the receiver itself refuses without a reason that we could mend."""
 
 VIOLATIONS_KEPT: Final = 5
+
+CRUMB_SHARE: Final = Fraction(1, 50)
+"""A payment of which so little is left to rounding is complete; more says that its least rate is too strict."""
 
 WORDS_OCTETS_MAX: Final = 256
 """Of a receiver's own words, in a sentence of ours."""
@@ -121,6 +129,10 @@ class Payment:
         self._fulfilled = 0
         self._rejected = 0
         self._shortfalls = 0
+        self._brings_most = quote.passed if quote.passed <= self._path.limit else 0
+        """The largest amount that came as what it must: where hops round, others may bring less."""
+        self._keeps_to = 0
+        """That amount, once another has fallen short."""
         self._refusals = 0
         self._round_starts_at = 0
         """Packets below this number were sent before we last slowed down: they say nothing new."""
@@ -303,8 +315,12 @@ class Payment:
     def _amount_within(self, limit: int) -> int:
         low, min_rate = self._estimate.low, self._min_rate
         left = self._source_left
+        keeps_to = self._keeps_to if self._keeps_to <= min(limit, left) else 0
         if self._to_deliver is None:
-            return amount_to_send(left, limit=limit, rate=low, min_rate=min_rate)
+            if keeps_to:
+                return keeps_to
+            amount = amount_to_send(left, limit=limit, rate=low, min_rate=min_rate)
+            return 0 if left <= limit and self._is_lost_to_rounding(amount) else amount
         units, limit = self._units_missing, min(limit, left)
         if units <= 0:
             return 0
@@ -312,7 +328,14 @@ class Payment:
         if last:
             # Exactly what is missing is known once all others have been answered.
             return 0 if self._in_flight else last
-        return amount_to_deliver(units, limit=limit, rate=low, min_rate=min_rate)
+        return keeps_to or amount_to_deliver(units, limit=limit, rate=low, min_rate=min_rate)
+
+    def _is_lost_to_rounding(self, amount: int) -> bool:
+        """Whether the rate is good enough, and rounding to whole units takes more of a rest than that leaves room for."""
+        high, min_rate = self._estimate.high, self._min_rate
+        if high is None or high <= min_rate:
+            return False  # the rate is bad, and may get better
+        return self._estimate.likely_most(amount) < times_ceil(amount, min_rate)
 
     def _amount_to_finish(self, units: int, limit: int) -> int:
         return amount_to_finish(
@@ -437,14 +460,23 @@ class Payment:
                 OutcomeState.SOURCE_SPENT,
                 f"The {left} that are left buy none of the {short} that are missing.",
             )
-        if self._source_sent:
-            return (
-                OutcomeState.COMPLETED,
-                f"The last {left} were not sent: at the least rate they buy not one unit.",
-            )
+        return self._without_the_rest()
+
+    def _without_the_rest(self) -> tuple[OutcomeState, str]:
+        """Say that what is left is not sent, since rounding takes too much of it."""
+        left = self._source_left
+        is_crumb = times_floor(left, self._min_rate) == 0
+        why = (
+            "at the least rate they buy not one unit"
+            if is_crumb
+            else "rounding to whole units takes more of them than the least rate allows"
+        )
+        if not self._source_sent:
+            return OutcomeState.RATE_TOO_LOW, f"Nothing of {left} was sent: {why}."
+        is_done = is_crumb or left <= self._source_max * CRUMB_SHARE
         return (
-            OutcomeState.RATE_TOO_LOW,
-            f"Nothing was sent: {left} buy not one unit at the least rate.",
+            OutcomeState.COMPLETED if is_done else OutcomeState.RATE_TOO_LOW,
+            f"The last {left} were not sent: {why}.",
         )
 
     # --- What a reply means
@@ -500,6 +532,7 @@ class Payment:
         self._idle_since = now
         self._pauses.fulfilled()
         if sent.amount:
+            self._brings_most = max(self._brings_most, sent.amount)
             self._path.passed(sent.amount)
             self._packets.fulfilled(1)
             self._amounts.fulfilled(sent.amount)
@@ -560,8 +593,12 @@ class Payment:
         """At this amount the path gives less than the least rate: a pause, and what we know is mended."""
         if sent.amount:
             self._estimate.learn(sent.amount, got)
+        self._keeps_to = 0 if sent.amount == self._keeps_to else self._brings_most
         if self._slows_down(sent, now):
             self._shortfalls += 1
+        is_rest = self._to_deliver is None and self._source_left < self._brings_most
+        if is_rest and self._shortfalls > REST_SHORTFALLS_MAX:
+            self._finish(*self._without_the_rest())
         if self._shortfalls > SHORTFALLS_MAX:
             wanted = f"{sent.amount} were to be delivered as {sent.minimum}, and came as {got}"
             self._finish(

@@ -23,6 +23,7 @@ from core.stream.sender.exchange import SenderLimits
 from core.stream.sender.path_maximum import PathMaximum
 from core.stream.sender.pauses import Pauses
 from core.stream.sender.rate import (
+    FEW_UNITS,
     RATE_DIGITS,
     RateEstimate,
     amount_to_deliver,
@@ -39,6 +40,15 @@ from core.stream.sender.terms import PaymentTerms, Quote
 FIRST_AMOUNT: Final = 1_000
 STEP: Final = 1_000
 """Each probe is so many times the one before it, until the rate is known to three digits."""
+
+STEP_DOWN: Final = 10
+"""Where nothing has passed for lack of liquidity, the next probe is so many times smaller."""
+
+SAME_MAX: Final = 2
+"""So often the same relative reject is taken from the same hop: no waiting makes our packets fit."""
+
+SHARPENING_MAX: Final = 8
+"""So many probes find the smallest packet that buys as many units as the largest, to one part in 256."""
 
 SEND_ONLY: Final = "private.SEND_ONLY_CLIENT"
 """Our address for receivers that read no empty one: nothing can be sent to it."""
@@ -70,6 +80,10 @@ class Probe:
         """What is probed next; None once enough is known."""
         self._passed = 0
         """The largest amount that has come through to the receiver."""
+        self._sharpened = 0
+        """How many probes have only made the rate sharper."""
+        self._same = 0
+        """How often in a row the last answer was given."""
         self._in_flight: Sent | None = None
         self._round_trip = math.inf
         self._last: Answer | None = None
@@ -119,6 +133,7 @@ class Probe:
             self._hear_asset(answer)
         if sent.amount == 0:
             return  # about the asset: it is good to know, and no payment needs it
+        self._same = self._same + 1 if _is_same(answer, self._last) else 1
         self._last = answer
         if answer.authentic is not None:
             self._came_through(sent.amount, answer.authentic.amount)
@@ -127,8 +142,13 @@ class Probe:
             self._too_large()
         elif answer.code == "T04" and self._passed:
             self._amount = None  # not now and not at once; the payment finds out how much
+        elif answer.code == "T04":
+            self._pauses.refused(now)
+            self._amount = max(1, sent.amount // STEP_DOWN)
         elif answer.code == "R01":
             self._came_through(sent.amount, 0)
+        elif _is_about_us(answer.code) and self._same >= SAME_MAX:
+            self._fail(f"probes were rejected {self._same} times in the same way")
         elif answer.code.startswith(("T", "R")):
             self._pauses.refused(now)
         else:
@@ -177,6 +197,7 @@ class Probe:
                 f"a packet of {min(limit, source)}, the most that passes, "
                 "buys not one whole unit at the least rate"
             )
+        bought = times_floor(first, estimate.low)
         return Quote(
             min_rate=min_rate,
             rate_low=estimate.low,
@@ -187,6 +208,9 @@ class Probe:
             source_estimate=min(source_estimate, source),
             path_maximum=self._path.limit if self._path.is_met else None,
             passed=self._passed,
+            packet_amount=first,
+            packet_units=bought,
+            lost_by_rounding=max(Fraction(0), 1 - Fraction(bought) / (first * high)),
             destination_asset=self._asset,
             round_trip_seconds=self._round_trip,
             quoted_at_ms=now_ms,
@@ -200,12 +224,15 @@ class Probe:
                 f"the receiver says that of {amount} it got {received}, more than there is"
             )
             return
+        if self._sharpened:
+            self._sharpen(amount, received)
+            return
         self._estimate.learn(amount, received)
         self._passed = max(self._passed, amount)
         self._path.passed(amount)
         most = min(self._most_worth_trying(), self._path.limit)
         if self._passed >= most:
-            self._amount = None
+            self._amount = self._sharper()
         elif received >= RATE_DIGITS or self._path.is_met:
             self._amount = most
         else:
@@ -215,9 +242,35 @@ class Probe:
         if self._path.limit == 0:
             self._fail("no packet is small enough for the path")
         elif self._path.limit <= self._passed:
-            self._amount = None
+            self._amount = self._sharper()
         else:
             self._amount = self._path.limit
+
+    def _sharpen(self, amount: int, received: int) -> None:
+        """Take in a reply that tells the rate sharper; one that contradicts it tells that it cannot be known so."""
+        if self._estimate.allows(amount, received):
+            self._estimate.learn(amount, received)
+            self._amount = self._sharper()
+        else:
+            self._amount = None
+
+    def _sharper(self) -> int | None:
+        """Return an amount that tells how much of a packet rounding takes, or None where that is known or little.
+
+        Where the largest packet buys few units, a smaller one buys as many, and what it is smaller by
+        was lost in each: the rate is known on it, and packets are cut at it.
+        """
+        low, high = self._estimate.low, self._estimate.high
+        assert high is not None
+        units = times_floor(self._passed, low)
+        is_needed = self._path.is_met and 0 < units < FEW_UNITS
+        if not is_needed or self._sharpened >= SHARPENING_MAX:
+            return None
+        enough, too_little = per_ceil(units, low), per_floor(units, high)
+        if enough - too_little - 1 <= enough // FEW_UNITS:
+            return None
+        self._sharpened += 1
+        return (enough + too_little) // 2
 
     def _most_worth_trying(self) -> int:
         """Return what the whole payment would send, in one packet."""
@@ -278,6 +331,20 @@ class Probe:
             reject_code=last.code,
             triggered_by=last.triggered_by,
         )
+
+
+def _is_same(answer: Answer, last: Answer | None) -> bool:
+    """Tell whether a reject is the one that came before, from the same hop."""
+    return last is not None and (answer.code, answer.triggered_by, answer.message) == (
+        last.code,
+        last.triggered_by,
+        last.message,
+    )
+
+
+def _is_about_us(code: str) -> bool:
+    """Tell a reject that asks for another packet from one that waiting helps: a time-out may pass."""
+    return code.startswith("R") and code != "R00"
 
 
 def _asset_probes(destination: str) -> list[tuple[tuple[Frame, ...], str]]:

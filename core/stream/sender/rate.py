@@ -15,6 +15,9 @@ from core.packet import AMOUNT_MAX
 RATE_DIGITS: Final = 1000
 """A rate is known well enough when it was measured on so many delivered units."""
 
+FEW_UNITS: Final = 200
+"""Below so many units in a packet, what rounding takes of it is worth a thought: up to half a percent."""
+
 SAFEST_OF: Final = 64
 """How many numbers of units are compared for the one that rounding takes least from."""
 
@@ -66,6 +69,13 @@ class RateEstimate:
             low, high = max(low, self.low), min(high, self.high)
         self.low, self.high = low, high
 
+    def allows(self, sent: int, received: int) -> bool:
+        """Tell whether that `sent` came out as `received` fits what is known."""
+        return (
+            self.high is None
+            or times_floor(sent, self.low) <= received <= times_ceil(sent, self.high) - 1
+        )
+
     def likely_most(self, amount: int) -> int:
         """Return the most that `amount` is likely delivered as."""
         if self.high is None:
@@ -87,6 +97,7 @@ def amount_to_send(remaining: int, *, limit: int, rate: Fraction, min_rate: Frac
     """Return the next packet's amount on the way to sending `remaining`, or 0 where none can pass.
 
     The rest is divided evenly, so that the last packet is no crumb that rounding makes worthless.
+    Where packets buy few units they are cut at whole ones, so that rounding takes as little as it can.
     """
     limit = min(limit, remaining)
     if limit <= 0:
@@ -96,7 +107,8 @@ def amount_to_send(remaining: int, *, limit: int, rate: Fraction, min_rate: Frac
     if not min_rate:
         return amount
     rate = max(rate, min_rate)
-    if passes(amount, rate, min_rate) and passes(remaining // packets, rate, min_rate):
+    even = passes(amount, rate, min_rate) and passes(remaining // packets, rate, min_rate)
+    if even and (packets == 1 or times_floor(amount, rate) >= FEW_UNITS):
         return amount
     # So few units that it matters where they are cut: as many packets as there are whole units for.
     most = times_floor(limit, rate)
@@ -108,7 +120,7 @@ def amount_to_send(remaining: int, *, limit: int, rate: Fraction, min_rate: Frac
     least, highest = per_ceil(units_each, rate), min(limit, per_floor(units_each, min_rate))
     if least <= highest:
         return min(max(-(-remaining // packets), least), highest)
-    return _safest(limit, min_rate)
+    return amount if even else _surest(limit, rate, min_rate)
 
 
 def amount_to_finish(units: int, *, limit: int, rate: Fraction, min_rate: Fraction) -> int:
@@ -138,6 +150,21 @@ def amount_to_deliver(units: int, *, limit: int, rate: Fraction, min_rate: Fract
     # So few units can be less than what rounding takes: then the next more that pass.
     for more in range(units_each, min(units_each + MORE_UNITS_MAX, most) + 1):
         amount = per_ceil(more, rate)
+        if passes(amount, rate, min_rate):
+            return amount
+    return _surest(min(limit, per_ceil(units, rate)), rate, min_rate)
+
+
+def _surest(limit: int, rate: Fraction, min_rate: Fraction) -> int:
+    """Return an amount that passes where rounding leaves hardly any room, or may pass; 0 where none does.
+
+    A multiple of the rate's denominator loses nothing; else fewer units can do, down to one.
+    """
+    if whole := limit // rate.denominator * rate.denominator:
+        return whole
+    most = times_floor(limit, rate)
+    for units in range(most, max(0, most - MORE_UNITS_MAX), -1):
+        amount = per_ceil(units, rate)
         if passes(amount, rate, min_rate):
             return amount
     return _safest(limit, min_rate)

@@ -92,6 +92,12 @@ class Quote:
     """The largest packet that the path lets through, as far as the probes met its limit."""
     passed: int = AMOUNT_MAX
     """The largest probe that came through: as much there was room for at once."""
+    packet_amount: int = 0
+    """What the first packet would carry, and…"""
+    packet_units: int = 0
+    """…how many whole units it buys at the rate that was found."""
+    lost_by_rounding: Fraction = Fraction(0)
+    """Of what such a packet is worth, at most so large a share is lost because less than a unit is not delivered."""
     destination_asset: Asset | None
     round_trip_seconds: float
     """Of the fastest probe that came back from the receiver."""

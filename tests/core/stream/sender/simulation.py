@@ -117,6 +117,8 @@ class Path:
     maximum: int | None = None
     tells_maximum: bool = True
     maximum_is_nonsense: bool = False
+    between: Fraction | None = None
+    """The rate to a hop in between, which counts in whole units of its own."""
     liquidity: int | None = None
     """How much may be in flight: more is T04."""
     busy: float = 0.0
@@ -152,6 +154,8 @@ class Path:
             )
         rate = self.rate(now)
         delivered = amount * rate.numerator // rate.denominator
+        if self.between is not None:
+            delivered = int(int(amount * self.between) * rate / self.between)
         if amount and not delivered:
             return at, _says(ErrorCode.INSUFFICIENT_SOURCE_AMOUNT)
         if delivered > AMOUNT_MAX:

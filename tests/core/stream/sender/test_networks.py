@@ -24,7 +24,7 @@ from core.stream.frames import (
 )
 from core.stream.sender.exchange import Exchange, SenderLimits
 from core.stream.sender.payment import Payment
-from core.stream.sender.rate import times_ceil
+from core.stream.sender.rate import times_ceil, times_floor
 from core.stream.sender.terms import OutcomeState, PaymentTerms, Quote
 from tests.core.stream.sender.simulation import HOP, Path, Receiver, World, terms
 
@@ -242,6 +242,37 @@ def test_a_receiver_that_takes_no_more_than_it_asked_for_gets_it_to_the_unit(
 
     assert outcome.is_completed
     assert outcome.delivered == path.receiver.received == asked
+
+
+@network
+@given(
+    st.integers(5, 3_000),
+    st.integers(1, 40),
+    st.integers(0, 3_000),
+    rates,
+    slippages.filter(bool),
+)
+def test_over_a_steady_path_rounding_alone_keeps_no_payment_waiting(
+    maximum: int, packets: int, more: int, rate: Fraction, slippage: Fraction
+) -> None:
+    assume(times_floor(maximum, rate) >= 1)
+    path = Path(rate=lambda now: rate, maximum=maximum)
+    world = World(path)
+    amount = maximum * packets + more % maximum
+    try:
+        quote = world.quote(terms(source_amount=amount, slippage=slippage))
+    except QuoteFailed:
+        return
+    outcome = world.pay(terms(source_amount=amount, slippage=slippage), quote)
+
+    assert outcome.state in {OutcomeState.COMPLETED, OutcomeState.RATE_TOO_LOW}
+    assert world.now < 10
+    if outcome.state is OutcomeState.RATE_TOO_LOW:
+        assert "rounding to whole units" in outcome.reason
+    best = max(Fraction(times_floor(one, rate), one) for one in range(1, maximum + 1))
+    assert (
+        outcome.delivered >= outcome.source_sent * best * (1 - slippage) * Fraction(9, 10) - 1
+    )
 
 
 uints = st.integers(0, 2**64 - 1) | st.integers(0, 3)

@@ -637,6 +637,48 @@ def test_a_crumb_that_buys_nothing_is_not_sent_and_said() -> None:
     )
 
 
+def test_small_packets_into_a_coarse_unit_lose_no_tenth_of_what_is_sent() -> None:
+    path = Path(rate=lambda now: Fraction(9, 1000), maximum=500)
+    outcome = World(path).pay(terms(source_amount=50_000))
+
+    assert outcome.is_completed
+    assert outcome.delivered == path.receiver.received >= 446  # 450 if nothing were lost
+
+
+def test_a_rest_of_which_rounding_takes_too_much_is_not_waited_for() -> None:
+    world = World(Path(rate=lambda now: Fraction(53_855, 100_000), maximum=51))
+    outcome = world.pay(terms(source_amount=978, slippage=Fraction(1, 1000)))
+
+    assert outcome.is_completed
+    assert 978 - outcome.source_sent == 9  # they would buy four, and have to buy five
+    assert outcome.reason.endswith(
+        "rounding to whole units takes more of them than the least rate allows."
+    )
+    assert world.now < 2
+
+
+def test_more_than_a_crumb_that_rounding_takes_too_much_of_is_not_said_to_be_complete() -> None:
+    world = World(Path(rate=lambda now: Fraction(131, 13), maximum=2_200))
+    outcome = world.pay(terms(source_amount=7_257, slippage=Fraction(0)))
+
+    assert outcome.state is OutcomeState.RATE_TOO_LOW
+    assert "rounding to whole units" in outcome.reason
+    assert 0 < outcome.source_sent < 7_257
+    assert world.now < 2
+
+
+def test_where_a_hop_between_counts_in_coarse_units_what_has_passed_is_kept_to() -> None:
+    # A hundred of ours are one unit of the hop's: 479 would be delivered as 400.
+    path = Path(maximum=500, between=Fraction(1, 100))
+    world = World(path)
+    outcome = world.pay(terms(source_amount=10_050))
+
+    assert outcome.is_completed
+    assert outcome.source_sent == path.receiver.received == 10_000
+    assert outcome.reason.startswith("The last 50 were not sent: rounding")
+    assert outcome.packets_rejected < 20
+
+
 def _quote(**changes: object) -> Quote:
     return replace(PLAIN, **changes)  # type: ignore[arg-type]
 

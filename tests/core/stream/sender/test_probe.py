@@ -158,6 +158,73 @@ def test_a_final_reject_ends_it_at_once(code: str) -> None:
     assert (failed.value.reject_code, failed.value.triggered_by) == (code, HOP)
 
 
+@pytest.mark.parametrize("code", [ErrorCode.INSUFFICIENT_TIMEOUT, ErrorCode(b"R99")])
+def test_what_no_waiting_mends_is_asked_twice_and_no_more(code: ErrorCode) -> None:
+    world = World(Path(answers=lambda prepare, now: says(code)))
+
+    with pytest.raises(QuoteFailed, match="rejected 2 times in the same way") as failed:
+        world.quote(terms(source_amount=5_000))
+    assert (failed.value.reject_code, failed.value.triggered_by) == (code.value.decode(), HOP)
+    assert failed.value.reason.endswith(
+        f"the last answer was {code.value.decode()} by {HOP}: not here"
+    )
+    assert len(world.sent) == 2
+    assert world.now < 1
+
+
+def test_two_hops_that_say_the_same_are_not_the_same_answer() -> None:
+    def answers(prepare: Prepare, now: float) -> Reply | None:
+        hop = len(world.sent)
+        if hop > 3:
+            return None
+        return Reject.build(
+            ErrorCode.INSUFFICIENT_TIMEOUT, triggered_by=f"{HOP}.{hop}", message=""
+        )
+
+    world = World(Path(answers=answers))
+    assert world.quote(terms(source_amount=5_000)).rate_low == 1
+
+
+def test_too_little_liquidity_for_the_first_probe_makes_the_next_smaller() -> None:
+    world = World(Path(liquidity=50))
+    quote = world.quote(terms(delivered_amount=20))
+
+    assert amounts(world) == [1_000, 100, 10, 20]
+    assert quote.rate_low == 1
+    assert world.now < 1
+
+
+def test_where_a_packet_buys_few_units_probes_find_how_much_rounding_takes() -> None:
+    world = World(Path(rate=lambda now: Fraction(9, 1000), maximum=500))
+    quote = world.quote(terms(source_amount=50_000))
+
+    # 500 buy 4, and so do 445: what is over is lost.
+    assert amounts(world)[:2] == [1_000, 500]
+    assert len(world.sent) <= 10
+    assert quote.rate_low == Fraction(4, 446)
+    assert (quote.packet_amount, quote.packet_units) == (447, 4)  # divided evenly
+    assert quote.lost_by_rounding < Fraction(1, 100)
+
+
+def test_where_all_is_one_packet_nothing_more_is_probed_and_the_loss_is_told() -> None:
+    world = World(Path(rate=lambda now: Fraction(9, 1000)))
+    quote = world.quote(terms(source_amount=500))
+
+    assert amounts(world) == [500]
+    assert (quote.packet_amount, quote.packet_units) == (500, 4)
+    assert quote.lost_by_rounding == Fraction(1, 5)  # it may have been worth nearly 5
+
+
+def test_a_reply_that_contradicts_the_rate_ends_the_search() -> None:
+    path = Path(rate=lambda now: Fraction(9, 1000), maximum=500)
+    path.receiver = Receiver(claim=lambda amount: 4 if len(path.receiver.packets) < 2 else 77)
+    world = World(path)
+    quote = world.quote(terms(source_amount=50_000))
+
+    assert quote.rate_low == Fraction(4, 500)
+    assert len(world.sent) == 3
+
+
 def test_a_path_for_no_amount_at_all_is_no_loop() -> None:
     world = World(Path(maximum=0, tells_maximum=False))
 

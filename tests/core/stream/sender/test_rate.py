@@ -119,6 +119,21 @@ def test_a_limit_that_cuts_units_apart_is_not_used_up() -> None:
     assert amount == 1_000
 
 
+def test_where_packets_buy_few_units_they_are_cut_at_whole_ones_however_much_slippage_would_bear() -> (
+    None
+):
+    rate = Fraction(4, 445)
+    amount = amount_to_send(10_000, limit=500, rate=rate, min_rate=rate / 2)
+    assert amount == 445
+    assert amount_to_send(500, limit=500, rate=rate, min_rate=rate / 2) == 500  # all, at once
+
+
+def test_where_rounding_leaves_no_room_amounts_are_what_loses_nothing() -> None:
+    rate = Fraction(3_339, 1_000)
+    assert amount_to_send(60_899, limit=2_105, rate=rate, min_rate=rate) == 2_000
+    assert amount_to_deliver(60_899, limit=2_105, rate=rate, min_rate=rate) == 2_000
+
+
 def test_what_buys_no_unit_is_not_sent() -> None:
     rate = Fraction(1, 1000)
     assert amount_to_send(999, limit=AMOUNT_MAX, rate=rate, min_rate=rate) == 0
@@ -146,6 +161,17 @@ def test_a_steady_rate_is_closed_in_from_both_sides(rate: Fraction, sent: list[i
         assert times_floor(amount, rate) <= estimate.likely_most(amount)
     assert estimate.high is not None
     assert estimate.high - estimate.low <= Fraction(1, max(sent))
+
+
+@given(rates, st.integers(1, 10**12), st.integers(1, 10**12))
+def test_a_steady_rate_allows_what_comes_of_it_and_nothing_much_else(
+    rate: Fraction, first: int, then: int
+) -> None:
+    estimate = RateEstimate()
+    estimate.learn(first, times_floor(first, rate))
+    assert estimate.allows(then, times_floor(then, rate))
+    assert not estimate.allows(first, times_floor(first, rate) + 1)
+    assert not estimate.allows(first, times_floor(first, rate) - 1)
 
 
 def test_a_rate_that_has_moved_replaces_what_was_known() -> None:
