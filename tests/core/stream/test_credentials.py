@@ -14,6 +14,7 @@ from core.account import AccountId, Asset
 from core.errors import PacketError
 from core.packet import Prepare, address
 from core.stream.credentials import (
+    FOREIGN_KEPT,
     KEYS_KEPT,
     StreamCredentials,
     TokenTerms,
@@ -278,6 +279,37 @@ def test_keys_of_many_connections_are_not_kept_for_ever() -> None:
     again = ours.find(BOB, BOBS, first)
     assert again is not None
     assert again is not kept
+
+
+def test_what_is_not_ours_is_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[bytes] = []
+
+    def read(secret: bytes, token: bytes) -> TokenTerms:
+        tried.append(token)
+        return read_flagged_token(secret, token)
+
+    monkeypatch.setattr("core.stream.credentials.read_flagged_token", read)
+    ours, theirs = credentials(), StreamCredentials(FakeClock(), b"their" * 6 + b"..")
+    behind = theirs.issue(BOB, BOBS).destination
+    for suffix in ("", ".more", ""):
+        assert ours.find(BOB, BOBS, f"{behind}{suffix}") is None
+
+    assert len(tried) == 1
+    assert ours.find(CAROL, BOBS, behind) is None
+    assert len(tried) == 2
+    ours.use(b"their" * 6 + b"..")
+    assert ours.find(BOB, BOBS, behind) is not None
+
+
+def test_what_is_not_ours_is_not_kept_for_ever_and_pushes_out_nothing_that_is() -> None:
+    ours = credentials()
+    mine = ours.issue(BOB, BOBS).destination
+    kept = ours.find(BOB, BOBS, mine)
+    for number in range(FOREIGN_KEPT + 1):
+        assert ours.find(BOB, BOBS, f"{BOBS}.user{number}") is None
+
+    assert len(ours._foreign) == FOREIGN_KEPT
+    assert ours.find(BOB, BOBS, mine) is kept
 
 
 def test_a_tag_or_an_address_that_is_too_long_is_refused() -> None:
