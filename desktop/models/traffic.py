@@ -12,6 +12,8 @@ from desktop import formatting
 from desktop.models.table import Column, TableModel
 
 PACKETS_MAX: Final = 20_000
+ORDINARY_REJECTS: Final = frozenset(("F08",))
+"""Every sender finds the largest packet of its path by them: no fault of anybody's."""
 VERDICT: Final = 2
 CODE: Final = 3
 """The columns that a delegate colours, and that a click filters by."""
@@ -62,6 +64,11 @@ class PacketRow:
     @property
     def verdict(self) -> str:
         return "Fulfilled" if self.fulfilled else "Rejected"
+
+    @property
+    def is_ordinary(self) -> bool:
+        """Whether it was rejected as happens to every sender, and nobody need look at it."""
+        return self.code in ORDINARY_REJECTS
 
     @property
     def code_text(self) -> str:

@@ -13,6 +13,7 @@ from core.control.views import AccountView, History, HistorySample, SettlementRo
 from core.settlement.records import Direction, SettlementState
 from desktop import formatting
 from desktop.models.graph import Curve, GraphData, Line, Mark
+from desktop.models.traffic import ORDINARY_REJECTS
 
 SAMPLES_MAX: Final = 600
 """About a point for each pixel."""
@@ -22,6 +23,10 @@ THROUGHPUT_POINTS: Final = 180
 REJECT_POINTS: Final = 60
 """Single seconds are noise; a point stands for the mean of its span."""
 CODES_SHOWN: Final = 6
+CODE_COLOURS: Final = ("series:0", "series:3", "series:4", "series:6", "series:5", "series:2")
+"""Not the green of what was fulfilled; what is ordinary has none."""
+ORDINARY_COLOUR: Final = "muted"
+OTHER_COLOUR: Final = "text"
 LAG_SECONDS: Final = 2
 """A second is in the history once it is over and written; a point before that would always dip."""
 MARKS_MAX: Final = 60
@@ -74,16 +79,19 @@ def every_seconds(range_seconds: int) -> float:
 
 
 def throughput(history: History) -> GraphData:
-    """Return packets a second: prepared, fulfilled and rejected."""
-    return _rates(
-        history,
-        (
-            ("Prepared", "series:0", lambda sample: sample.prepares),
-            ("Fulfilled", "series:1", lambda sample: sample.fulfills),
-            ("Rejected", "series:2", lambda sample: sample.rejects),
-        ),
-        points_max=THROUGHPUT_POINTS,
-    )
+    """Return packets a second: prepared, fulfilled and rejected; rejects that are ordinary stand apart."""
+    series: list[tuple[str, str, Callable[[HistorySample], int]]] = [
+        ("Prepared", "series:0", lambda sample: sample.prepares),
+        ("Fulfilled", "series:1", lambda sample: sample.fulfills),
+        ("Rejected", "series:2", lambda sample: sample.rejects - _ordinary(sample)),
+    ]
+    if any(_ordinary(sample) for sample in history.samples):
+        series.append(("Too large (F08)", ORDINARY_COLOUR, _ordinary))
+    return _rates(history, series, points_max=THROUGHPUT_POINTS)
+
+
+def _ordinary(sample: HistorySample) -> int:
+    return sum(sample.reject_codes.get(code, 0) for code in ORDINARY_REJECTS)
 
 
 def reject_codes(history: History) -> GraphData:
@@ -92,15 +100,21 @@ def reject_codes(history: History) -> GraphData:
     for sample in history.samples:
         totals.update(sample.reject_codes)
     shown = sorted(code for code, _ in totals.most_common(CODES_SHOWN))
+    colour = iter(CODE_COLOURS)
     series: list[tuple[str, str, Callable[[HistorySample], int]]] = [
-        (code, f"series:{i}", _code_count(code)) for i, code in enumerate(shown)
+        (
+            code,
+            ORDINARY_COLOUR if code in ORDINARY_REJECTS else next(colour),
+            _code_count(code),
+        )
+        for code in shown
     ]
     if len(totals) > len(shown):
         known = frozenset(shown)
         series.append(
             (
                 "Other",
-                "muted",
+                OTHER_COLOUR,
                 lambda sample: sum(
                     n for code, n in sample.reject_codes.items() if code not in known
                 ),

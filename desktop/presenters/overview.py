@@ -33,7 +33,7 @@ from desktop.presenters.page import PagePresenter
 from desktop.presenters.pieces import next_frame
 from desktop.presenters.watch import NodeWatch
 
-LIMITS_SHOWN: Final = 8
+LIMITS_SHOWN: Final = 6
 PACE_SHOWN_SECONDS: Final = 24 * 3600
 """A limit that is further away than this is not near."""
 ACCOUNTS_IN_EXPOSURE_MAX: Final = 16

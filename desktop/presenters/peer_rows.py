@@ -158,9 +158,15 @@ def _settle_obstacle(view: AccountView, owed: int) -> str:
 
 def _balance_facts(view: AccountView, row: PeerRow) -> list[tuple[str, str]]:
     balance, gauge = view.balance, row.gauge
-    facts = [
-        ("You owe", row.amount(balance.payable)),
-        ("They owe", row.amount(balance.receivable)),
+    facts = []
+    if balance.payable and balance.receivable:
+        # Both ways something is owed, and the headline is the difference: that must be seen.
+        facts += [
+            ("They owe, in all", row.amount(balance.receivable)),
+            ("You owe, in all", row.amount(balance.payable)),
+            ("The difference", row.words),
+        ]
+    facts += [
         ("Coming in", row.amount(balance.pending_in)),
         ("Going out", row.amount(balance.pending_out)),
     ]

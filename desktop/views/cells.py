@@ -240,11 +240,14 @@ def state_cell(parent: QObject) -> ToneCell:
 
 def verdict_cell(parent: QObject) -> ToneCell:
     """Return the delegate of a packet's verdict."""
+    return ToneCell(verdict_tone, lambda row: row.verdict, parent)
 
-    def tone(row: PacketRow) -> Tone:
-        return Tone.OK if row.fulfilled else Tone.BAD
 
-    return ToneCell(tone, lambda row: row.verdict, parent)
+def verdict_tone(row: PacketRow) -> Tone:
+    """Return what a packet's end means."""
+    if row.fulfilled:
+        return Tone.OK
+    return Tone.PLAIN if row.is_ordinary else Tone.BAD
 
 
 def level_cell(parent: QObject) -> ToneCell:

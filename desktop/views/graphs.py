@@ -15,8 +15,15 @@ from datetime import datetime
 from typing import Any, Final, final
 
 from PySide6.QtCore import QEvent, QPointF, Qt, Signal
-from PySide6.QtGui import QColor, QPainter, QPaintEvent, QShowEvent
-from PySide6.QtWidgets import QApplication, QButtonGroup, QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtGui import QColor, QPainter, QPaintEvent, QResizeEvent, QShowEvent
+from PySide6.QtWidgets import (
+    QApplication,
+    QButtonGroup,
+    QHBoxLayout,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
 
 from desktop.models.graph import RANGES, Curve, GraphData
 from desktop.theme import Colours, colours, figures
@@ -27,6 +34,8 @@ HEADROOM: Final = 1.12
 SHRINK_BELOW: Final = 0.5
 """It comes down only when what is shown would fill less than half of it."""
 LEFT_AXIS_WIDTH: Final = 52
+LEGEND_LINES_MAX: Final = 4
+"""More would leave no room for the graph."""
 
 PREPARED: Final = 6
 """As many as all pages have together: to be made before the first packet comes."""
@@ -96,7 +105,8 @@ class Legend(QWidget):
         self._entries: Sequence[tuple[str, str, str]] = ()
         self._moment = ""
         self.setFont(figures(self.font()))
-        self.setFixedHeight(self.fontMetrics().height() + 4)
+        self._line_height = self.fontMetrics().height() + 4
+        self.setFixedHeight(self._line_height)
 
     @property
     def text(self) -> str:
@@ -109,33 +119,49 @@ class Legend(QWidget):
         if (tuple(entries), moment) != (self._entries, self._moment):
             self._entries, self._moment = tuple(entries), moment
             self.setAccessibleName(self.text)
+            # Not lower than before: the graph below would jump under the pointer.
+            self._fit(at_least=self.height())
             self.update()
+
+    def _places(self) -> Sequence[tuple[int, int]]:
+        """Return where each entry begins, and on which line: none is left out where the room is narrow."""
+        metrics = self.fontMetrics()
+        x = metrics.horizontalAdvance(self._moment) + 2 * SPACE if self._moment else 0
+        line, places = 0, []
+        for _, name, value in self._entries:
+            needed = 19 + metrics.horizontalAdvance(name) + metrics.horizontalAdvance(value)
+            if x and x + needed > self.width():
+                x, line = 0, line + 1
+            places.append((x, line))
+            x += needed + 2 * SPACE
+        return places
+
+    def _fit(self, *, at_least: int = 0) -> None:
+        """Be as high as its lines need."""
+        lines = max((line for _, line in self._places()), default=0) + 1
+        self.setFixedHeight(max(at_least, min(lines, LEGEND_LINES_MAX) * self._line_height))
+
+    # --- What Qt calls
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        if event.size().width() != event.oldSize().width():
+            self._fit()
 
     def paintEvent(self, _event: QPaintEvent) -> None:
         look = colours(self.palette())
         painter = QPainter(self)
         metrics = self.fontMetrics()
-        x, base = 0, metrics.ascent() + 2
-
-        def write(text: str, colour: str, gap: int) -> None:
-            nonlocal x
-            painter.setPen(QColor(colour))
-            painter.drawText(x, base, text)
-            x += metrics.horizontalAdvance(text) + gap
-
-        if self._moment:
-            write(self._moment, look.muted, 2 * SPACE)
-        for colour, name, value in self._entries:
-            needed = 19 + metrics.horizontalAdvance(name) + metrics.horizontalAdvance(value)
-            if x + needed > self.width():
-                write("…", look.muted, 0)
-                self.setToolTip(self.text)
-                return
+        first = metrics.ascent() + 2
+        painter.setPen(QColor(look.muted))
+        painter.drawText(0, first, self._moment)
+        for (colour, name, value), (x, line) in zip(self._entries, self._places(), strict=True):
+            base = first + line * self._line_height
             painter.fillRect(x, base - 8, 9, 9, QColor(colour_of(colour, look)))
-            x += 14
-            write(name, look.muted, 5)
-            write(value, look.text, 2 * SPACE)
-        self.setToolTip("")
+            painter.setPen(QColor(look.muted))
+            painter.drawText(x + 14, base, name)
+            painter.setPen(QColor(look.text))
+            painter.drawText(x + 19 + metrics.horizontalAdvance(name), base, value)
 
 
 class Graph(QWidget):
@@ -158,6 +184,8 @@ class Graph(QWidget):
         self._layout.setSpacing(SPACE // 2)
         self._layout.addWidget(self.legend)
         self.setMinimumHeight(120)
+        # What pyqtgraph would like to have is half a screen: it gets what is left.
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Ignored)
 
     @property
     def data(self) -> GraphData | None:

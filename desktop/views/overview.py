@@ -44,7 +44,7 @@ from desktop.views.widgets import (
     draw_shape,
 )
 
-INCIDENTS_SHOWN: Final = 4
+INCIDENTS_SHOWN: Final = 3
 TITLE: Final = "No peers yet"
 TEXT: Final = (
     "A node moves packets between its peers. Add the first one, or start the practice network: "
@@ -55,7 +55,9 @@ PRACTICE_TEXT: Final = (
     "Neighbours, customers and a test chain, each a program of its own on this machine. It takes "
     "about fifteen seconds, and all of it is gone when it is closed."
 )
-GRAPH_HEIGHT: Final = 190
+GRAPH_HEIGHT: Final = 110
+"""At the least: the whole page is seen at once in a window of 1280 × 800."""
+WORDS_WIDTH_MAX: Final = 220
 
 
 @final
@@ -157,19 +159,28 @@ class _Content(QScrollArea):
             lambda: self.fixed.emit(Fix("", Remedy.OPEN, "settlements", ""))
         )
 
-        grid = QGridLayout()
-        grid.setSpacing(12)
-        grid.addWidget(_graph_card("Packets a second", self.throughput), 0, 0)
-        grid.addWidget(_graph_card("Rejects a minute, by code", self.rejects), 0, 1)
-        grid.addWidget(self.exposure, 1, 0)
+        # Two columns, each as high as the window: the graphs take what the figures leave.
         self.exposure_graph_card = _graph_card("Exposure", self.exposure_graph)
-        grid.addWidget(self.exposure_graph_card, 1, 1)
-        grid.addWidget(self.limits, 2, 0)
-        grid.addWidget(self.queue, 2, 1)
-        grid.setColumnStretch(0, 1)
-        grid.setColumnStretch(1, 1)
-        layout.addLayout(grid)
-        layout.addStretch()
+        columns = QHBoxLayout()
+        columns.setSpacing(12)
+        for cards in (
+            (
+                (_graph_card("Packets a second", self.throughput), 1),
+                (self.exposure, 0),
+                (self.exposure_graph_card, 1),
+            ),
+            (
+                (self.limits, 0),
+                (self.queue, 0),
+                (_graph_card("Rejects a minute, by code", self.rejects), 1),
+            ),
+        ):
+            column = QVBoxLayout()
+            column.setSpacing(12)
+            for card, stretch in cards:
+                column.addWidget(card, stretch)
+            columns.addLayout(column, 1)
+        layout.addLayout(columns, 1)
         self.exposure.asset_shown.connect(
             lambda code: self.exposure_graph_card.title.setText(f"Exposure in {code}")
         )
@@ -268,8 +279,8 @@ class _IncidentRow(QWidget):
         layout.addWidget(_Shape(Tone[incident.mood.name]))
         words = QVBoxLayout()
         words.setSpacing(1)
-        words.addWidget(TextLabel(incident.title, elide=True))
-        words.addWidget(TextLabel(incident.detail, role="muted", elide=True))
+        words.addWidget(TextLabel(incident.title, wrap=True))
+        words.addWidget(TextLabel(incident.detail, role="muted", wrap=True))
         layout.addLayout(words, 1)
         for fix in incident.fixes:
             button = action_button(fix.label)
@@ -279,6 +290,12 @@ class _IncidentRow(QWidget):
 
 
 # --- What is owed
+
+_OWED_COLUMNS: Final = (
+    ("Owed to you", "By all peers that owe you on balance, added up"),
+    ("You owe", "To all peers whom you owe on balance, added up"),
+    ("In flight", "In packets that wait for their answer"),
+)
 
 
 @final
@@ -295,8 +312,10 @@ class _ExposureCard(Card):
         self.body.addLayout(self._grid)
         self.body.addStretch()
         self._cells: list[tuple[Any, ...]] = []
-        for column, text in enumerate(("Owed to you", "You owe", "In flight"), 1):
-            self._grid.addWidget(_column_head(text), 0, column)
+        for column, (text, meaning) in enumerate(_OWED_COLUMNS, 1):
+            head = _column_head(text)
+            head.setToolTip(meaning)
+            self._grid.addWidget(head, 0, column)
         self._undecided = _column_head("Undecided")
         self._grid.addWidget(self._undecided, 0, 4)
 
@@ -400,7 +419,7 @@ class _LimitsCard(Card):
 
     def __init__(self) -> None:
         super().__init__("Peers by how near their limit is")
-        self._rows: list[_LimitLine] = []
+        self.lines: list[_LimitLine] = []
         self._list = QVBoxLayout()
         self._list.setSpacing(2)
         self.body.addLayout(self._list)
@@ -409,15 +428,20 @@ class _LimitsCard(Card):
         self.body.addStretch()
 
     def show_rows(self, rows: Sequence[LimitRow]) -> None:
-        while len(self._rows) < len(rows):
+        while len(self.lines) < len(rows):
             line = _LimitLine()
             line.chosen.connect(self.chosen)
-            self._rows.append(line)
+            self.lines.append(line)
             self._list.addWidget(line)
-        for line, row in zip(self._rows, rows, strict=False):
+        for line, row in zip(self.lines, rows, strict=False):
             line.show_row(row)
             line.show()
-        for line in self._rows[len(rows) :]:
+        # One width for all: amounts are not cut while there is room, and the bars can be compared.
+        shown = self.lines[: len(rows)]
+        words = max((line.words_width for line in shown), default=0)
+        for line in shown:
+            line.words.setFixedWidth(min(words, WORDS_WIDTH_MAX))
+        for line in self.lines[len(rows) :]:
             line.hide()
         self._none.setVisible(not rows)
 
@@ -442,13 +466,20 @@ class _LimitLine(QWidget):
         self.bar = _LimitBar()
         self.trend = Sparkline(width=56)
         self.words = TextLabel(role="muted", elide=True)
+        self.words.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Preferred)
         self.pace = TextLabel(role="warn")
         for widget, stretch in (
-            (self.name, 0), (self.bar, 1), (self.percent, 0), (self.trend, 0), (self.words, 2),
+            (self.name, 0), (self.bar, 1), (self.percent, 0), (self.trend, 0), (self.words, 0),
             (self.pace, 0),
         ):  # fmt: skip
             widget.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
             layout.addWidget(widget, stretch)
+
+    @property
+    def words_width(self) -> int:
+        """How much room the amounts need."""
+        words = "" if self._row is None else self._row.words
+        return self.words.fontMetrics().horizontalAdvance(words) + 2
 
     def show_row(self, row: LimitRow) -> None:
         self._row = row
@@ -480,7 +511,7 @@ class _LimitBar(QWidget):
         super().__init__()
         self._percent = 0
         self._tone = Tone.OK
-        self.setMinimumWidth(70)
+        self.setMinimumWidth(40)
         self.setFixedHeight(8)
 
     def show_percent(self, percent: int, tone: Tone) -> None:

@@ -12,7 +12,7 @@ from desktop import formatting
 from desktop.models import traffic as columns
 from desktop.models.traffic import PacketFilter, PacketRow
 from desktop.presenters.traffic import RANGE_SECONDS, TrafficPresenter
-from desktop.views.cells import verdict_cell
+from desktop.views.cells import verdict_cell, verdict_tone
 from desktop.views.detail import DetailPanel
 from desktop.views.graphs import Graph, RangeBar
 from desktop.views.inputs import Choice
@@ -34,7 +34,6 @@ from desktop.views.widgets import (
     FilterLine,
     TableView,
     TextLabel,
-    Tone,
     action_button,
 )
 
@@ -311,7 +310,7 @@ def show_packet(panel: DetailPanel, row: PacketRow) -> None:
         facts.insert(4, ("Triggered by", row.triggered_by))
     panel.show_details(
         row.code_text if row.code else "Fulfilled",
-        (row.verdict, Tone.OK if row.fulfilled else Tone.BAD),
+        (row.verdict, verdict_tone(row)),
         facts,
         advice=row.advice,
         said=row.message,

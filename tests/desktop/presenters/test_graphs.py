@@ -63,6 +63,20 @@ def test_every_reject_is_drawn_under_its_code_or_among_the_others() -> None:
     assert sum(sum(curve.y) for curve in data.curves) == sum(codes.values())
 
 
+def test_packets_that_were_too_large_are_neither_good_nor_bad() -> None:
+    history = History(
+        step_s=60, from_s=0, until_s=240, samples=[sample(60, prepares=100, F08=60, T04=6)]
+    )
+
+    rates = {curve.name: curve for curve in graphs.throughput(history).curves}
+    codes = {curve.name: curve.colour for curve in graphs.reject_codes(history).curves}
+
+    assert max(rates["Rejected"].y) == 0.1
+    assert max(rates["Too large (F08)"].y) == 1.0
+    assert rates["Too large (F08)"].colour == codes["F08"] == "muted"
+    assert codes["T04"] not in ("muted", rates["Fulfilled"].colour)
+
+
 def test_without_history_a_graph_is_empty() -> None:
     assert graphs.throughput(History(step_s=1, from_s=0, until_s=60, samples=())).is_empty
 

@@ -16,6 +16,7 @@ from desktop.models.graph import GraphData
 from desktop.models.peer_editor import FormCheck
 from desktop.models.peers import PeerDetail
 from desktop.presenters.peer_editor import PeerEditorPresenter
+from desktop.presenters.peer_rows import detail_of
 from desktop.presenters.peers import PeersPresenter
 from desktop.tasks import TaskScope
 from tests.desktop.fake_operator import FakeOperator
@@ -45,6 +46,24 @@ async def test_rows_say_who_owes_whom_and_how_far_the_limit_is(peers: PeersPrese
     assert bob.words == "bob owes you 97.00\u00a0USD"
     assert bob.gauge.used_percent == 98
     assert (bob.state, bob.reject_code) == ("degraded", "T04")
+
+
+async def test_what_is_owed_both_ways_is_shown_with_the_difference_that_the_headline_tells(
+    operator: FakeOperator, peers: PeersPresenter
+) -> None:
+    view = operator.views["bob"]
+    net = view.balance.net
+    operator.replace_view(
+        "bob", balance=dataclasses.replace(view.balance, payable=2_000, receivable=2_000 - net)
+    )
+
+    facts = dict(detail_of(operator.views["bob"], operator.clock.now_ms()).facts)
+    one_way = dict(detail_of(operator.views["carol"], operator.clock.now_ms()).facts)
+
+    assert facts["They owe, in all"] == "117.00\u00a0USD"
+    assert facts["You owe, in all"] == "20.00\u00a0USD"
+    assert facts["The difference"] == "bob owes you 97.00\u00a0USD"
+    assert "The difference" not in one_way
 
 
 async def test_problems_are_counted_for_the_rail(

@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QApplication, QLineEdit, QVBoxLayout, QWidget
 from pytestqt.qtbot import QtBot
 
 from core.errors import StoreUnavailable
+from desktop.models.overview import OverviewState
 from desktop.presenters.overview import OverviewPresenter
 from desktop.presenters.page import PagePresenter
 from desktop.presenters.shell import ShellPresenter
@@ -105,6 +106,24 @@ async def shown(theme: Theme) -> AsyncIterator[Shown]:
     await asyncio.sleep(0.01)
     yield made
     await made.close()
+
+
+async def test_the_whole_overview_is_seen_in_the_window_as_it_opens(shown: Shown) -> None:
+    states: list[OverviewState] = []
+    shown.overview.overview.state_changed.connect(states.append)
+    shown.watch.looked.emit()
+    quiet = dataclasses.replace(states[-1], incidents=())
+
+    shown.window.resize(1280, 800)
+    shown.overview.overview.state_changed.emit(quiet)
+    await asyncio.sleep(0.05)
+
+    content = shown.overview.content
+    assert len(quiet.limits) > 4
+    assert content.verticalScrollBar().maximum() == 0
+    for line in content.limits.lines:
+        assert line.words.text() == line.words.toolTip(), "an amount is cut"
+        assert line.words.geometry().right() < line.pace.x(), "an amount is covered"
 
 
 async def test_only_the_page_that_is_seen_looks_at_the_node(shown: Shown) -> None:
