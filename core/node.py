@@ -11,27 +11,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, Protocol, TypeAlias, final
 
-from core.account import Account, AccountDirectory, AccountId, NewTokens
+from core.account import Account, AccountDirectory, AccountId
 from core.clock import Clock
 from core.config import ILP_ADDRESS_DEFAULT, NodeConfig
 from core.control.words import counted
-from core.errors import AccountExists, NodeFenced, StoreError
+from core.errors import NodeFenced, StoreError
 from core.ledger.afterwards import Afterwards
-from core.ledger.books import Balance
 from core.ledger.lease import RENEW_SECONDS, NodeLease
 from core.node_address import NodeAddress
-from core.packet import Address, address
+from core.own_address import OwnAddress
+from core.packet import address
 from core.payments.gate import InvoiceGate
 from core.payments.notices import Notices
-from core.payments.store import RECEIVED_MAX
 from core.peering.parent import ParentAddress
-from core.peering.readdress import moves
 from core.rates.feeder import Fetch, NoFetch, RateFeeder
 from core.rates.rate import RateTable
-from core.rates.store import ALL_KEPT_MS
 from core.routing.auth import ROUTING_SECRET, fresh_secret
 from core.routing.exchange import RouteExchange, Timing
 from core.routing.routes import build_routes
@@ -61,8 +58,8 @@ from core.stream.credentials import STREAM_SECRET_NAME, StreamCredentials, new_s
 from core.stream.inbox import StreamInbox
 from core.stream.receiver import RunningTotals
 from core.tasks import TaskOwner
-from core.telemetry.history import HistoryPoint
 from core.telemetry.recorder import Recorder
+from core.upkeep import Upkeep
 
 log = logging.getLogger(__name__)
 
@@ -73,22 +70,12 @@ ROUTES_AT_ONCE: Final = 5_000
 STEP_SECONDS: Final = 1.0
 RECOVER_SECONDS: Final = 5.0
 ROLL_UP_SECONDS: Final = 2.0
-ROLL_UP_ROWS: Final = 2_000
-"""Rows in one transaction: packets wait behind it, so it is short."""
-ROLL_UP_ROUNDS: Final = 5
-"""5 × 2,000 rows in 2 s keep up with 5,000 packets a second."""
 PRUNE_SECONDS: Final = 60.0
-PRUNE_ROWS: Final = 250
-"""Rows in one transaction, some 20 ms: packets wait behind it."""
-PRUNE_ROUNDS: Final = 200
-"""200 × 250 rows a minute keep up with 800 received payments a second."""
-DAY_MS: Final = 24 * 3600 * 1000
 AFTERWARDS_MAX: Final = 20_000
 LINK_SECONDS: Final = 1.0
 AFTERWARDS_SECONDS: Final = 1.0
 CLOSE_SECONDS: Final = 1.0
 """With at most 30 s for the packets in flight, a node is gone within 35 s of being asked."""
-ADDRESS_SETTING: Final = "ilp_address"
 
 STARTING: Final = "This node is starting."
 STOPPING: Final = "This node is stopping."
@@ -177,17 +164,23 @@ class Node:
         )
         self.changing: Final = asyncio.Lock()
         """Held while an account is read, changed and written, so that no change is lost to another."""
+        self.own_address: Final = OwnAddress(
+            stores, self.address, config, self.changing, self.refresh
+        )
         self.parent: Final = ParentAddress(
             directory=self.directory,
             link=self.link,
             clock=clock,
             address=self.address,
-            adopt=self.move_to,
+            adopt=self.own_address.move_to,
             came_up=came_up,
             is_given=config.ilp_address is not None,
         )
         self.outgoing: Final[Outgoing] = self._outgoing_chain(self.link)
         self.incoming: Final[Incoming] = self._incoming_chain(self.outgoing)
+        self.upkeep: Final = Upkeep(
+            stores, clock, config, self.recorder, self.directory, self.routing_table
+        )
         self.lease: NodeLease | None = None
         self.changes: int = 0
         """Grows with each change of accounts, routes or rates that has come into force."""
@@ -195,7 +188,6 @@ class Node:
         self._refreshing = asyncio.Lock()
         self._versions: Mapping[str, int] = {}
         self._static_routes: Mapping[str, AccountId] = {}
-        self._nets: dict[AccountId, int] = {}
         self._troubles: dict[str, str] = {}
         self._fenced = asyncio.Event()
 
@@ -304,7 +296,7 @@ class Node:
             StoreUnavailable: it cannot be read or written.
         """
         check_stores(self.stores)
-        await self._take_address()
+        await self.own_address.take()
         self.stream_credentials.use(
             await self.stores.settings.agree_on_secret(STREAM_SECRET_NAME, new_secret())
         )
@@ -318,17 +310,20 @@ class Node:
         await self.refresh()
         await self.elect()
         await self._exchanging.start()
-        every = self._every
-        self._tasks.start(every(STEP_SECONDS, self.elect), name="elect")
         self._tasks.start(self._keep_lease(), name="lease")
-        self._tasks.start(every(POLL_SECONDS, self.refresh_if_changed), name="poll")
-        self._tasks.start(every(STEP_SECONDS, self.end_step), name="history")
-        self._tasks.start(every(STEP_SECONDS, self.afterwards.sweep), name="late replies")
-        self._tasks.start(every(STEP_SECONDS, self.ask_parent), name="parent")
-        self._tasks.start(every(STEP_SECONDS, self.feed_rates), name="rates")
-        self._tasks.start(every(RECOVER_SECONDS, self.recover), name="recovery")
-        self._tasks.start(every(ROLL_UP_SECONDS, self.roll_up), name="roll-up")
-        self._tasks.start(every(PRUNE_SECONDS, self._prune), name="prune")
+        upkeep = self.upkeep
+        for name, seconds, work in (
+            ("elect", STEP_SECONDS, self.elect),
+            ("poll", POLL_SECONDS, self.refresh_if_changed),
+            ("history", STEP_SECONDS, upkeep.end_step),
+            ("late replies", STEP_SECONDS, self.afterwards.sweep),
+            ("parent", STEP_SECONDS, self.parent.step),
+            ("rates", STEP_SECONDS, self.rate_feeder.tick),
+            ("recovery", RECOVER_SECONDS, self.recover),
+            ("roll-up", ROLL_UP_SECONDS, upkeep.roll_up),
+            ("prune", PRUNE_SECONDS, upkeep.prune),
+        ):
+            self._tasks.start(self._every(name, seconds, work), name=name)
         self.gate.open()
         log.info(
             "node %d is %s, with %s and %s",
@@ -354,7 +349,7 @@ class Node:
             return
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
-                await self.end_step()
+                await self.upkeep.end_step()
                 # What is still open is unknown, and for the next node's recovery to mark as such:
                 # it is found by a lease that ended without signing off.
                 if self.gate.in_flight == 0 and self.afterwards.is_clear:
@@ -372,78 +367,6 @@ class Node:
         """Return what keeps the node from working, a sentence each."""
         closed = self.gate.closed
         return (*(() if closed is None else (closed,)), *self._troubles.values())
-
-    async def _take_address(self) -> None:
-        """Agree with the store on our address: the one that was given wins, and is kept."""
-        settings = self.stores.settings
-        stored = await settings.load_setting(ADDRESS_SETTING)
-        given = self.config.ilp_address
-        if given is None and stored is not None:
-            self.address.current = address(stored)
-        elif stored != self.address.current:
-            if stored is not None:
-                log.warning("this node was %s and is %s now", stored, self.address.current)
-            await settings.save_setting(ADDRESS_SETTING, self.address.current)
-
-    async def ask_parent(self) -> None:
-        """Ask our parent what we are called, if it is time to."""
-        await self.parent.step()
-
-    async def move_to(self, new: Address) -> None:
-        """Be called so from now on, with every account and static route that stands under our address.
-
-        The address itself is written last: what a kill leaves half done, the next answer of the
-        parent completes. Children learn of it when they ask again.
-
-        Raises:
-            PacketError: an account's address would be longer than one may be; nothing was changed.
-            StoreError: it cannot be written.
-        """
-        old = self.address.current
-        async with self.changing:
-            stores = self.stores
-            static = await stores.routes.load_routes()
-            found = moves(await stores.accounts.load_accounts(), static, old=old, new=new)
-            left = await self._move_accounts(found.accounts)
-            if found.routes:
-                kept = {prefix: hop for prefix, hop in static.items() if prefix}
-                await stores.routes.replace_routes(
-                    {found.routes.get(prefix, prefix): hop for prefix, hop in kept.items()}
-                )
-            await stores.settings.save_setting(ADDRESS_SETTING, new)
-            self.address.current = new
-            await self.refresh()
-        log.info(
-            "this node was %s and is %s now, and %s with it%s",
-            old,
-            new,
-            counted(len(found.accounts) - len(left), "account"),
-            "".join(f"; {name} keeps its address" for name in left),
-        )
-
-    async def _move_accounts(self, accounts: Sequence[Account]) -> Sequence[str]:
-        """Write accounts with their new addresses; return the names of those that another one is in the way of."""
-        waiting = list(accounts)
-        while waiting:
-            in_the_way = []
-            for account in waiting:
-                try:
-                    await self.stores.accounts.update_account(account, NewTokens())
-                except AccountExists:  # one that is still to move, perhaps
-                    in_the_way.append(account)
-            if len(in_the_way) == len(waiting):
-                break
-            waiting = in_the_way
-        return [account.username for account in waiting]
-
-    async def _follow_address(self) -> None:
-        """Take over the address that another process of this store was given."""
-        if self.config.ilp_address is not None:
-            return
-        stored = await self.stores.settings.load_setting(ADDRESS_SETTING)
-        if stored is not None and stored != self.address.current:
-            log.info("this node was %s and is %s now", self.address.current, stored)
-            self.address.current = address(stored)
 
     # --- What the packets' path knows of the store
 
@@ -467,7 +390,7 @@ class Node:
             kind for kind, number in versions.items() if number != self._versions.get(kind)
         }
         if "settings" in changed:
-            await self._follow_address()
+            await self.own_address.follow()
         if "accounts" in changed:
             accounts = await stores.accounts.load_accounts()
             token_hashes = await stores.accounts.load_token_hashes()
@@ -570,62 +493,9 @@ class Node:
                 payment.node,
             )
 
-    # --- What is written down as time goes by
-
-    async def end_step(self) -> None:
-        """Write the last second into history: what each account did, and where its balance stands."""
-        ended = self.recorder.end_step()
-        balances = await self.stores.books.balances()
-        points = [*self.recorder.points(ended, balances)]
-        points += self._moved(ended[0], balances, {point.account for point in points})
-        self._nets = {account: balance.net for account, balance in balances.items()}
-        if points:
-            await self.stores.history.add(points)
-
-    def _moved(
-        self, at_s: int, balances: Mapping[AccountId, Balance], seen: set[AccountId]
-    ) -> Iterable[HistoryPoint]:
-        """Return points for accounts whose balance moved without a packet: settled, or corrected."""
-        for account, balance in balances.items():
-            if account not in seen and self._nets.get(account) != balance.net:
-                yield HistoryPoint(at_s=at_s, account=account, net=balance.net)
-
-    async def roll_up(self) -> None:
-        """Fold the journal's old rows into totals, a few thousand at a time."""
-        before_ms = self.clock.now_ms() - self.config.journal_hours * 3_600_000
-        for _ in range(ROLL_UP_ROUNDS):
-            rows = await self.stores.books.roll_up(before_ms=before_ms, rows_max=ROLL_UP_ROWS)
-            if rows < ROLL_UP_ROWS:
-                return
-
-    async def feed_rates(self) -> None:
-        """Ask the sources of rates that are due, and put into force what follows from their answers."""
-        await self.rate_feeder.tick()
-
-    async def _prune(self) -> None:
-        now_ms = self.clock.now_ms()
-        await self.stores.history.prune(now_s=now_ms // 1000)
-        # Prefixes that peers told and took back leave counters behind.
-        accounts = {account.id for account in self.directory.all()}
-        self.recorder.keep_only(accounts, self.routing_table)
-        before_ms = now_ms - self.config.payment_days * DAY_MS
-        for _ in range(PRUNE_ROUNDS):
-            rows = await self.stores.payments.prune_payments(
-                before_ms=before_ms, rows_max=PRUNE_ROWS
-            )
-            if rows < PRUNE_ROWS:
-                break
-        await self.stores.payments.prune_received(
-            account_max=RECEIVED_MAX, rows_max=PRUNE_ROUNDS * PRUNE_ROWS
-        )
-        # As long as a packet has a row of its own, the prices that it names can be looked up.
-        rows_kept_ms = self.config.journal_hours * 3_600_000
-        await self.stores.rate_feed.prune_snapshots(
-            now_ms, all_kept_ms=max(ALL_KEPT_MS, rows_kept_ms)
-        )
-
-    async def _every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
-        name = getattr(work, "__name__", "work").strip("_").replace("_", " ")
+    async def _every(
+        self, name: str, seconds: float, work: Callable[[], Awaitable[None]]
+    ) -> None:
         while True:
             await asyncio.sleep(seconds)
             await self._attempt(name, work)

@@ -328,7 +328,7 @@ async def test_each_second_of_traffic_is_a_point_of_history_with_the_balance() -
     await chain.handle(prepare(destination="test.nobody"))
 
     chain.clock.advance(seconds=1)
-    await chain.node.end_step()
+    await chain.node.upkeep.end_step()
 
     points = await chain.stores.history.read(
         Resolution.SECOND, from_s=start_s, until_s=start_s + 10, points_max=100
@@ -349,7 +349,7 @@ async def test_a_balance_that_moves_without_a_packet_is_a_point_too_and_a_still_
 
     for _ in range(3):
         chain.clock.advance(seconds=1)
-        await chain.node.end_step()
+        await chain.node.upkeep.end_step()
 
     points = await chain.stores.history.read(
         Resolution.SECOND, from_s=start_s, until_s=start_s + 10, points_max=100
@@ -363,7 +363,7 @@ async def test_old_journal_rows_are_folded_and_the_books_still_hold() -> None:
         await chain.handle(prepare(10, data=bytes((number,))))
     chain.clock.advance(seconds=24 * 3600 + 1)
 
-    await chain.node.roll_up()
+    await chain.node.upkeep.roll_up()
 
     report = await chain.stores.books.audit()
     assert (report.findings, (await chain.stores.books.balance(BOB.id)).payable) == ((), 100)

@@ -49,10 +49,10 @@ async def test_what_ended_longer_ago_than_the_setting_says_is_forgotten() -> Non
     young = await begin(chain, "young")
     await chain.stores.payments.end_payment(young.number, done, Progress())
 
-    await chain.node._prune()
+    await chain.node.upkeep.prune()
     assert await ids(chain) == ["young", "old"]
     chain.clock.advance(seconds=1)
-    await chain.node._prune()
+    await chain.node.upkeep.prune()
 
     assert await ids(chain) == ["young"]
 
@@ -60,8 +60,8 @@ async def test_what_ended_longer_ago_than_the_setting_says_is_forgotten() -> Non
 async def test_a_backlog_is_forgotten_in_rounds_of_which_each_is_short(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("core.node.PRUNE_ROWS", 1)
-    monkeypatch.setattr("core.node.PRUNE_ROUNDS", 3)
+    monkeypatch.setattr("core.upkeep.PRUNE_ROWS", 1)
+    monkeypatch.setattr("core.upkeep.PRUNE_ROUNDS", 3)
     chain = await Chain.build(account("alice"))
     for at in range(6):
         old = await begin(chain, f"p-{at}")
@@ -69,16 +69,16 @@ async def test_a_backlog_is_forgotten_in_rounds_of_which_each_is_short(
         await chain.stores.payments.end_payment(old.number, done, Progress())
     chain.clock.advance(seconds=(chain.node.config.payment_days + 1) * 24 * 3600)
 
-    await chain.node._prune()
+    await chain.node.upkeep.prune()
     assert await ids(chain) == ["p-5", "p-4", "p-3"]
-    await chain.node._prune()
+    await chain.node.upkeep.prune()
     assert await ids(chain) == ["p-5"]
 
 
 async def test_no_account_keeps_more_received_payments_than_its_share(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("core.node.RECEIVED_MAX", 2)
+    monkeypatch.setattr("core.upkeep.RECEIVED_MAX", 2)
     chain = await Chain.build(account("alice"), account("bob"))
     bob = chain.node.directory.by_username("bob")
     assert bob is not None
@@ -86,7 +86,7 @@ async def test_no_account_keeps_more_received_payments_than_its_share(
         bobs = chain.node.stream_credentials.issue(bob.id, bob.ilp_address)
         await chain.handle(stream_prepare(bobs, 1))
 
-    await chain.node._prune()
+    await chain.node.upkeep.prune()
 
     assert len(await chain.stores.payments.received_payments(ReceivedFilter())) == 2
     assert (await chain.stores.books.balance(bob.id)).net == 5

@@ -10,7 +10,8 @@ from core.account import Account, NewTokens, RoutingRelation
 from core.config import NodeConfig
 from core.errors import PacketError
 from core.ildcp_message import CONDITION, IldcpAnswer
-from core.node import ADDRESS_SETTING, Node
+from core.node import Node
+from core.own_address import ADDRESS_SETTING
 from core.packet import Fulfill, address
 from core.peering.readdress import moves
 from core.testing.builders import account, prepare
@@ -65,7 +66,7 @@ async def test_the_node_is_called_so_in_the_store_and_its_children_are_told_when
         CHILD, PEER, static={"test.node.extra": "bob", "": "bob", "test.far": "bob"}
     )
 
-    await chain.node.move_to(NEW)
+    await chain.node.own_address.move_to(NEW)
 
     assert chain.node.address.current == NEW
     assert await chain.stores.settings.load_setting(ADDRESS_SETTING) == NEW
@@ -83,7 +84,7 @@ async def test_addresses_that_stand_in_each_other_s_way_move_one_after_the_other
         at("a", "test.node.x"), at("b", "test.node.y.x"), at("c", "test.node.y.y.x")
     )
 
-    await chain.node.move_to(address("test.node.y"))
+    await chain.node.own_address.move_to(address("test.node.y"))
 
     assert {one.username: one.ilp_address for one in chain.node.directory.all()} == {
         "a": "test.node.y.x",
@@ -104,7 +105,7 @@ async def test_a_node_that_shares_the_store_follows_unless_its_operator_gave_it_
         replace(config, ilp_address=address("test.given")),
         lambda *_: FakeLink(),
     )
-    await chain.node.move_to(NEW)
+    await chain.node.own_address.move_to(NEW)
 
     await follower.refresh_if_changed()
     await given.refresh_if_changed()
@@ -118,7 +119,7 @@ async def test_what_a_kill_left_half_done_the_next_answer_completes() -> None:
     moved = moves([CHILD], {}, old="test.node", new=NEW).accounts[0]
     await chain.stores.accounts.update_account(moved, NewTokens())
 
-    await chain.node.move_to(NEW)
+    await chain.node.own_address.move_to(NEW)
 
     assert {one.ilp_address for one in chain.node.directory.all()} == {
         "test.mum.us.alice",
