@@ -23,6 +23,7 @@ import sys
 import tempfile
 import time
 import traceback
+from array import array
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -213,8 +214,9 @@ class Measured:
 
     ticks: Ticks
     callbacks: Callbacks
-    late_ms: list[float] = field(default_factory=list)
-    busy_ms: list[float] = field(default_factory=list)
+    late_ms: array[float] = field(default_factory=lambda: array("f"))
+    """Four octets a tick, lest what is measured be the probe's own memory."""
+    busy_ms: array[float] = field(default_factory=lambda: array("f"))
     memory: list[tuple[float, float]] = field(default_factory=list)
     """Seconds since the start, and MB."""
     longest: float = 0.0
@@ -231,8 +233,8 @@ class Measured:
         (late, busy), longest = self.ticks.take(), self.callbacks.take()
         after = await desktop.node.operator.status()
         memory = resident_mb()
-        self.late_ms += late
-        self.busy_ms += busy
+        self.late_ms.extend(late)
+        self.busy_ms.extend(busy)
         self.longest = max(self.longest, longest)
         self.memory.append((time.perf_counter() - since, memory))
         print(
@@ -285,8 +287,7 @@ async def look(desktop: Desktop, asked: argparse.Namespace) -> None:
     measured.callbacks.watch()
     since = time.perf_counter()
     await measured.period(desktop, "no packets", PERIOD_SECONDS, since)
-    measured.late_ms.clear()
-    measured.busy_ms.clear()
+    del measured.late_ms[:], measured.busy_ms[:]
     measured.memory.clear()
     measured.longest = 0.0
     watchdog = Watchdog(measured.ticks) if asked.who else None
