@@ -26,10 +26,6 @@ RECEIVED_MAX: Final = 100_000
 """Of one account, some 50 MB: whoever has its address makes a row of the least that it can receive."""
 LIVE_MS: Final = 60_000
 """A connection that was heard of so lately may go on: senders give up sooner."""
-INTERRUPTED: Final = (
-    "The node process that made it ended before the payment did, and nobody goes on with it."
-)
-"""Money does not start to leave an account again while nobody waits for it: to pay the rest is a new order."""
 
 
 @final

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final, final
+from typing import final
 
 from core.account import AccountId
 from core.clock import Clock
@@ -15,13 +15,23 @@ from core.payments.records import (
     InvoiceState,
     NewPayment,
     Payment,
-    PaymentState,
     Progress,
     ReceivedPayment,
     Route,
 )
-from core.payments.store import (
+from core.payments.rules import (
     INTERRUPTED,
+    advanced,
+    allowed,
+    begun,
+    cancelled,
+    cancelling,
+    ended,
+    refuse_other_order,
+    refuse_too_many,
+    refuse_too_many_invoices,
+)
+from core.payments.store import (
     LIVE_MS,
     PAGE_MAX,
     InvoiceFilter,
@@ -31,13 +41,6 @@ from core.payments.store import (
 )
 from core.service import PaymentNumber
 from core.stores.memory.state import MemoryState
-from core.stores.payment_rules import (
-    refuse_other_order,
-    refuse_too_many,
-    refuse_too_many_invoices,
-)
-
-_INTERRUPTED: Final = Ending(state=PaymentState.INTERRUPTED, reason=INTERRUPTED)
 
 
 @final
@@ -68,84 +71,43 @@ class MemoryPayments(PaymentStore):
         of_account = sum(row.account == payment.account for row in still_open)
         refuse_too_many(len(still_open), open_max, of_account, account_open_max)
         self._payments_made += 1
-        number = PaymentNumber(self._payments_made)
-        now_ms = self._clock.now_ms()
-        begun = Payment(
-            number=number,
-            id=payment.id,
-            account=payment.account,
+        made = begun(
+            payment,
+            number=PaymentNumber(self._payments_made),
             node=node,
-            receiver=payment.receiver,
-            destination="",
-            source_amount=payment.source_amount,
-            delivered_amount=payment.delivered_amount,
-            source_amount_max=payment.source_amount_max,
-            slippage=payment.slippage,
-            min_rate=None,
-            memo=payment.memo,
-            state=PaymentState.PENDING,
-            cancel_requested=False,
-            sent=0,
-            in_flight=0,
-            undecided=0,
-            late=0,
-            delivered=0,
-            delivered_for=0,
-            receiver_asset_code=None,
-            receiver_asset_scale=None,
-            packets=0,
-            rejects=0,
-            reject_code="",
-            triggered_by="",
-            reason="",
-            version=1,
-            created_at_ms=now_ms,
-            updated_at_ms=now_ms,
-            ended_at_ms=None,
+            now_ms=self._clock.now_ms(),
         )
-        self._state.payments[number] = begun
         if key is not None:
-            self._orders[payment.account, key] = (number, payment.body_hash)
-        return begun, True
+            self._orders[payment.account, key] = (made.number, payment.body_hash)
+        return self._save(made), True
 
     async def let_send(self, number: PaymentNumber, route: Route) -> Payment:
-        payment = self._state.payments[number]
-        if payment.state is not PaymentState.PENDING or payment.node != self._own():
-            return payment
-        return self._save(
-            payment,
-            state=PaymentState.SENDING,
-            destination=route.destination,
-            min_rate=route.min_rate,
-            source_amount_max=min(payment.source_amount_max, route.source_amount_max),
-            receiver_asset_code=route.receiver_asset_code,
-            receiver_asset_scale=route.receiver_asset_scale,
-        )
+        payment, node = self._state.payments[number], self._own()
+        return self._save(allowed(payment, route, node=node, now_ms=self._clock.now_ms()))
 
     async def advance_payment(self, number: PaymentNumber, progress: Progress) -> Payment:
         payment = self._state.payments[number]
-        return payment if payment.state.is_final else self._advance(payment, progress)
+        return self._save(advanced(payment, progress, now_ms=self._clock.now_ms()))
 
     async def end_payment(
         self, number: PaymentNumber, ending: Ending, progress: Progress
     ) -> Payment:
-        payment = self._state.payments[number]
-        if payment.state.is_final:
-            return payment
-        return self._end(self._advance(payment, progress), ending)
+        now_ms = self._clock.now_ms()
+        payment = advanced(self._state.payments[number], progress, now_ms=now_ms)
+        return self._save(ended(payment, ending, now_ms=now_ms))
 
     async def request_cancel(self, payment_id: str) -> Payment | None:
         payment = await self.payment(payment_id)
-        if payment is None or payment.state.is_final or payment.cancel_requested:
-            return payment
-        return self._save(payment, cancel_requested=True)
+        if payment is None:
+            return None
+        return self._save(cancelling(payment, now_ms=self._clock.now_ms()))
 
     async def close_dead_payments(self) -> Sequence[Payment]:
-        ended = {n for n, lease in self._state.nodes.items() if lease.ended_at_ms is not None}
+        dead = {n for n, lease in self._state.nodes.items() if lease.ended_at_ms is not None}
         return [
-            self._end(payment, _INTERRUPTED)
+            self._save(ended(payment, INTERRUPTED, now_ms=self._clock.now_ms()))
             for payment in tuple(self._state.payments.values())
-            if not payment.state.is_final and payment.node in ended
+            if not payment.state.is_final and payment.node in dead
         ]
 
     async def payment(self, payment_id: str) -> Payment | None:
@@ -166,36 +128,9 @@ class MemoryPayments(PaymentStore):
         found.sort(key=lambda payment: -payment.number)
         return found[: min(wanted.limit, PAGE_MAX)]
 
-    def _advance(self, payment: Payment, progress: Progress) -> Payment:
-        if progress.delivered_for < payment.delivered_for:
-            return payment
-        return self._save(
-            payment,
-            delivered=progress.delivered,
-            delivered_for=progress.delivered_for,
-            packets=progress.packets,
-            rejects=progress.rejects,
-        )
-
-    def _end(self, payment: Payment, ending: Ending) -> Payment:
-        return self._save(
-            payment,
-            state=ending.state,
-            reason=ending.reason,
-            reject_code=ending.reject_code,
-            triggered_by=ending.triggered_by,
-            ended_at_ms=self._clock.now_ms(),
-        )
-
-    def _save(self, payment: Payment, **changes: object) -> Payment:
-        saved = replace(
-            payment,
-            version=payment.version + 1,
-            updated_at_ms=self._clock.now_ms(),
-            **changes,  # type: ignore[arg-type]
-        )
-        self._state.payments[payment.number] = saved
-        return saved
+    def _save(self, payment: Payment) -> Payment:
+        self._state.payments[payment.number] = payment
+        return payment
 
     def _own(self) -> int:
         own = self._state.node.current
@@ -287,11 +222,12 @@ class MemoryPayments(PaymentStore):
         return found[: min(wanted.limit, PAGE_MAX)]
 
     async def cancel_invoice(self, invoice_id: str) -> Invoice | None:
-        invoice, now_ms = self._state.invoices.get(invoice_id), self._clock.now_ms()
-        if invoice is not None and invoice.state(now_ms) is InvoiceState.OPEN:
-            invoice = replace(invoice, cancelled_at_ms=now_ms)
-            self._state.invoices[invoice_id] = invoice
-        return invoice
+        invoice = self._state.invoices.get(invoice_id)
+        if invoice is None:
+            return None
+        after = cancelled(invoice, now_ms=self._clock.now_ms())
+        self._state.invoices[invoice_id] = after
+        return after
 
     # --- Age
 

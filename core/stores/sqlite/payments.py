@@ -22,8 +22,19 @@ from core.payments.records import (
     ReceivedPayment,
     Route,
 )
-from core.payments.store import (
+from core.payments.rules import (
     INTERRUPTED,
+    advanced,
+    allowed,
+    begun,
+    cancelled,
+    cancelling,
+    ended,
+    refuse_other_order,
+    refuse_too_many,
+    refuse_too_many_invoices,
+)
+from core.payments.store import (
     LIVE_MS,
     PAGE_MAX,
     InvoiceFilter,
@@ -33,11 +44,6 @@ from core.payments.store import (
 )
 from core.service import PaymentNumber
 from core.stores.node_number import NodeNumber
-from core.stores.payment_rules import (
-    refuse_other_order,
-    refuse_too_many,
-    refuse_too_many_invoices,
-)
 from core.stores.sqlite.connection import SqliteFile
 from core.stores.sqlite.packets import fraction_text
 from core.stores.sqlite.payment_sums import read_streams
@@ -58,29 +64,17 @@ _OPEN: Final = """
     SELECT count(*), count(*) FILTER (WHERE account = ?) FROM payment WHERE ended_at_ms IS NULL
 """
 _BEGIN: Final = """
-    INSERT INTO payment (id, account, node, idempotency_key, body_hash, receiver, source_amount,
+    INSERT INTO payment (number, id, account, node, idempotency_key, body_hash, receiver, source_amount,
         delivered_amount, source_amount_max, slippage, memo, state, created_at_ms, updated_at_ms)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'pending', ?, ?)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
-_LET_SEND: Final = """
-    UPDATE payment SET state = 'sending', destination = ?, min_rate = ?,
-        source_amount_max = min(source_amount_max, ?), receiver_asset_code = ?,
-        receiver_asset_scale = ?, version = version + 1, updated_at_ms = ?
-    WHERE number = ? AND state = 'pending' AND node = ?
-"""
-_ADVANCE: Final = """
-    UPDATE payment SET delivered = ?, delivered_for = ?, packets = ?, rejects = ?,
-        version = version + 1, updated_at_ms = ?
-    WHERE number = ? AND ended_at_ms IS NULL AND delivered_for <= ?
-"""
-_END: Final = """
-    UPDATE payment SET state = ?, reason = ?, reject_code = ?, triggered_by = ?,
-        version = version + 1, updated_at_ms = ?, ended_at_ms = ?
-    WHERE number = ? AND ended_at_ms IS NULL
-"""
-_CANCEL: Final = """
-    UPDATE payment SET cancel_requested = 1, version = version + 1, updated_at_ms = ?
-    WHERE id = ? AND ended_at_ms IS NULL AND cancel_requested = 0
+_NEXT: Final = "SELECT coalesce(max(number), 0) + 1 FROM payment"
+_SAVE: Final = """
+    UPDATE payment SET destination = ?, source_amount_max = ?, min_rate = ?, state = ?,
+        cancel_requested = ?, delivered = ?, delivered_for = ?, receiver_asset_code = ?,
+        receiver_asset_scale = ?, packets = ?, rejects = ?, reject_code = ?, triggered_by = ?,
+        reason = ?, version = ?, updated_at_ms = ?, ended_at_ms = ?
+    WHERE number = ?
 """
 _LEFT_BY_DEAD: Final = """
     SELECT payment.number FROM payment JOIN node ON node.number = payment.node
@@ -116,6 +110,7 @@ _STATES: Final = {
     InvoiceState.OPEN: "paid_at_ms IS NULL AND cancelled_at_ms IS NULL"
     " AND (expires_at_ms IS NULL OR expires_at_ms > :now)",
 }
+_SAVE_INVOICE: Final = "UPDATE invoice SET cancelled_at_ms = ? WHERE number = ?"
 _OPEN_INVOICES: Final = (
     f"SELECT count(*) FROM invoice WHERE account = :account AND {_STATES[InvoiceState.OPEN]}"  # noqa: S608
 )
@@ -184,26 +179,10 @@ class SqlitePayments(PaymentStore):
                     return _one(connection, number), False
             still_open, of_account = connection.execute(_OPEN, (account,)).fetchone()
             refuse_too_many(still_open, open_max, of_account, account_open_max)
-            delivered_amount = payment.delivered_amount
-            begun = connection.execute(
-                _BEGIN,
-                (
-                    payment.id,
-                    account,
-                    node,
-                    key,
-                    payment.body_hash,
-                    payment.receiver,
-                    payment.source_amount,
-                    None if delivered_amount is None else str(delivered_amount),
-                    payment.source_amount_max,
-                    fraction_text(payment.slippage),
-                    payment.memo,
-                    now_ms,
-                    now_ms,
-                ),
-            )
-            return _one(connection, begun.lastrowid or 0), True
+            (number,) = connection.execute(_NEXT).fetchone()
+            made = begun(payment, number=PaymentNumber(number), node=node, now_ms=now_ms)
+            _insert(connection, account, made, key, payment.body_hash)
+            return made, True
 
         return await self._file.write(work)
 
@@ -211,20 +190,8 @@ class SqlitePayments(PaymentStore):
         now_ms = self._clock.now_ms()
 
         def work(connection: sqlite3.Connection) -> Payment:
-            connection.execute(
-                _LET_SEND,
-                (
-                    route.destination,
-                    fraction_text(route.min_rate),
-                    route.source_amount_max,
-                    route.receiver_asset_code,
-                    route.receiver_asset_scale,
-                    now_ms,
-                    number,
-                    self._own(connection),
-                ),
-            )
-            return _one(connection, number)
+            before, node = _one(connection, number), self._own(connection)
+            return _save(connection, before, allowed(before, route, node=node, now_ms=now_ms))
 
         return await self._file.write(work)
 
@@ -232,8 +199,8 @@ class SqlitePayments(PaymentStore):
         now_ms = self._clock.now_ms()
 
         def work(connection: sqlite3.Connection) -> Payment:
-            _advance(connection, number, progress, now_ms)
-            return _one(connection, number)
+            before = _one(connection, number)
+            return _save(connection, before, advanced(before, progress, now_ms=now_ms))
 
         return await self._file.write(work)
 
@@ -243,9 +210,9 @@ class SqlitePayments(PaymentStore):
         now_ms = self._clock.now_ms()
 
         def work(connection: sqlite3.Connection) -> Payment:
-            _advance(connection, number, progress, now_ms)
-            _end(connection, number, ending, now_ms)
-            return _one(connection, number)
+            before = _one(connection, number)
+            after = ended(advanced(before, progress, now_ms=now_ms), ending, now_ms=now_ms)
+            return _save(connection, before, after)
 
         return await self._file.write(work)
 
@@ -253,8 +220,10 @@ class SqlitePayments(PaymentStore):
         now_ms = self._clock.now_ms()
 
         def work(connection: sqlite3.Connection) -> Payment | None:
-            connection.execute(_CANCEL, (now_ms, payment_id))
-            return _find(connection, payment_id)
+            before = _find(connection, payment_id)
+            if before is None:
+                return None
+            return _save(connection, before, cancelling(before, now_ms=now_ms))
 
         return await self._file.write(work)
 
@@ -268,15 +237,11 @@ class SqlitePayments(PaymentStore):
         now_ms = self._clock.now_ms()
 
         def work(connection: sqlite3.Connection) -> Sequence[Payment]:
-            found = [number for (number,) in find(connection)]
-            for number in found:
-                _end(
-                    connection,
-                    number,
-                    Ending(state=PaymentState.INTERRUPTED, reason=INTERRUPTED),
-                    now_ms,
-                )
-            return [_one(connection, number) for number in found]
+            found = [_one(connection, number) for (number,) in find(connection)]
+            return [
+                _save(connection, before, ended(before, INTERRUPTED, now_ms=now_ms))
+                for before in found
+            ]
 
         return await self._file.write(work)
 
@@ -406,16 +371,15 @@ class SqlitePayments(PaymentStore):
         )
 
     async def cancel_invoice(self, invoice_id: str) -> Invoice | None:
-        values = {"now": self._clock.now_ms(), "id": invoice_id}
-        sql = (
-            "UPDATE invoice SET cancelled_at_ms = :now"  # noqa: S608 our own words
-            f" WHERE id = :id AND {_STATES[InvoiceState.OPEN]}"
-        )
+        now_ms = self._clock.now_ms()
 
         def work(connection: sqlite3.Connection) -> Invoice | None:
-            connection.execute(sql, values)
             row = _find_invoice(connection, invoice_id)
-            return None if row is None else _invoice(row)
+            if row is None:
+                return None
+            after = cancelled(_invoice(row), now_ms=now_ms)
+            connection.execute(_SAVE_INVOICE, (after.cancelled_at_ms, after.number))
+            return after
 
         return await self._file.write(work)
 
@@ -461,36 +425,62 @@ def _select(table: str, conditions: Sequence[tuple[str, bool]], *, order: str) -
     return f"{table} {where}ORDER BY {order} DESC LIMIT :limit"
 
 
-def _advance(
-    connection: sqlite3.Connection, number: int, progress: Progress, now_ms: int
+def _insert(
+    connection: sqlite3.Connection,
+    account: int,
+    payment: Payment,
+    key: str | None,
+    body_hash: bytes,
 ) -> None:
     connection.execute(
-        _ADVANCE,
+        _BEGIN,
         (
-            str(progress.delivered),
-            progress.delivered_for,
-            progress.packets,
-            progress.rejects,
-            now_ms,
-            number,
-            progress.delivered_for,
+            payment.number,
+            payment.id,
+            account,
+            payment.node,
+            key,
+            body_hash,
+            payment.receiver,
+            payment.source_amount,
+            None if payment.delivered_amount is None else str(payment.delivered_amount),
+            payment.source_amount_max,
+            fraction_text(payment.slippage),
+            payment.memo,
+            payment.state.value,
+            payment.created_at_ms,
+            payment.updated_at_ms,
         ),
     )
 
 
-def _end(connection: sqlite3.Connection, number: int, ending: Ending, now_ms: int) -> None:
-    connection.execute(
-        _END,
-        (
-            ending.state.value,
-            ending.reason,
-            ending.reject_code,
-            ending.triggered_by,
-            now_ms,
-            now_ms,
-            number,
-        ),
-    )
+def _save(connection: sqlite3.Connection, before: Payment, after: Payment) -> Payment:
+    """Write what has changed of it; its sums are the books', and are never written here."""
+    if after is not before:
+        connection.execute(
+            _SAVE,
+            (
+                after.destination,
+                after.source_amount_max,
+                None if after.min_rate is None else fraction_text(after.min_rate),
+                after.state.value,
+                after.cancel_requested,
+                str(after.delivered),
+                after.delivered_for,
+                after.receiver_asset_code,
+                after.receiver_asset_scale,
+                after.packets,
+                after.rejects,
+                after.reject_code,
+                after.triggered_by,
+                after.reason,
+                after.version,
+                after.updated_at_ms,
+                after.ended_at_ms,
+                after.number,
+            ),
+        )
+    return after
 
 
 def _find(connection: sqlite3.Connection, payment_id: str) -> Payment | None:
