@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable
 from http import HTTPStatus
 from types import TracebackType
 from typing import Final, final
 
 from aiohttp import (
+    ClientConnectorCertificateError,
     ClientConnectorError,
+    ClientConnectorSSLError,
     ClientError,
     ClientResponse,
     ClientSession,
@@ -55,11 +58,16 @@ class SpspClient:
         reach: Callable[[], Reach],
         *,
         names: Callable[[], AbstractResolver] | None = None,
+        tls: ssl.SSLContext | None = None,
         seconds: float = SECONDS,
     ) -> None:
-        """Ask hosts within `reach`, which is looked at for each payment; `names` looks host names up."""
+        """Ask hosts within `reach`, which is looked at for each payment; `names` looks host names up.
+
+        `tls` says whose certificates hold; None takes those that this machine trusts.
+        """
         self._reach = reach
         self._names = names or NameLookups()
+        self._tls = tls
         self._seconds = seconds
         self._turns = asyncio.Semaphore(QUERIES_MAX)
 
@@ -83,7 +91,10 @@ class SpspClient:
     async def _get(self, url: URL) -> bytes:
         reach = self._reach()
         connector = TCPConnector(
-            resolver=PublicResolver(self._names(), reach), limit=1, use_dns_cache=False
+            resolver=PublicResolver(self._names(), reach),
+            limit=1,
+            use_dns_cache=False,
+            ssl=self._tls or True,
         )
         # One session a query: no cookie, connection or name is left over for the next.
         async with ClientSession(
@@ -190,6 +201,15 @@ def _unreachable(url: URL, error: Exception) -> SpspError:
         return error
     if isinstance(error, ClientConnectorError) and isinstance(error.os_error, SpspError):
         return error.os_error
+    if isinstance(error, ClientConnectorCertificateError):
+        # Whoever answers may be anybody: nothing was asked.
+        wrong = error.certificate_error
+        why = wrong.verify_message if isinstance(wrong, ssl.SSLCertVerificationError) else wrong
+        return SpspError(f"{url} is not asked: its certificate does not hold: {why}")
+    if isinstance(error, ClientConnectorSSLError):
+        return SpspError(
+            f"{url} is not asked: it does not speak TLS as it should: {error.os_error}"
+        )
     if isinstance(error, InvalidURL):
         return SpspError(f"{url} is no URL that can be asked")
     return SpspError(f"{url} cannot be reached: {str(error) or type(error).__name__}")

@@ -7,19 +7,23 @@ import base64
 import contextlib
 import json
 import socket
+import ssl
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Final
 
 import pytest
 from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
 
 from core.config import Reach
 from core.errors import SpspError
 from core.links.public_hosts import is_loopback, refuse_address
 from core.links.spsp_client import BODY_OCTETS_MAX, REDIRECTS_MAX, SpspClient
 from core.stream.spsp import SpspDetails
+from tests.core.links.certificates import certificate
 
 SECRET: Final = bytes(range(32))
 ANSWER: Final = json.dumps(
@@ -32,31 +36,37 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @contextlib.asynccontextmanager
-async def served(handler: Handler) -> AsyncIterator[str]:
+async def served(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
     """Serve this on a port of this machine, and yield its URL."""
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", handler)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
+        yield f"http{'s' if tls else ''}://127.0.0.1:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()
 
 
 class FakeNames(AbstractResolver):
-    """Knows these hosts, and where they lead."""
+    """Knows these hosts, and where they lead; to another port where one is given."""
 
-    def __init__(self, hosts: dict[str, list[str]]) -> None:
+    def __init__(self, hosts: dict[str, list[str]], port: int | None = None) -> None:
         self.hosts = hosts
+        self.port = port
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
         return [
             ResolveResult(
-                hostname=host, host=one, port=port, family=socket.AF_INET, proto=0, flags=0
+                hostname=host,
+                host=one,
+                port=self.port or port,
+                family=socket.AF_INET,
+                proto=0,
+                flags=0,
             )
             for one in self.hosts[host]
         ]
@@ -268,6 +278,83 @@ async def test_no_cookie_is_kept() -> None:
     async with served(handler) as url:
         await client().resolve(url)
     assert cookies == ["", ""]
+
+
+# --- Over HTTPS
+
+
+def wallet(url: str, trusted: Path) -> SpspClient:
+    """Return a client that finds the server at `url` as wallet.example, and trusts one certificate."""
+    names = FakeNames({"wallet.example": ["127.0.0.1"]}, port=URL(url).port)
+    tls = ssl.create_default_context(cafile=trusted)
+    return SpspClient(lambda: Reach.LOOPBACK, names=lambda: names, tls=tls)
+
+
+def server_tls(cert_file: Path, key_file: Path) -> ssl.SSLContext:
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(cert_file, key_file)
+    return tls
+
+
+async def test_a_payment_pointer_is_asked_over_https(tmp_path: Path) -> None:
+    asked: list[web.Request] = []
+
+    async def handler(request: web.Request) -> web.Response:
+        asked.append(request)
+        return web.Response(text=ANSWER)
+
+    cert_file, key_file = certificate(tmp_path, "wallet.example")
+    async with served(handler, server_tls(cert_file, key_file)) as url:
+        asking = wallet(url, cert_file)
+        for pointer in ("$wallet.example/bob", "$wallet.example"):
+            assert (await asking.resolve(pointer)).shared_secret == SECRET
+
+    assert [(request.secure, request.host, request.path) for request in asked] == [
+        (True, "wallet.example", "/bob"),
+        (True, "wallet.example", "/.well-known/pay"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "days", "is_trusted", "why"),
+    [
+        ("wallet.example", 1, False, "self-signed certificate"),
+        ("other.example", 1, True, "certificate is not valid for 'wallet.example'"),
+        ("wallet.example", -1, True, "certificate has expired"),
+    ],
+)
+async def test_who_shows_a_certificate_that_does_not_hold_is_not_asked(
+    tmp_path: Path, name: str, days: int, is_trusted: bool, why: str
+) -> None:
+    asked: list[web.Request] = []
+
+    async def handler(request: web.Request) -> web.Response:
+        asked.append(request)
+        return web.Response(text=ANSWER)
+
+    cert_file, key_file = certificate(tmp_path, name, days=days)
+    trusted = cert_file if is_trusted else certificate(tmp_path, "nobody.example")[0]
+    async with served(handler, server_tls(cert_file, key_file)) as url:
+        with pytest.raises(SpspError) as refused:
+            await wallet(url, trusted).resolve("$wallet.example/bob")
+
+    words = str(refused.value)
+    assert words.startswith(
+        "https://wallet.example/bob is not asked: its certificate does not hold: "
+    )
+    assert why in words
+    assert asked == []
+
+
+async def test_who_speaks_no_tls_is_not_asked(tmp_path: Path) -> None:
+    async def handler(_: web.Request) -> web.Response:
+        return web.Response(text=ANSWER)
+
+    async with served(handler) as url:
+        with pytest.raises(SpspError, match="does not speak TLS as it should"):
+            await wallet(url, certificate(tmp_path, "wallet.example")[0]).resolve(
+                "$wallet.example/bob"
+            )
 
 
 # --- Where it may lead

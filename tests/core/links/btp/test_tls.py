@@ -10,7 +10,7 @@ import pytest
 from core.links.btp import packet as btp
 from core.links.btp.packet import BtpPacket
 from tests.core.links.btp.conftest import Listener, Setting, Socket, bob_at, until
-from tests.core.links.test_http_client import certificate
+from tests.core.links.certificates import certificate
 
 
 @pytest.mark.parametrize(
