@@ -16,6 +16,7 @@
     · TransferDecided       it has another end already, or there is none of this id
     · PaymentOver           the payment may send nothing more
     · PacketKnown           another process has prepared this very packet
+    · MoreThanAskedFor      the request for money that a packet pays takes less
     · StoreUnavailable      locked, full, read-only, closed: try again or mend it
     · SchemaTooNew
     · NodeFenced            another node has declared this one dead
@@ -177,6 +178,15 @@ class PacketKnown(StoreError):
         """With what the first was fulfilled, and its sender charged."""
         self.is_open = is_open
         """Whether the first may yet be fulfilled or rejected."""
+
+
+class MoreThanAskedFor(StoreError):
+    """A packet would have brought more than its request for money still takes; it was not received."""
+
+    def __init__(self, left: int) -> None:
+        super().__init__(f"no more than {left} is still asked for")
+        self.left = left
+        """How much more it takes: nothing where it is paid, over, cancelled or not there."""
 
 
 class StoreUnavailable(StoreError):

@@ -95,6 +95,17 @@ class Received:
 
 
 @final
+@dataclass(frozen=True, slots=True)
+class Booked:
+    """What the books have once a packet that ended here is booked; of others nothing."""
+
+    streams: Mapping[int, int] = field(default_factory=dict)
+    """What each stream of its connection has brought so far, this packet included."""
+    left: int | None = None
+    """How much more its request for money takes; None where it pays none."""
+
+
+@final
 @dataclass(slots=True)
 class OutgoingRequest(Generic[A_co]):
     """A packet, whom it came from and whom it goes to.
@@ -129,8 +140,10 @@ class OutgoingRequest(Generic[A_co]):
     """Set by the STREAM receiver where the packet ends here, fulfilled or closing its connection."""
     received_so_far: int | None = None
     """What its connection has brought so far, this packet included: set once that is booked."""
-    seal: Callable[[Mapping[int, int]], Reply] | None = field(default=None, repr=False)
-    """Set with `received`: makes the reply anew once it is booked, of what each stream has received in all."""
+    seal: Callable[[Booked], Reply] | None = field(default=None, repr=False)
+    """Set with `received`: makes the reply anew once it is booked, of what the books then have."""
+    refuse: Callable[[int], Reject] | None = field(default=None, repr=False)
+    """Set with `received` where it pays a request for money: makes the reply where that takes only so much."""
     ends_here: bool = False
     """Set by the books: whether this node receives it itself, so that no other hop can have fulfilled it."""
     release: Callable[[], None] | None = field(default=None, repr=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from hashlib import sha256
 from typing import Final, Protocol, TypeAlias, final
@@ -15,7 +15,7 @@ from core.errors import NodeFenced, StoreError, StoreUnavailable
 from core.ledger.books import Balance, Transfer, TransferId
 from core.node_address import NodeAddress
 from core.packet import ErrorCode, Reject, Reply
-from core.service import Received
+from core.service import Booked, Received
 from core.tasks import TaskOwner
 
 log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ class PacketBooks(Protocol):
         received: Received | None = None,
         *,
         until_ms: int | None = None,
-    ) -> Mapping[int, int] | None: ...
+    ) -> Booked | None: ...
     async def reject(self, transfer_id: TransferId, code: bytes) -> None: ...
     async def expire(self, transfer_id: TransferId) -> None: ...
     async def fulfill_late(self, transfer_id: TransferId, fulfillment: bytes) -> None: ...

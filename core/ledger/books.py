@@ -30,7 +30,7 @@ from dataclasses import dataclass
 from typing import NewType, Protocol, final, runtime_checkable
 
 from core.account import AccountId
-from core.service import Conversion, PaymentNumber, Received
+from core.service import Booked, Conversion, PaymentNumber, Received
 
 TransferId = NewType("TransferId", int)
 """Names the node process in its upper bits (`id >> 42`) and counts in the lower; unique in the store for ever."""
@@ -148,17 +148,21 @@ class Books(Protocol):
         received: Received | None = None,
         *,
         until_ms: int | None = None,
-    ) -> Mapping[int, int] | None:
+    ) -> Booked | None:
         """Post both legs, and keep the fulfillment; it may be relayed once this returns.
 
         Where the packet ended here, `received` says for which connection and invoice: each is
-        credited in the same transaction, once, however often the call is made. Returns what each
-        stream of that connection has brought so far, this packet included; of others nothing.
+        credited in the same transaction, once, however often the call is made. Returns what the books
+        then have of both.
 
         `until_ms`, on the clock that never jumps, is until when the fulfillment may be relayed. A call may
         wait for the disk or for another process; where that moment has come before its transaction
         decides, the packet is ended as one that is too late: void where it ends here, owed and a
         loss where another hop has fulfilled it. Then it returns None, and nothing may be relayed.
+
+        Raises:
+            MoreThanAskedFor: its request for money takes less, whoever was paid meanwhile, and on whichever
+                node: the packet is ended as rejected, and nothing may be relayed.
         """
 
     async def reject(self, transfer_id: TransferId, code: bytes) -> None:

@@ -73,6 +73,8 @@ So a call whose answer was lost can be made again.
 FINAL_STATES: Final = frozenset({_FULFILLED, _REJECTED, _LATE})
 
 TIMED_OUT: Final = ErrorCode.TRANSFER_TIMED_OUT.value
+NOT_ASKED_FOR: Final = ErrorCode.FINAL_APPLICATION_ERROR.value
+"""How a packet ended that would have brought more than was asked for; its receiver says so with this code."""
 
 
 def when_too_late(*, ends_here: bool, fulfillment: bytes) -> tuple[Decision, bytes]:

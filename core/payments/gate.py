@@ -8,7 +8,6 @@ from typing import final
 
 from core.account import AccountId
 from core.clock import Clock
-from core.payments.records import Invoice, InvoiceState
 from core.payments.store import PaymentStore
 
 
@@ -18,8 +17,8 @@ class InvoiceGate:
 
     The store has what was booked, by this node and by others; what this one is booking just now is
     held here. A packet that would be too much only if those are booked waits for them: they take
-    milliseconds, and a payer that was told no would not come back. Two nodes that are paid for one
-    request at the same time may together take more than it asks for, by what was under way.
+    milliseconds, and a payer that was told no would not come back. What other nodes are booking is
+    not known here: the books have the last word, in the transaction in which they book a packet.
     """
 
     def __init__(self, payments: PaymentStore, clock: Clock) -> None:
@@ -29,10 +28,12 @@ class InvoiceGate:
 
     async def receivable(self, account: AccountId, invoice: str) -> int:
         """Return how much more it takes; 0 where it is paid, over, cancelled, another's or not there."""
-        found = await self.open_invoice(account, invoice)
-        return 0 if found is None else max(0, found.amount - found.received)
+        found = await self._payments.invoice(invoice)
+        if found is None or found.account != account:
+            return 0
+        return found.left(self._clock.now_ms())
 
-    async def hold(self, account: AccountId, invoice: str, amount: int) -> int:
+    async def hold(self, account: AccountId, invoice: str, connection: str, amount: int) -> int:
         """Return how much more it takes: at least `amount` where that is held now, until it is released."""
         holds = self._holds.setdefault(invoice, _Holds())
         holds.users += 1
@@ -46,28 +47,26 @@ class InvoiceGate:
                 if changes != holds.changes:
                     continue
                 if holds.held + amount <= left:
-                    holds.held += amount
+                    holds.add(connection, amount)
                     return left
                 await holds.changed.wait()
         finally:
             self._done(invoice, holds)
 
-    def release(self, invoice: str, amount: int) -> None:
+    def held_by_others(self, invoice: str, connection: str) -> int:
+        """Return how much is held now for packets of other connections."""
+        holds = self._holds.get(invoice)
+        return 0 if holds is None else holds.held - holds.connections.get(connection, 0)
+
+    def release(self, invoice: str, connection: str, amount: int) -> None:
         """Hold it no longer: it is booked, and so in the store, or will not be."""
         holds = self._holds[invoice]
-        holds.held -= amount
+        holds.add(connection, -amount)
         holds.changes += 1
         holds.changed.set()
         holds.changed = asyncio.Event()
         holds.users += 1
         self._done(invoice, holds)
-
-    async def open_invoice(self, account: AccountId, invoice: str) -> Invoice | None:
-        """Return one of the account's that can be paid now, or None."""
-        found = await self._payments.invoice(invoice)
-        if found is None or found.account != account:
-            return None
-        return found if found.state(self._clock.now_ms()) is InvoiceState.OPEN else None
 
     def _done(self, invoice: str, holds: _Holds) -> None:
         holds.users -= 1
@@ -81,7 +80,16 @@ class _Holds:
     """What is being booked for one request for money."""
 
     held: int = 0
+    connections: dict[str, int] = field(default_factory=dict)
+    """The same sum, by connection."""
     users: int = 0
     """How many ask just now."""
     changes: int = 0
     changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def add(self, connection: str, amount: int) -> None:
+        """Hold so much more, or less."""
+        self.held += amount
+        together = self.connections.pop(connection, 0) + amount
+        if together:
+            self.connections[connection] = together

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Final, final
 
@@ -111,12 +111,21 @@ class Payment:
     created_at_ms: int
     updated_at_ms: int
     ended_at_ms: int | None
+    delivered_is_least: bool = False
+    """Whether the receiver has taken packets without a word on how much of them it got: their least is counted."""
+    violations: tuple[str, ...] = ()
+    """What the receiver, or somebody in its name, did against the protocol, a sentence each: the first few."""
+    receipts: Mapping[int, bytes] = field(default_factory=dict)
+    """The receipt with the highest total of each stream, as RFC 39 has it: for whoever can check it."""
+    receiver_text: str = ""
+    """What the receiver wrote back: remote text, cleaned and cut."""
 
     @property
     def is_delivered_exact(self) -> bool:
         """Whether `delivered` is all; otherwise at least so much was delivered."""
         is_open = self.undecided or self.late or self.in_flight
-        return self.delivered_for == self.sent and not is_open
+        is_told = self.delivered_for == self.sent and not self.delivered_is_least
+        return is_told and not is_open
 
 
 @final
@@ -141,6 +150,10 @@ class Progress:
     """What the fulfilled packets carried when `delivered` was all that the receiver had said."""
     packets: int = 0
     rejects: int = 0
+    delivered_is_least: bool = False
+    violations: tuple[str, ...] = ()
+    receipts: Mapping[int, bytes] = field(default_factory=dict)
+    receiver_text: str = ""
 
 
 @final
@@ -202,3 +215,9 @@ class Invoice:
         if self.expires_at_ms is not None and self.expires_at_ms <= now_ms:
             return InvoiceState.EXPIRED
         return InvoiceState.OPEN
+
+    def left(self, now_ms: int) -> int:
+        """Return how much more it takes now."""
+        if self.state(now_ms) is not InvoiceState.OPEN:
+            return 0
+        return max(0, self.amount - self.received)

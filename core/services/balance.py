@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeVar, final
 
@@ -13,6 +13,7 @@ from core.clock import Clock
 from core.errors import (
     AmountTooLarge,
     InsufficientBalance,
+    MoreThanAskedFor,
     NodeFenced,
     PacketKnown,
     PaymentOver,
@@ -33,7 +34,7 @@ from core.ledger.books import Balance, Transfer, TransferId
 from core.ledger.postings import Line, hold, refuse_unbookable
 from core.node_address import NodeAddress
 from core.packet import ErrorCode, Fulfill, Reject, Reply, max_packet_amount_data
-from core.service import Explanation, OutgoingRequest, OutgoingService, Step, Verdict
+from core.service import Booked, Explanation, OutgoingRequest, OutgoingService, Step, Verdict
 
 log = logging.getLogger(__name__)
 
@@ -231,7 +232,7 @@ class BalanceService(Generic[A]):
         delay = RETRY_FIRST_SECONDS
         while True:
             try:
-                totals = await self.books.fulfill(
+                booked = await self.books.fulfill(
                     flight.transfer_id, fulfillment, request.received, until_ms=deadline_ms
                 )
             except StoreUnavailable as error:
@@ -244,6 +245,8 @@ class BalanceService(Generic[A]):
             except NodeFenced:
                 self.fenced()
                 break
+            except MoreThanAskedFor as error:
+                return self._more_than_asked_for(request, error)
             except TransferDecided as error:
                 log.error("%s fulfilled what is settled otherwise: %s", flight.words, error)  # noqa: TRY400
                 return self.address.reject(
@@ -251,9 +254,9 @@ class BalanceService(Generic[A]):
                     "The packet was settled as not fulfilled before its fulfillment came.",
                 )
             else:
-                if totals is None:
+                if booked is None:
                     break
-                return self._sealed(request, fulfill, totals)
+                return self._sealed(request, fulfill, booked)
         if request.ends_here:
             # It ended here, and nobody has heard of its fulfillment: nothing was received.
             self.afterwards.rejected(flight.transfer_id, ErrorCode.TRANSFER_TIMED_OUT.value)
@@ -277,16 +280,25 @@ class BalanceService(Generic[A]):
             "Too little of the packet's time is left to book it: send it with a later expiry.",
         )
 
-    def _sealed(
-        self, request: OutgoingRequest[A], fulfill: Fulfill, totals: Mapping[int, int]
-    ) -> Reply:
+    def _more_than_asked_for(
+        self, request: OutgoingRequest[A], error: MoreThanAskedFor
+    ) -> Reject:
+        """Return the Reject of what was not received, in its receiver's words if it has any."""
+        if request.refuse is not None:
+            return request.refuse(error.left)
+        return self.address.reject(
+            ErrorCode.FINAL_APPLICATION_ERROR,
+            f"The packet was not fulfilled: {error}.",
+        )
+
+    def _sealed(self, request: OutgoingRequest[A], fulfill: Fulfill, booked: Booked) -> Reply:
         """Return the Fulfill of what is booked: whatever its data would say, nothing takes it back."""
         if request.received is not None:
-            request.received_so_far = sum(totals.values())
+            request.received_so_far = sum(booked.streams.values())
         if request.seal is None:
             return fulfill
         try:
-            return request.seal(totals)
+            return request.seal(booked)
         except Exception:  # it is booked: to answer anything else would be untrue
             log.exception("the data of a fulfillment could not be made")
             return fulfill

@@ -8,7 +8,6 @@ counts what a crash or a full disk has kept out of the books.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Generic, Protocol, TypeVar, final
@@ -18,6 +17,7 @@ from core.errors import PacketError, StoreError
 from core.node_address import NodeAddress
 from core.packet import Address, ErrorCode, Fulfill, Reject, Reply
 from core.service import (
+    Booked,
     Explanation,
     OutgoingRequest,
     OutgoingService,
@@ -55,11 +55,14 @@ class ReceiveGate(Protocol):
     async def receivable(self, account: AccountId, invoice: str) -> int:
         """Return how much more it takes; 0 where it is paid, over, cancelled or not there."""
 
-    async def hold(self, account: AccountId, invoice: str, amount: int) -> int:
+    async def hold(self, account: AccountId, invoice: str, connection: str, amount: int) -> int:
         """Return how much more it takes: at least `amount` where that is held now, until it is released."""
 
-    def release(self, invoice: str, amount: int) -> None:
+    def release(self, invoice: str, connection: str, amount: int) -> None:
         """Hold it no longer: it is booked, or will not be."""
+
+    def held_by_others(self, invoice: str, connection: str) -> int:
+        """Return how much is held now for packets of other connections."""
 
 
 A = TypeVar("A", bound=ReceivingAccount)
@@ -89,10 +92,14 @@ class StreamReceiverService(Generic[A]):
         invoice = connection.terms.tag
         try:
             if invoice is not None and refusal is None and heard.amount:
-                receivable = await self.gate.hold(account.id, invoice, heard.amount)
+                receivable = await self.gate.hold(
+                    account.id, invoice, connection.id, heard.amount
+                )
                 refusal = heard.refusal(receivable)
                 if refusal is None:
-                    request.release = partial(self.gate.release, invoice, heard.amount)
+                    request.release = partial(
+                        self.gate.release, invoice, connection.id, heard.amount
+                    )
             elif invoice is not None:
                 receivable = await self.gate.receivable(account.id, invoice)
         except StoreError as error:
@@ -106,15 +113,20 @@ class StreamReceiverService(Generic[A]):
         if refusal is not None:
             return self._reject(account.id, heard, refusal, receivable)
 
-        left = None if receivable is None else receivable - heard.amount
         if heard.amount == 0:
-            return heard.fulfill(self.totals.of(account.id, connection), left)
+            totals = self.totals.of(account.id, connection)
+            return heard.fulfill(totals, self._open_to(connection, receivable))
 
-        def seal(totals: Mapping[int, int]) -> Fulfill:
-            self.totals.note(account.id, connection, totals)
-            return heard.fulfill(totals, left)
+        def seal(booked: Booked) -> Fulfill:
+            self.totals.note(account.id, connection, booked.streams)
+            return heard.fulfill(booked.streams, self._open_to(connection, booked.left))
 
-        request.seal = seal
+        def refuse(left: int) -> Reject:
+            refusal = heard.refusal(left)
+            assert refusal is not None, "it takes less than came"
+            return self._reject(account.id, heard, refusal, left)
+
+        request.seal, request.refuse = seal, refuse
         assert heard.fulfillment is not None
         return Fulfill.build(heard.fulfillment)
 
@@ -167,11 +179,18 @@ class StreamReceiverService(Generic[A]):
                 account, heard.connection.id, frame.stream_id, frame.offset, frame.data
             )
 
+    def _open_to(self, connection: Connection, left: int | None) -> int | None:
+        """Return what of this its sender may be told to send: senders keep the most that they were told."""
+        invoice = connection.terms.tag
+        if left is None or invoice is None:
+            return None
+        return max(0, left - self.gate.held_by_others(invoice, connection.id))
+
     def _reject(
         self, account: AccountId, heard: Heard, refusal: Refusal, receivable: int | None
     ) -> Reject:
         totals = self.totals.of(account, heard.connection)
-        data = heard.reject_data(refusal, totals, receivable)
+        data = heard.reject_data(refusal, totals, self._open_to(heard.connection, receivable))
         return self.address.reject(refusal.code, refusal.sentence, data)
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Final, final
 
 from core.account import AccountId
 from core.errors import InsufficientBalance
 from core.ledger.books import Balance, Transfer, TransferId
-from core.service import Received
+from core.service import Booked, Received
 
 FIRST_TRANSFER: Final = TransferId((1 << 42) + 1)
 
@@ -59,21 +59,21 @@ class FakeBooks:
         received: Received | None = None,
         *,
         until_ms: int | None = None,
-    ) -> Mapping[int, int] | None:
+    ) -> Booked | None:
         self._called("fulfill", transfer_id, fulfillment)
         for _ in range(self.turns):
             await asyncio.sleep(0)
         if until_ms is not None and self.is_late(until_ms):
             return None
         if received is None:
-            return {}
+            return Booked()
         self.received.append(received)
         totals: dict[int, int] = {}
         for one in self.received:
             if one.connection == received.connection:
                 for stream, amount in one.streams:
                     totals[stream] = totals.get(stream, 0) + amount
-        return totals
+        return Booked(totals)
 
     async def reject(self, transfer_id: TransferId, code: bytes) -> None:
         self._called("reject", transfer_id, code)

@@ -28,6 +28,7 @@ from core.__main__ import main as signalbox_node
 from core.clock import Clock
 from core.ledger.books import Transfer, TransferId, TransferState
 from core.ledger.postings import add
+from core.service import Booked
 from core.stores import Stores, open_stores
 from core.stores.sqlite.journal import load_lines, save_lines
 from core.stores.sqlite.packets import find
@@ -72,8 +73,9 @@ class PrepareBehind(Behind):
 
     async def fulfill(
         self, number: TransferId, fulfillment: bytes, _received: object = None, **_: object
-    ) -> None:
+    ) -> Booked:
         await self._books.fulfill(await self._made[number], fulfillment)
+        return Booked()
 
     async def reject(self, number: TransferId, code: bytes) -> None:
         await self._books.reject(await self._made[number], code)
@@ -84,8 +86,9 @@ class FulfillBehind(Behind):
 
     async def fulfill(
         self, number: TransferId, fulfillment: bytes, _received: object = None, **_: object
-    ) -> None:
+    ) -> Booked:
         self._tasks.add(self.start(self._later(number, fulfillment)))
+        return Booked()
 
     async def _later(self, number: TransferId, fulfillment: bytes) -> None:
         await asyncio.sleep(BEHIND_SECONDS)
@@ -97,7 +100,7 @@ class FulfillInTwo(Behind):
 
     async def fulfill(
         self, number: TransferId, fulfillment: bytes, _received: object = None, **_: object
-    ) -> None:
+    ) -> Booked:
         await self._file.write(partial(_move_balances, number=number))
         await self._file.write(
             lambda connection: (
@@ -107,6 +110,7 @@ class FulfillInTwo(Behind):
                 ).rowcount
             )
         )
+        return Booked()
 
 
 def _move_balances(connection: sqlite3.Connection, *, number: int) -> None:

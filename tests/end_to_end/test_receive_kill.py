@@ -9,10 +9,13 @@ from __future__ import annotations
 import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from http.client import HTTPException
 from pathlib import Path
 from typing import Final
+
+import pytest
 
 from core.clock import WallClock
 from core.packet import Address, Fulfill, Prepare, Reject
@@ -145,15 +148,22 @@ def test_receipts_are_what_the_books_have_through_kills_and_over_two_nodes(
         assert one.api("GET", "/unknown-transfers").json == []
 
 
-def test_a_request_for_money_takes_its_amount_and_no_more_from_a_crowd(tmp_path: Path) -> None:
-    with node(f"sqlite:///{tmp_path}/data/signalbox.db", tmp_path) as running:
+@pytest.mark.parametrize("nodes", [1, 2])
+def test_a_request_for_money_takes_its_amount_and_no_more_from_a_crowd(
+    tmp_path: Path, nodes: int
+) -> None:
+    store = f"sqlite:///{tmp_path}/data/signalbox.db"
+    with ExitStack() as stack:
+        running = stack.enter_context(node(store, tmp_path, name="first"))
         add_accounts(running)
+        others = [node(store, tmp_path, name=f"node-{number}") for number in range(1, nodes)]
+        paid = [running, *map(stack.enter_context, others)]
         asked = running.api("POST", "/accounts/bob/invoices", {"amount": "20000"}).json
         path = f"/accounts/bob/invoices/{asked['id']}/spsp"
         payer = payer_of(running, path, random.Random(11))
         payer.may_be_refused = True
         with ThreadPoolExecutor(2 * SENDERS) as threads:
-            sent = [threads.submit(payer.send, running) for _ in range(80)]
+            sent = [threads.submit(payer.send, paid[n % nodes]) for n in range(80)]
             assert all(future.result() for future in sent)
 
         assert owed_to_bob(running) == payer.fulfilled == payer.highest <= 20_000

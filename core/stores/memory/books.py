@@ -9,7 +9,13 @@ from typing import TypeAlias, final
 
 from core.account import Account, AccountId
 from core.clock import Clock
-from core.errors import NodeFenced, PaymentOver, TransferDecided, UnknownAccount
+from core.errors import (
+    MoreThanAskedFor,
+    NodeFenced,
+    PaymentOver,
+    TransferDecided,
+    UnknownAccount,
+)
 from core.ledger.audit import Audit, AuditedAccount, TransferRow
 from core.ledger.books import (
     TRANSFERS_PER_NODE_BITS,
@@ -25,6 +31,7 @@ from core.ledger.books import (
 from core.ledger.postings import (
     FINAL_STATES,
     NEXT,
+    NOT_ASKED_FOR,
     OUTCOME,
     TIMED_OUT,
     Decision,
@@ -41,8 +48,8 @@ from core.ledger.postings import (
     when_too_late,
 )
 from core.payments.sums import PaymentSums, sums_of
-from core.service import PaymentNumber, Received
-from core.stores.memory.payment_sums import credit, save_sums, totals_of
+from core.service import Booked, PaymentNumber, Received
+from core.stores.memory.payment_sums import credit, left_of, save_sums, totals_of
 from core.stores.memory.state import MemoryState
 
 
@@ -138,7 +145,7 @@ class MemoryBooks(Books):
         received: Received | None = None,
         *,
         until_ms: int | None = None,
-    ) -> Mapping[int, int] | None:
+    ) -> Booked | None:
         row = self._journal.rows.get(transfer_id)
         if row is not None and until_ms is not None:
             ends_here = row.transfer.ends_here
@@ -149,9 +156,23 @@ class MemoryBooks(Books):
                 decision, result = when_too_late(ends_here=ends_here, fulfillment=fulfillment)
                 self._decide_own(decision, transfer_id, result)
                 return None
+        left = None if row is None else self._left(row, received)
+        if row is not None and left is not None:
+            is_open = (row.state, Decision.FULFILL) in NEXT
+            if is_open and row.transfer.outgoing_amount > left:
+                self._decide_own(Decision.REJECT, transfer_id, NOT_ASKED_FOR)
+            if row.state is TransferState.REJECTED and row.result == NOT_ASKED_FOR:
+                raise MoreThanAskedFor(left)
         self._decide_own(Decision.FULFILL, transfer_id, fulfillment, received)
         row = self._journal.rows[transfer_id]
-        return totals_of(self._state, row.transfer, received)
+        return Booked(totals_of(self._state, row.transfer, received), self._left(row, received))
+
+    def _left(self, row: _Row, received: Received | None) -> int | None:
+        """Return how much more the request for money takes that a packet pays."""
+        if received is None or received.invoice is None:
+            return None
+        account = row.transfer.to_account
+        return left_of(self._state, account, received.invoice, self._clock.now_ms())
 
     async def reject(self, transfer_id: TransferId, code: bytes) -> None:
         self._decide_own(Decision.REJECT, transfer_id, code)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from core.account import AccountId
 from core.ledger.books import Transfer
 from core.payments.records import ReceivedPayment
 from core.payments.sums import PaymentSums
@@ -34,6 +35,12 @@ def totals_of(
         return {}
     row = state.received.get((transfer.to_account, received.connection))
     return {} if row is None else row.streams
+
+
+def left_of(state: MemoryState, account: AccountId, invoice: str, now_ms: int) -> int:
+    """Return how much more an account's request for money takes."""
+    found = state.invoices.get(invoice)
+    return 0 if found is None or found.account != account else found.left(now_ms)
 
 
 def credit(state: MemoryState, transfer: Transfer, received: Received, now_ms: int) -> None:

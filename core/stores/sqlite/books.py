@@ -34,7 +34,7 @@ from core.ledger.postings import (
     when_its_node_is_gone,
 )
 from core.payments.sums import PaymentSums
-from core.service import Received
+from core.service import Booked, Received
 from core.stores.node_number import NodeNumber
 from core.stores.sqlite.auditing import audit
 from core.stores.sqlite.connection import SqliteFile
@@ -91,12 +91,14 @@ class SqliteBooks(Books):
         received: Received | None = None,
         *,
         until_ms: int | None = None,
-    ) -> Mapping[int, int] | None:
+    ) -> Booked | None:
         deciding = Deciding(Decision.FULFILL, transfer_id, fulfillment, received, until_ms)
         await self._file.submit(self._packets, deciding)
         if deciding.was_too_late:
             return None
-        return {} if deciding.credit is None else deciding.credit.totals
+        if deciding.refused is not None:
+            raise deciding.refused
+        return Booked() if deciding.credit is None else deciding.credit.booked
 
     async def reject(self, transfer_id: TransferId, code: bytes) -> None:
         await self._decide(Decision.REJECT, transfer_id, code)

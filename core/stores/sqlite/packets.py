@@ -21,6 +21,7 @@ from typing import Any, Final, TypeAlias, final
 from core.account import AccountId
 from core.clock import Clock
 from core.errors import (
+    MoreThanAskedFor,
     NodeFenced,
     StoreError,
     StoreUnavailable,
@@ -31,6 +32,7 @@ from core.ledger.books import TRANSFERS_PER_NODE_BITS, Transfer, TransferState
 from core.ledger.postings import (
     FINAL_STATES,
     NEXT,
+    NOT_ASKED_FOR,
     OUTCOME,
     Decision,
     Line,
@@ -45,7 +47,13 @@ from core.stores.node_number import NodeNumber
 from core.stores.sqlite.connection import Batch, SqliteFile
 from core.stores.sqlite.journal import load_lines, save_lines
 from core.stores.sqlite.others import OthersPackets
-from core.stores.sqlite.payment_sums import Credit, load_sums, save_credits, save_sums
+from core.stores.sqlite.payment_sums import (
+    Credit,
+    left_of,
+    load_sums,
+    save_credits,
+    save_sums,
+)
 
 _COMMITS_OF_OTHERS: Final = "PRAGMA data_version"
 _STANDING: Final = """
@@ -97,6 +105,8 @@ class Deciding:
     """Made of `received`, once it is decided whether this packet ends here."""
     was_too_late: bool = False
     """Whether it was ended as one that was fulfilled too late."""
+    refused: MoreThanAskedFor | None = None
+    """Set where it was ended as rejected, for what it would have brought."""
 
 
 @final
@@ -357,16 +367,21 @@ class Packets(Batch[Operation, int]):
         transfer_id, decision = deciding.transfer_id, deciding.decision
         held = self._open.get(transfer_id)
         if held is None:
-            return self._decide_again(deciding, own, work)
+            return self._decide_again(connection, deciding, own, work)
         state = held.state
         following = NEXT.get((state, decision))
         if following is None:
-            return self._decide_again(deciding, own, work)
+            return self._decide_again(connection, deciding, own, work)
         result, received = deciding.result, deciding.received
         if deciding.until_ms is not None and work.monotonic_ms >= deciding.until_ms:
             assert result is not None
             deciding.was_too_late, received = True, None
             decision, result = when_too_late(ends_here=held.ends_here, fulfillment=result)
+            following = NEXT[state, decision]
+        left = None if received is None else work.left(connection, held.target, received)
+        if left is not None and held.outgoing_amount > left:
+            deciding.refused, received = MoreThanAskedFor(left), None
+            decision, result = Decision.REJECT, NOT_ASKED_FOR
             following = NEXT[state, decision]
         source, target = self._lines[held.source], self._lines[held.target]
         incoming_amount, outgoing_amount = held.incoming_amount, held.outgoing_amount
@@ -375,7 +390,7 @@ class Packets(Batch[Operation, int]):
             sums.add(state, -incoming_amount)
             sums.add(following, incoming_amount)
         if received is not None:
-            work.credit(deciding, held, received, is_new=True)
+            work.credit(deciding, held, received, left, is_new=True)
         add(state, source, target, -incoming_amount, -outgoing_amount)
         add(following, source, target, incoming_amount, outgoing_amount)
         work.changed[held.source], work.changed[held.target] = source, target
@@ -396,7 +411,9 @@ class Packets(Batch[Operation, int]):
             work.ended[transfer_id] = held, result
         return transfer_id
 
-    def _decide_again(self, deciding: Deciding, own: int, work: _Work) -> int:
+    def _decide_again(
+        self, connection: sqlite3.Connection, deciding: Deciding, own: int, work: _Work
+    ) -> int:
         """Answer what decides nothing: the same once more is no error, anything else is."""
         transfer_id = deciding.transfer_id
         if transfer_id in self._open:
@@ -406,11 +423,20 @@ class Packets(Batch[Operation, int]):
         if found is None:
             raise TransferDecided(transfer_id, "is not in the books")
         held, result = found
+        received = deciding.received
+        left = None if received is None else work.left(connection, held.target, received)
         if OUTCOME[deciding.decision] is held.state and (
             deciding.result is None or deciding.result == result
         ):
-            if deciding.received is not None:
-                work.credit(deciding, held, deciding.received, is_new=False)
+            if received is not None:
+                work.credit(deciding, held, received, left, is_new=False)
+            return transfer_id
+        if (
+            left is not None
+            and held.state is TransferState.REJECTED
+            and result == NOT_ASKED_FOR
+        ):
+            deciding.refused = MoreThanAskedFor(left)
             return transfer_id
         if deciding.until_ms is not None and is_too_late(
             held.state, result, ends_here=held.ends_here, fulfillment=deciding.result or b""
@@ -465,6 +491,7 @@ class _Work:
         "ended",
         "monotonic_ms",
         "now_ms",
+        "paid",
         "payments",
         "stranded",
     )
@@ -482,10 +509,31 @@ class _Work:
         self.payments: dict[int, PaymentSums] = {}
         """Sums of the payments of ours that packets of this batch are a part of."""
         self.credited: list[Credit] = []
+        self.paid: dict[tuple[int, str], int] = {}
+        """What packets of this batch bring for requests for money, by account and name."""
+
+    def left(
+        self, connection: sqlite3.Connection, account: int, received: Received
+    ) -> int | None:
+        """Return how much more its request for money takes, or None where it pays none."""
+        if received.invoice is None:
+            return None
+        paid = self.paid.get((account, received.invoice), 0)
+        return max(0, left_of(connection, account, received.invoice, self.now_ms) - paid)
 
     def credit(
-        self, deciding: Deciding, held: Held, received: Received, *, is_new: bool
+        self,
+        deciding: Deciding,
+        held: Held,
+        received: Received,
+        left: int | None,
+        *,
+        is_new: bool,
     ) -> None:
+        if is_new and left is not None and received.invoice is not None:
+            key = held.target, received.invoice
+            self.paid[key] = self.paid.get(key, 0) + held.outgoing_amount
+            left -= held.outgoing_amount
         deciding.credit = Credit(
             deciding.transfer_id,
             held.source,
@@ -493,6 +541,7 @@ class _Work:
             held.outgoing_amount,
             received,
             is_new,
+            left,
         )
         self.credited.append(deciding.credit)
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, final
 
 from core.payments.records import PaymentState
 from core.payments.sums import PaymentSums, sums_of_none
-from core.service import PaymentNumber, Received
+from core.service import Booked, PaymentNumber, Received
 
 _LOAD: Final = """
     SELECT node, state, cancel_requested, source_amount_max, sent, in_flight, undecided, late
@@ -36,6 +36,11 @@ _MORE: Final = """
 """
 _WRITTEN: Final = "UPDATE received_payment SET payer_text = ? WHERE number = ?"
 _INVOICE: Final = "SELECT number, amount, received FROM invoice WHERE id = ? AND account = ?"
+_LEFT: Final = """
+    SELECT amount, received FROM invoice
+    WHERE id = ? AND account = ? AND paid_at_ms IS NULL AND cancelled_at_ms IS NULL
+        AND (expires_at_ms IS NULL OR expires_at_ms > ?)
+"""
 _CREDIT: Final = """
     UPDATE invoice SET received = ?1, paid_at_ms = coalesce(paid_at_ms, ?2) WHERE number = ?3
 """
@@ -53,8 +58,10 @@ class Credit:
     received: Received
     is_new: bool
     """False where it was credited before, and only the totals are asked for."""
-    totals: Mapping[int, int] = field(default_factory=dict)
-    """What each stream of its connection has brought, this packet included, once it is saved."""
+    left: int | None
+    """What its invoice takes once this is credited."""
+    booked: Booked = field(default_factory=Booked)
+    """What the books have, once it is saved."""
 
 
 def load_sums(connection: sqlite3.Connection, number: int) -> PaymentSums:
@@ -98,7 +105,7 @@ def save_credits(
         number, so_far, streams, written = (
             (None, 0, {}, 0) if row is None else (*row[:2], read_streams(row[2]), row[3])
         )
-        credit.totals = streams
+        credit.booked = Booked(streams, credit.left)
         # Where nothing came in, strangers make no rows of nothing.
         if not credit.is_new or credit.amount == 0:
             continue
@@ -128,6 +135,12 @@ def save_credits(
             )
         if received.invoice is not None:
             _pay(connection, received.invoice, credit, now_ms)
+
+
+def left_of(connection: sqlite3.Connection, account: int, invoice: str, now_ms: int) -> int:
+    """Return how much more an account's request for money takes, by what is saved."""
+    row = connection.execute(_LEFT, (invoice, account, now_ms)).fetchone()
+    return 0 if row is None else max(0, row[0] - int(row[1]))
 
 
 def _pay(connection: sqlite3.Connection, invoice: str, credit: Credit, now_ms: int) -> None:

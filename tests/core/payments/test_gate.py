@@ -65,7 +65,7 @@ async def test_many_at_once_fill_it_and_never_pass_it(seed: int) -> None:
     booked: list[int] = []
 
     async def pay(amount: int) -> None:
-        left = await holding.hold(BOB, "inv", amount)
+        left = await holding.hold(BOB, "inv", "c", amount)
         if amount > left:
             refused.append(amount)
             return
@@ -76,7 +76,7 @@ async def test_many_at_once_fill_it_and_never_pass_it(seed: int) -> None:
                 booked.append(amount)
                 await payments.pause()
         finally:
-            holding.release("inv", amount)
+            holding.release("inv", "c", amount)
 
     async with asyncio.TaskGroup() as tasks:
         for _ in range(60):
@@ -92,33 +92,50 @@ async def test_many_at_once_fill_it_and_never_pass_it(seed: int) -> None:
 async def test_what_was_cancelled_meanwhile_takes_nothing_more() -> None:
     payments = FakePayments(100, random.Random(1))
     holding = gate(payments)
-    assert await holding.hold(BOB, "inv", 100) == 100
-    waiting = asyncio.get_running_loop().create_task(holding.hold(BOB, "inv", 1))
+    assert await holding.hold(BOB, "inv", "c", 100) == 100
+    waiting = asyncio.get_running_loop().create_task(holding.hold(BOB, "inv", "c", 1))
     for _ in range(20):
         await asyncio.sleep(0)
     assert not waiting.done()
 
     payments.kept = replace(payments.kept, cancelled_at_ms=START_MS)
-    holding.release("inv", 100)
+    holding.release("inv", "c", 100)
 
     assert await waiting == 0
+    assert holding._holds == {}
+
+
+async def test_what_others_hold_is_known_by_connection() -> None:
+    payments = FakePayments(100, random.Random(1))
+    holding = gate(payments)
+    await holding.hold(BOB, "inv", "c", 10)
+    await holding.hold(BOB, "inv", "c", 20)
+    await holding.hold(BOB, "inv", "d", 40)
+
+    for connection, held in (("c", 40), ("d", 30), ("e", 70)):
+        assert holding.held_by_others("inv", connection) == held
+    holding.release("inv", "c", 20)
+    holding.release("inv", "d", 40)
+    assert holding.held_by_others("inv", "d") == 10
+    holding.release("inv", "c", 10)
+    assert holding.held_by_others("inv", "d") == 0
     assert holding._holds == {}
 
 
 async def test_who_gives_up_waiting_leaves_nothing_behind() -> None:
     payments = FakePayments(100, random.Random(1))
     holding = gate(payments)
-    await holding.hold(BOB, "inv", 100)
-    waiting = asyncio.get_running_loop().create_task(holding.hold(BOB, "inv", 1))
+    await holding.hold(BOB, "inv", "c", 100)
+    waiting = asyncio.get_running_loop().create_task(holding.hold(BOB, "inv", "c", 1))
     for _ in range(20):
         await asyncio.sleep(0)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    holding.release("inv", 100)
+    holding.release("inv", "c", 100)
 
     assert holding._holds == {}
-    assert await holding.hold(BOB, "inv", 100) == 100
+    assert await holding.hold(BOB, "inv", "c", 100) == 100
 
 
 @pytest.mark.parametrize(
@@ -138,5 +155,4 @@ async def test_what_cannot_be_paid_takes_nothing(
     payments.kept = replace(payments.kept, **changes)
 
     assert await gate(payments).receivable(account, invoice) == 0
-    assert await gate(payments).hold(account, invoice, 1) == 0
-    assert await gate(payments).open_invoice(account, invoice) is None
+    assert await gate(payments).hold(account, invoice, "c", 1) == 0

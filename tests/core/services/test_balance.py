@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from itertools import repeat
 
 import pytest
@@ -11,6 +11,7 @@ import pytest
 from core.account import Account, AccountId
 from core.errors import (
     AmountTooLarge,
+    MoreThanAskedFor,
     NodeFenced,
     PacketKnown,
     StoreError,
@@ -21,7 +22,7 @@ from core.errors import (
 from core.ledger.afterwards import LATE_SECONDS, Afterwards
 from core.node_address import NodeAddress
 from core.packet import ErrorCode, Fulfill, Reject, Reply, address, read_max_packet_amount_data
-from core.service import OutgoingRequest, Received, Verdict
+from core.service import Booked, OutgoingRequest, Received, Verdict
 from core.services.balance import COMMIT_MS, BalanceService
 from core.tasks import TaskOwner
 from core.testing.books import FIRST_TRANSFER, FakeBooks
@@ -316,8 +317,8 @@ RECEIVED = Received(connection="c", sequence=1, streams=((1, 70), (3, 30)))
 def receives(request: OutgoingRequest[Account]) -> Reply:
     """Answer as the STREAM receiver does: with a reply that is made once it is booked."""
 
-    def seal(totals: Mapping[int, int]) -> Reply:
-        return fulfill(repr(totals).encode())
+    def seal(booked: Booked) -> Reply:
+        return fulfill(repr(booked.streams).encode())
 
     request.received, request.seal = RECEIVED, seal
     request.release = lambda: RELEASED.append(request)
@@ -332,6 +333,25 @@ async def test_what_ends_here_is_answered_with_what_the_books_have_of_it_then() 
         assert await setting.service.send(request) == fulfill(repr(totals).encode())
         assert RELEASED.count(request) == 1
     assert setting.books.received == [RECEIVED, RECEIVED]
+
+
+async def test_what_would_bring_more_than_is_asked_for_is_refused_in_its_receivers_words() -> (
+    None
+):
+    setting = Setting(FakeOutgoing(), ends_here=True)
+    setting.books.fail("fulfill", MoreThanAskedFor(7))
+    request = outgoing(prepare(100))
+    request.received = Received(connection="c", sequence=1, invoice="i")
+    request.seal = lambda _: fulfill(b"never")
+    request.refuse = lambda left: Reject.build(
+        ErrorCode.FINAL_APPLICATION_ERROR, triggered_by="test.node", message=f"{left} left"
+    )
+
+    reply = await setting.service.send(request)
+
+    assert isinstance(reply, Reject)
+    assert (reply.code, reply.message) == (b"F99", "7 left")
+    assert await setting.settle() == ["prepare"]
 
 
 @pytest.mark.logs_warning
@@ -599,7 +619,7 @@ async def test_a_packet_that_is_cancelled_while_its_fulfillment_is_booked_has_it
 @pytest.mark.logs_warning
 async def test_whatever_its_data_would_say_a_fulfillment_that_is_booked_is_told() -> None:
     def unsealed(request: OutgoingRequest[Account]) -> Reply:
-        def seal(_: Mapping[int, int]) -> Reply:
+        def seal(_: Booked) -> Reply:
             raise OverflowError
 
         request.received, request.seal = RECEIVED, seal

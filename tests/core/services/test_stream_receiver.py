@@ -13,7 +13,7 @@ from hypothesis import given, strategies as st
 from core.account import Account, AccountId
 from core.node_address import NodeAddress
 from core.packet import Fulfill, Prepare, Reject, Reply, address
-from core.service import OutgoingRequest, Received, Verdict
+from core.service import Booked, OutgoingRequest, Received, Verdict
 from core.services.stream_receiver import StreamReceiverService
 from core.stream.credentials import Credentials, StreamCredentials
 from core.stream.crypto import StreamKeys
@@ -56,18 +56,23 @@ class FakeGate:
 
     open: dict[str, int] = field(default_factory=dict)
     held: list[int] = field(default_factory=list)
+    others: int = 0
+    """What is held for other connections."""
 
     async def receivable(self, account: AccountId, invoice: str) -> int:
         return self.open.get(invoice, 0)
 
-    async def hold(self, account: AccountId, invoice: str, amount: int) -> int:
+    async def hold(self, account: AccountId, invoice: str, connection: str, amount: int) -> int:
         left = self.open.get(invoice, 0)
         if amount <= left:
             self.held.append(amount)
         return left
 
-    def release(self, invoice: str, amount: int) -> None:
+    def release(self, invoice: str, connection: str, amount: int) -> None:
         self.held.remove(amount)
+
+    def held_by_others(self, invoice: str, connection: str) -> int:
+        return self.others
 
 
 class Receiver:
@@ -101,7 +106,10 @@ class Receiver:
             assert request.received is not None
             for stream, amount in request.received.streams:
                 self.booked[stream] = self.booked.get(stream, 0) + amount
-            reply = request.seal(dict(self.booked))
+            left, invoice = None, request.received.invoice
+            if invoice is not None:
+                left = self.gate.open[invoice] = self.gate.open[invoice] - prepare.amount
+            reply = request.seal(Booked(dict(self.booked), left))
         if request.release is not None:
             request.release()
         return reply, request
@@ -449,6 +457,40 @@ async def test_an_invoice_takes_what_it_asks_for_and_no_more(receiver: Receiver)
     assert "no more than 0.40 USD is still asked for, and 0.41 USD came" in reply.message
     assert StreamMaxMoney(1, 100, 60) in stream_reply(bobs, reply).frames
     assert request.received is None
+
+
+async def test_a_sender_is_told_of_what_is_asked_for_less_what_others_are_paying(
+    receiver: Receiver,
+) -> None:
+    receiver.gate.open["order 7"] = 100
+    receiver.gate.others = 30
+    bobs = receiver.issue(tag="order 7")
+
+    async def told(prepare: Prepare) -> int:
+        reply, _ = await receiver.send(prepare)
+        (most,) = stream_reply(bobs, reply).of(StreamMaxMoney)
+        return most.receive_max
+
+    assert await told(stream_prepare(bobs, 10)) == 10 + 90 - 30
+    assert await told(stream_prepare(bobs, 91)) == 10 + 90 - 30
+    assert await told(stream_prepare(bobs, 80)) == 90
+    receiver.gate.others = 0
+    assert await told(stream_prepare(bobs, 2, fulfillable=False)) == 90 + 10
+
+
+async def test_what_the_books_find_is_more_than_is_asked_for_is_refused_in_the_same_words(
+    receiver: Receiver,
+) -> None:
+    receiver.gate.open["order 7"] = 100
+    bobs = receiver.issue(tag="order 7")
+    _, request = await receiver.send(stream_prepare(bobs, 60))
+
+    assert request.refuse is not None
+    reply = request.refuse(40)  # another node was paid meanwhile
+
+    assert reply.code == b"F99"
+    assert "no more than 0.40 USD is still asked for, and 0.60 USD came" in reply.message
+    assert StreamMaxMoney(1, 100, 60) in stream_reply(bobs, reply).frames
 
 
 async def test_what_pays_an_invoice_is_held_until_it_is_booked_and_nothing_else_is(

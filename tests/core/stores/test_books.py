@@ -22,7 +22,7 @@ from core.errors import (
 )
 from core.ledger.books import Balance, Books, TransferId
 from core.rates.rate import convert
-from core.service import Received
+from core.service import Booked, Received
 from core.stores import Stores
 from core.testing.builders import CONDITION, EUR, FULFILLMENT, account
 from core.testing.clock import FakeClock
@@ -645,9 +645,9 @@ async def test_a_fulfillment_before_its_moment_is_posted(
     number = await books.prepare(transfer(7))
     clock.advance(milliseconds=4)
 
-    assert await books.fulfill(number, FULFILLMENT, until_ms=until_ms) == {}
+    assert await books.fulfill(number, FULFILLMENT, until_ms=until_ms) == Booked()
     clock.advance(milliseconds=1)  # said again, it is what it was
-    assert await books.fulfill(number, FULFILLMENT, until_ms=until_ms) == {}
+    assert await books.fulfill(number, FULFILLMENT, until_ms=until_ms) == Booked()
 
     assert await numbers(books) == (Balance(receivable=7), Balance(payable=7))
 
@@ -703,7 +703,7 @@ async def test_of_those_that_come_together_each_has_a_moment_of_its_own(
     )
 
     assert outcomes[0] is None
-    assert outcomes[1] == {}
+    assert outcomes[1] == Booked()
     assert await numbers(books) == (Balance(receivable=5), Balance(payable=12))
 
 

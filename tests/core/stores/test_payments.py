@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any, Final
 
 import pytest
 
-from core.errors import Conflict, InsufficientBalance, NodeFenced, PaymentOver, UnknownAccount
-from core.ledger.books import Transfer, TransferId
+from core.errors import (
+    Conflict,
+    InsufficientBalance,
+    MoreThanAskedFor,
+    NodeFenced,
+    PaymentOver,
+    UnknownAccount,
+)
+from core.ledger.books import Balance, Transfer, TransferId
 from core.payments.records import (
     Ending,
     InvoiceState,
@@ -28,7 +35,7 @@ from core.payments.store import (
     PaymentStore,
     ReceivedFilter,
 )
-from core.service import PaymentNumber, Received
+from core.service import Booked, PaymentNumber, Received
 from core.stores import Stores
 from core.testing.builders import FULFILLMENT
 from core.testing.clock import FakeClock
@@ -174,6 +181,29 @@ async def test_older_progress_that_comes_late_takes_nothing_back(
     )
 
     assert (late.delivered, late.delivered_for) == (50, 60)
+
+
+async def test_what_the_receiver_has_said_is_kept_with_the_payment(
+    payments: PaymentStore,
+) -> None:
+    payment = await sending(payments)
+    assert (payment.delivered_is_least, payment.violations) == (False, ())
+    assert (dict(payment.receipts), payment.receiver_text) == ({}, "")
+    first = Progress(
+        delivered_for=5, violations=("it lied",), receipts={1: b"r" * 58}, receiver_text="héllo\n"
+    )
+    assert (await payments.advance_payment(payment.number, first)).violations == ("it lied",)
+
+    last = replace(
+        first, delivered_for=9, delivered_is_least=True, receipts={1: b"s" * 58, 3: b"t" * 58}
+    )
+    ended = await payments.end_payment(payment.number, DONE, last)
+
+    assert ended == await now(payments, payment)
+    assert ended.delivered_is_least
+    assert ended.violations == ("it lied",)
+    assert dict(ended.receipts) == {1: b"s" * 58, 3: b"t" * 58}
+    assert ended.receiver_text == "héllo\n"
 
 
 async def test_there_is_no_payment_of_another_id(payments: PaymentStore) -> None:
@@ -530,14 +560,14 @@ async def test_fulfilling_says_what_each_stream_of_the_connection_has_brought(
         paying = Received(connection=connection, sequence=1, streams=streams)
         return made, await stores.books.fulfill(made, FULFILLMENT, paying)
 
-    assert (await fulfill("c", (1, 4), (3, 5)))[1] == {1: 4, 3: 5}
+    assert (await fulfill("c", (1, 4), (3, 5)))[1] == Booked({1: 4, 3: 5})
     last, totals = await fulfill("c", (1, 1))
-    assert totals == {1: 5, 3: 5}
-    assert (await fulfill("d", (1, 7)))[1] == {1: 7}
+    assert totals == Booked({1: 5, 3: 5})
+    assert (await fulfill("d", (1, 7)))[1] == Booked({1: 7})
     again = Received(connection="c", sequence=1, streams=((1, 1),))
-    assert await stores.books.fulfill(last, FULFILLMENT, again) == {1: 5, 3: 5}
+    assert await stores.books.fulfill(last, FULFILLMENT, again) == Booked({1: 5, 3: 5})
     unpaid = await stores.books.prepare(transfer(1))
-    assert await stores.books.fulfill(unpaid, FULFILLMENT) == {}
+    assert await stores.books.fulfill(unpaid, FULFILLMENT) == Booked()
 
     row = await payments.received_payment(BOB, "c")
     assert row is not None
@@ -589,19 +619,19 @@ async def test_what_a_payer_writes_is_kept_with_the_money_as_far_as_it_is_known(
 async def test_a_packet_that_brings_nothing_leaves_no_row_and_changes_none(
     payments: PaymentStore, stores: Stores, clock: FakeClock
 ) -> None:
-    async def receive_nothing(sequence: int) -> Mapping[int, int] | None:
+    async def receive_nothing(sequence: int) -> Booked | None:
         # What a coarser scale leaves of a packet.
         made = await stores.books.prepare(replace(transfer(1), outgoing_amount=0))
         received = Received(connection="c", sequence=sequence)
         return await stores.books.fulfill(made, FULFILLMENT, received)
 
-    assert await receive_nothing(1) == {}
+    assert await receive_nothing(1) == Booked()
     assert await payments.received_payments(ReceivedFilter()) == []
 
     await receive(stores, 7, Received(connection="c", sequence=2, streams=((1, 7),)))
     before = await payments.received_payment(BOB, "c")
     clock.advance(seconds=1)
-    assert await receive_nothing(3) == {1: 7}
+    assert await receive_nothing(3) == Booked({1: 7})
     assert await payments.received_payment(BOB, "c") == before
 
 
@@ -630,14 +660,14 @@ async def test_an_invoice_is_paid_over_several_connections(
     partly = await payments.invoice("i-1")
     assert partly is not None
     assert (partly.received, partly.state(clock.now_ms())) == (7, InvoiceState.OPEN)
-    await receive(stores, 3, Received(connection="d", sequence=1, invoice="i-1"))
+    await receive(stores, 2, Received(connection="d", sequence=1, invoice="i-1"))
     clock.advance(seconds=1)
     await receive(stores, 1, Received(connection="d", sequence=2, invoice="i-1"))
 
     paid = await payments.invoice("i-1")
     assert paid is not None
-    assert (paid.received, paid.state(clock.now_ms())) == (11, InvoiceState.PAID)
-    assert paid.paid_at_ms == clock.now_ms() - 1_000
+    assert (paid.received, paid.state(clock.now_ms())) == (10, InvoiceState.PAID)
+    assert paid.paid_at_ms == clock.now_ms()
     rows = await payments.received_payments(ReceivedFilter(invoice="i-1"))
     assert [row.connection for row in rows] == ["d", "c"]
 
@@ -646,11 +676,92 @@ async def test_only_its_own_account_pays_an_invoice(
     payments: PaymentStore, stores: Stores
 ) -> None:
     await ask(payments, account=ALICE)
-    await receive(stores, 7, Received(connection="c", sequence=1, invoice="i-1"))
+    with pytest.raises(MoreThanAskedFor, match="no more than 0 is still asked for"):
+        await receive(stores, 7, Received(connection="c", sequence=1, invoice="i-1"))
 
     found = await payments.invoice("i-1")
     assert found is not None
     assert found.received == 0
+
+
+async def test_a_packet_that_brings_more_than_is_still_asked_for_is_rejected(
+    payments: PaymentStore, stores: Stores
+) -> None:
+    await ask(payments)
+    paying = Received(connection="c", sequence=1, invoice="i-1", streams=((1, 7),))
+    first, second = [await stores.books.prepare(transfer(7)) for _ in range(2)]
+    booked = await stores.books.fulfill(first, FULFILLMENT, paying)
+    assert booked == Booked({1: 7}, left=3)
+
+    for _ in range(2):  # and whoever asks again hears the same
+        with pytest.raises(MoreThanAskedFor) as error:
+            await stores.books.fulfill(second, FULFILLMENT, paying)
+        assert error.value.left == 3
+
+    found = await payments.invoice("i-1")
+    assert found is not None
+    assert (found.received, found.paid_at_ms) == (7, None)
+    (row,) = await payments.received_payments(ReceivedFilter())
+    assert (row.received, row.packets) == (7, 1)
+    assert await stores.books.balance(BOB) == Balance(payable=7)
+    assert await stores.books.balance(ALICE) == Balance(receivable=7)
+    assert await stores.books.fulfill(first, FULFILLMENT, paying) == booked
+    report = await stores.books.audit()
+    assert (report.findings, report.pending) == ((), 0)
+
+
+async def test_packets_that_are_booked_together_bring_no_more_than_is_asked_for(
+    payments: PaymentStore, stores: Stores
+) -> None:
+    await ask(payments)
+    made = [await stores.books.prepare(transfer(amount)) for amount in (4, 4, 4, 2, 1)]
+
+    outcomes = await asyncio.gather(
+        *(
+            stores.books.fulfill(
+                number, FULFILLMENT, Received(connection=str(number), sequence=1, invoice="i-1")
+            )
+            for number in made
+        ),
+        return_exceptions=True,
+    )
+
+    left = [
+        outcome.left if isinstance(outcome, Booked | MoreThanAskedFor) else None
+        for outcome in outcomes
+    ]
+    assert left == [6, 2, 2, 0, 0]
+    refused = [isinstance(outcome, MoreThanAskedFor) for outcome in outcomes]
+    assert refused == [False, False, True, False, True]
+    found = await payments.invoice("i-1")
+    assert found is not None
+    assert found.received == 10
+
+
+@pytest.mark.parametrize("end", ["cancelled", "expired", "paid", "forgotten"])
+async def test_a_request_for_money_that_ended_meanwhile_takes_nothing_more(
+    payments: PaymentStore, stores: Stores, clock: FakeClock, end: str
+) -> None:
+    await ask(payments, expires_at_ms=clock.now_ms() + 1_000)
+    paying = Received(connection="c", sequence=1, invoice="i-1")
+    made = await stores.books.prepare(transfer(1))
+    match end:
+        case "cancelled":
+            await payments.cancel_invoice("i-1")
+        case "expired":
+            clock.advance(seconds=1)
+        case "paid":
+            await receive(stores, 10, paying)
+        case _:
+            paying = replace(paying, invoice="i-2")
+
+    with pytest.raises(MoreThanAskedFor):
+        await stores.books.fulfill(made, FULFILLMENT, paying)
+
+    assert (await stores.books.balance(BOB)).pending_out == 0
+    found = await payments.invoice("i-1")
+    assert found is not None
+    assert found.received == (10 if end == "paid" else 0)
 
 
 async def test_an_invoice_expires_and_can_be_cancelled(

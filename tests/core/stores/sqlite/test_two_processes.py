@@ -31,6 +31,8 @@ from tests.core.stores.people import (
 
 ROOT: Final = Path(__file__).parents[4]
 LIMIT: Final = 3000
+INVOICES: Final = 40
+ASKED: Final = 200
 
 
 @asynccontextmanager
@@ -101,6 +103,47 @@ async def test_two_processes_at_one_limit_never_overdraw_it(database: Path) -> N
 
     assert sum(spent) == LIMIT
     assert await stores.books.balance(ALICE) == Balance(receivable=LIMIT)
+    assert (await stores.books.audit()).findings == ()
+    await stores.close()
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_two_processes_that_are_paid_for_one_invoice_take_what_it_asks_for(
+    database: Path, seed: int
+) -> None:
+    url = f"sqlite:///{database}"
+    stores = await open_stores(url, WallClock())
+    await add_alice_and_bob(stores)
+    invoices = [f"i-{number}" for number in range(INVOICES)]
+    for invoice in invoices:
+        await stores.payments.create_invoice(
+            invoice_id=invoice,
+            account=BOB,
+            amount=ASKED,
+            description="",
+            expires_at_ms=None,
+            open_max=INVOICES,
+        )
+
+    async with another(url, "pay") as one, another(url, "pay") as two:
+        await asyncio.gather(said(one), said(two))
+        for which, process in enumerate((one, two)):
+            assert process.stdin is not None
+            order = {"seed": 2 * seed + which, "invoices": invoices, "most": 40, "packets": 8}
+            process.stdin.write(json.dumps(order).encode() + b"\n")
+        both = await asyncio.gather(said(one), said(two))
+        assert [await one.wait(), await two.wait()] == [0, 0]
+
+    for invoice in invoices:
+        booked = [facts["booked"][invoice] for facts in both]
+        found = await stores.payments.invoice(invoice)
+        assert found is not None
+        assert found.received == sum(booked) <= ASKED
+        # Nobody was refused who would have fitted.
+        refused = [amount for facts in both for amount in facts["refused"][invoice]]
+        assert min(refused, default=ASKED + 1) > ASKED - sum(booked)
+    together = sum(sum(facts["booked"].values()) for facts in both)
+    assert await stores.books.balance(BOB) == Balance(payable=together)
     assert (await stores.books.audit()).findings == ()
     await stores.close()
 
