@@ -129,6 +129,9 @@ class RouteExchange:
             for account in accounts:
                 self._configure_peer(account, before.get(account.id))
             self._is_configured = True
+            for peer in list(self.peers.values()):
+                if not peer.is_sifted:
+                    await self._sift(peer)
             await self._rank(accounts, standings_before)
             self.mark_silent()
             await self.retell_own()
@@ -152,6 +155,10 @@ class RouteExchange:
             return
         took, told = peer.takes, peer.tells
         if peer.account == account and peer.rules.own == self.address.current:
+            if peer.rules.standings.owners != rules.standings.owners:
+                peer.is_sifted &= bool(peer.heard.speaker) and not rules.false_name(
+                    peer.heard.speaker
+                )
             peer.rules = rules
             return
         same_rules = before is not None and (
@@ -174,7 +181,8 @@ class RouteExchange:
                 peer.asking.tell_idle = account.enabled
                 peer.asking.due = self.clock.monotonic() if account.enabled else None
         elif not took or not same_rules:
-            self.ask_anew(peer)
+            peer.is_sifted = False
+            self.ask_anew(peer)  # what was refused may be taken now
         if peer.tells and (not told or not same_export):
             self.start_telling_anew(peer, withdraw_others=not same_export)
 
@@ -207,6 +215,29 @@ class RouteExchange:
                 await asyncio.sleep(0)
             if before.owner(prefix) != standings.owner(prefix):
                 self.learned.choose_anew(prefix)
+
+    async def _sift(self, peer: Peer) -> None:
+        """Let the rules that there are now decide on what was taken by others; the oldest routes stay."""
+        peer.is_sifted = True
+        kept = 0
+        for number, prefix in enumerate(list(peer.heard.routes), 1):
+            if number % ROUTES_AT_ONCE == 0:
+                await asyncio.sleep(0)
+            route = peer.heard.routes.get(prefix)
+            if route is None:
+                continue
+            speaker = route.path[0] if route.path else peer.heard.speaker
+            refusal = peer.rules.refusal(
+                prefix, route.path, speaker or peer.account.ilp_address
+            )
+            if not refusal and kept >= peer.routes_max:
+                refusal = f"it has {kept} routes here, and may have no more"
+            if refusal:
+                self._reason = f"what may be told by {peer.account.username} has changed"
+                self._refuse(peer, refusal)
+                self._withdraw(peer, prefix, penalty=0.0)
+            else:
+                kept += 1
 
     # --- What peers send
 
@@ -313,6 +344,7 @@ class RouteExchange:
         self._hear(peer, update)
         if update.to_epoch < heard.epoch:
             return  # older than what we have
+        heard.speaker = update.speaker
         if update.speaker != peer.account.ilp_address:
             heard.problem = (
                 f"It calls itself {update.speaker}, and its account here says "
@@ -373,11 +405,7 @@ class RouteExchange:
             elif len(self.learned.best) >= ROUTES_MAX:
                 refusal = f"this node has {ROUTES_MAX} routes, and takes no more"
         if refusal:
-            heard.refused += 1
-            were = "was" if heard.refused == 1 else "were"
-            heard.problem = (
-                f"{heard.refused} of its routes {were} not taken; the last, because {refusal}."
-            )
+            self._refuse(peer, refusal)
             if known is not None:
                 self._withdraw(peer, prefix, penalty=0.0)
             return
@@ -389,6 +417,14 @@ class RouteExchange:
         heard.routes[prefix] = route
         peer.unsaved[prefix] = None
         self.learned.put(route)
+
+    def _refuse(self, peer: Peer, refusal: str) -> None:
+        heard = peer.heard
+        heard.refused += 1
+        were = "was" if heard.refused == 1 else "were"
+        heard.problem = (
+            f"{heard.refused} of its routes {were} not taken; the last, because {refusal}."
+        )
 
     def _withdraw(self, peer: Peer, prefix: str, *, penalty: float) -> None:
         if peer.heard.routes.pop(prefix, None) is None:

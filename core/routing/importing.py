@@ -48,9 +48,9 @@ class ImportRules:
         wanted = self.account.import_prefixes
         if wanted and not any(covers(one, prefix) for one in wanted):
             return f"{prefix} is outside of what may be imported from this peer"
-        return "" if speaker == self.account.ilp_address else self._false_name(speaker)
+        return "" if speaker == self.account.ilp_address else self.false_name(speaker)
 
-    def _false_name(self, speaker: str) -> str:
+    def false_name(self, speaker: str) -> str:
         """Say whose name it is that a peer calls itself by; empty where it is nobody else's."""
         owner = self.standings.owner(speaker)
         if owner == self.account.id:

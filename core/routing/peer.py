@@ -49,6 +49,8 @@ class Heard:
     table_id: TableId = NO_TABLE
     epoch: int = 0
     current_epoch: int = 0
+    speaker: str = ""
+    """What it calls itself; empty until it has told something to this process."""
     routes: dict[str, Route] = field(default_factory=dict)
     ended: list[dict[str, Route]] = field(default_factory=list)
     """Routes of tables that ended, until each has been looked at: a few hundred at a time."""
@@ -111,6 +113,8 @@ class Peer:
 
     account: Account
     rules: ImportRules
+    is_sifted: bool = True
+    """Whether what we have of it is what the rules let in; where not, each route is looked at again."""
     heard: Heard = field(default_factory=Heard)
     asking: Asking = field(default_factory=Asking)
     telling: Telling = field(default_factory=Telling)

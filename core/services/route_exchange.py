@@ -13,6 +13,7 @@ from core.routing.ccp import (
     CONDITION,
     CONTROL_DESTINATION,
     FULFILLMENT,
+    NO_TABLE,
     UPDATE_DESTINATION,
     RouteControl,
     RouteUpdate,
@@ -75,8 +76,7 @@ class RouteExchangeService(Generic[A]):
             elif self.exchange.is_flooding(account):
                 return self.address.reject(ErrorCode.RATE_LIMITED, TOO_FAST)
             else:
-                update = RouteUpdate.decode(request.prepare.data)
-                await self.exchange.take_update(account, update)
+                await self.exchange.take_update(account, _update(request))
         except PacketError as error:
             self.exchange.malformed(account, str(error))
             return self._malformed(request, error)
@@ -91,7 +91,7 @@ class RouteExchangeService(Generic[A]):
                 if request.prepare.destination == CONTROL_DESTINATION:
                     RouteControl.decode(request.prepare.data)
                 else:
-                    RouteUpdate.decode(request.prepare.data)
+                    _update(request)
             except PacketError as error:
                 refusal = self._malformed(request, error)
         if refusal is not None:
@@ -130,3 +130,15 @@ class RouteExchangeService(Generic[A]):
         return self.address.reject(
             ErrorCode.BAD_REQUEST, f"Invalid route {kind} request: {error}."
         )
+
+
+def _update(request: IncomingRequest[A]) -> RouteUpdate:
+    """Return the update that a packet carries.
+
+    Raises:
+        PacketError: it carries none, or one of a table that could not be told from none.
+    """
+    update = RouteUpdate.decode(request.prepare.data)
+    if update.table_id == NO_TABLE:
+        raise PacketError("the table's id is all zeros, which stands for no table", octet=0)
+    return update

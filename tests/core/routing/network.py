@@ -240,4 +240,21 @@ def way(prefix: str, *path: str, auth: bytes = bytes(32)) -> ToldRoute:
     return ToldRoute(prefix, tuple(address(hop) for hop in path), auth)
 
 
+async def sizes(node: Node, work: Awaitable[object]) -> list[int]:
+    """Do the work; return how many routes are used at first, whenever others have their turn, and at the end."""
+    best = node.exchange.learned.best
+    seen = [len(best)]
+
+    async def watch() -> None:
+        while True:
+            seen.append(len(best))
+            await asyncio.sleep(0)
+
+    async with asyncio.TaskGroup() as group:
+        watching = group.create_task(watch())
+        await work
+        watching.cancel()
+    return [*seen, len(best)]
+
+
 REFUSED = Reject.build(ErrorCode.UNREACHABLE, triggered_by="test.static", message="no")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -197,3 +197,17 @@ async def test_a_published_wrong_packet_is_not_taken(
     await bench.send(Prepare(bytearray.fromhex(vector["hex"])))
 
     assert not bench.exchange.taken
+
+
+async def test_a_table_whose_id_stands_for_none_is_refused_with_a_sentence(
+    bench: Bench,
+) -> None:
+    """It could not be told from the next one, and its routes would never end."""
+    reply = await bench.send(
+        message(UPDATE_DESTINATION, replace(UPDATE, table_id=NO_TABLE).encode())
+    )
+
+    assert isinstance(reply, Reject)
+    assert reply.code == ErrorCode.BAD_REQUEST
+    assert "the table's id is all zeros, which stands for no table" in reply.message
+    assert bench.exchange.taken == []

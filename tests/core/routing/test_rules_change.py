@@ -1,0 +1,93 @@
+"""What the operator changes is in force for what was told before, whether or not the peer ever speaks again."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+
+from core.packet import address
+from core.routing.exchange import ROUTES_AT_ONCE
+from core.routing.peer import Heard
+from tests.core.routing.network import Net, Node, sizes, told, way
+
+
+@pytest.fixture
+async def node() -> Node:
+    node = Net().node("a")
+    await node.add("b")
+    return node
+
+
+def heard(node: Node) -> Heard:
+    return node.exchange.peers[node.accounts["b"].id].heard
+
+
+async def test_a_narrower_import_filter_drops_what_is_outside_of_it(node: Node) -> None:
+    await node.hear(
+        "b", told(way("test.red", "test.b"), way("test.x", "test.b"), speaker="test.b")
+    )
+
+    await node.change("b", import_prefixes=("test.red",))
+
+    assert set(node.exchange.learned.best) == {"test.red"}
+    assert "test.x is outside of what may be imported" in heard(node).problem
+    asking = node.exchange.peers[node.accounts["b"].id].asking
+    assert asking.due is not None, "and it is asked for what was refused before"
+
+
+async def test_a_smaller_bound_leaves_the_oldest_routes(node: Node) -> None:
+    await node.hear(
+        "b", told(*(way(f"test.n{n}", "test.b") for n in range(9)), speaker="test.b")
+    )
+
+    await node.change("b", routes_max=3)
+
+    assert set(node.exchange.learned.best) == {"test.n0", "test.n1", "test.n2"}
+    assert (
+        "6 of its routes were not taken; the last, because it has 3 routes here"
+        in heard(node).problem
+    )
+
+
+async def test_another_address_of_ours_drops_what_leads_through_it_or_is_under_it(
+    node: Node,
+) -> None:
+    await node.hear(
+        "b",
+        told(
+            way("test.x", "test.b", "test.new", "test.x"),
+            way("test.new.shop", "test.b"),
+            way("test.y", "test.b"),
+            speaker="test.b",
+        ),
+    )
+
+    node.address.current = address("test.new")
+    await node.exchange.follow_address()
+
+    assert set(node.exchange.learned.best) == {"test.y"}
+
+
+async def test_a_peer_that_calls_itself_as_an_account_that_is_added_tells_nothing(
+    node: Node,
+) -> None:
+    await node.hear("b", told(way("test.x", "test.new"), way("test.y"), speaker="test.new"))
+    assert set(node.exchange.learned.best) == {"test.x", "test.y"}
+
+    await node.add("new")
+
+    assert not node.exchange.learned.best
+    assert "in the name of test.new, another account here" in heard(node).problem
+
+
+async def test_many_routes_are_looked_at_a_few_hundred_at_a_time(node: Node) -> None:
+    count = 10 * ROUTES_AT_ONCE
+    await node.hear(
+        "b", told(*(way(f"test.n{n}", "test.b") for n in range(count)), speaker="test.b")
+    )
+
+    seen = await sizes(node, node.change("b", import_prefixes=("test.red",)))
+
+    assert (seen[0], seen[-1]) == (count, 0)
+    assert max(one - two for one, two in pairwise(seen)) <= ROUTES_AT_ONCE
