@@ -276,3 +276,11 @@ def connect_problem(error: Exception) -> str:
     text = os.strerror(number) if number > 0 else getattr(error, "strerror", None)
     text = text or str(error) or type(error).__name__
     return text[:1].lower() + text[1:]
+
+
+def shown_url(url: str) -> str:
+    """Return a URL as an error may quote it: without what may be a password or a key, and not endless."""
+    head, at, tail = url.rpartition("@")
+    shown = f"…@{tail}" if at and head else url
+    shown = shown.partition("?")[0]
+    return repr(shown if len(shown) <= 200 else f"{shown[:200]}…")

@@ -23,7 +23,6 @@ from core.config import Bind, NodeConfig, admin_token, sqlite_path
 from core.control.node_control import NodeControl
 from core.control.place import Place
 from core.control.sources import ControlSources, NodeFacts
-from core.control.views import LinkState
 from core.links.auto_peer_client import AutoPeerClient
 from core.links.btp.link import BtpLink
 from core.links.btp.shared import btp_upgrades
@@ -110,7 +109,7 @@ class NodeHost:
                 make_link,
                 came_up=states.came_up,
                 fetch_rates=RateSourceClient(),
-                is_gone=lambda account: states.state(account)[0] is LinkState.DOWN,
+                is_gone=states.is_gone,
             )
             btp = links[0].btp
             undo.push_async_callback(node.stop, 0)
@@ -125,7 +124,7 @@ class NodeHost:
             )
             undo.push_async_callback(payer.finish, 0)
             bound: list[str] = []
-            control = NodeControl(_sources(node, states, memory, bound, payer))
+            control = NodeControl(_sources(node, links[0], states, memory, bound, payer))
             options = ApiOptions(
                 admin_token=token,
                 account_by_token=lambda given: _username(node, given),
@@ -204,7 +203,12 @@ class NodeHost:
 
 
 def _sources(
-    node: Node, states: LinkStates, memory: LogMemory, bound: Sequence[str], payer: Payer
+    node: Node,
+    link: DispatchLink,
+    states: LinkStates,
+    memory: LogMemory,
+    bound: Sequence[str],
+    payer: Payer,
 ) -> ControlSources:
     stores, path = node.stores, sqlite_path(node.stores.url)
     assert node.lease is not None
@@ -252,7 +256,8 @@ def _sources(
         post_offer=AutoPeerClient(),
         changing=node.changing,
         # A person who asks wants to know now, whatever is left alone for its failures.
-        link=node.link.link if isinstance(node.link, CircuitBreaker) else node.link,
+        link=link,
+        dial=link.dial,
         refresh=node.refresh,
     )
 

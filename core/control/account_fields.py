@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from core.account import SCALE_MAX, RoutingRelation
 from core.control.shares import read_share
 from core.control.usernames import canonical_username, is_canonical_username
-from core.errors import PacketError, SettingError
+from core.errors import PacketError, SettingError, shown_url
 from core.packet import AMOUNT_MAX, Address, address, is_prefix
 from core.settlement.records import BUNDLED_ENGINE_SCHEME
 
@@ -268,30 +268,24 @@ def _check_url(field: str, url: str, schemes: tuple[str, ...], needed: str) -> N
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        raise SettingError(field, f"{_hidden(url)!r} is no URL: {error}") from None
+        raise SettingError(field, f"{shown_url(url)} is no URL: {error}") from None
     may_name_us = parts.scheme in _SCHEMES_THAT_NAME_US and parts.password is None
     if "@" in parts.netloc and not may_name_us:
         raise SettingError(
             field, "it has a user or password in it; put the token into its own field"
         )
     if parts.scheme not in schemes:
-        raise SettingError(field, f"{_hidden(url)!r} was found; {needed}")
+        raise SettingError(field, f"{shown_url(url)} was found; {needed}")
     if not parts.hostname or port == 0:
         raise SettingError(
             field,
-            f"{url!r} was found; it needs a host, as in https://bob.example/accounts/us/ilp",
+            f"{shown_url(url)} was found; it needs a host, as in https://bob.example/accounts/us/ilp",
         )
     if parts.fragment:
         raise SettingError(
-            field, f"{url!r} was found; a part behind # is never sent, leave it out"
+            field, f"{shown_url(url)} was found; a part behind # is never sent, leave it out"
         )
     _check_host(field, parts.hostname)
-
-
-def _hidden(url: str) -> str:
-    """Return a URL for an error's sentence, without what may be a password."""
-    head, at, tail = url.rpartition("@")
-    return f"…@{tail}" if at and head else url
 
 
 def _check_host(field: str, host: str) -> None:

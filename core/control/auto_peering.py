@@ -24,6 +24,7 @@ from core.errors import (
     SettingError,
     SettingErrors,
     UnknownAccount,
+    shown_url,
 )
 from core.node_address import NodeAddress
 from core.peering.auto_peering import Acceptance, Offer, PostOffer, read_acceptance
@@ -206,10 +207,11 @@ def _our_url(text: str, *, allow_private: bool) -> str:
         parts = urlsplit(url)
         host = parts.hostname or ""
     except ValueError:
-        raise SettingError("our_url", f"{text!r} is no URL") from None
+        raise SettingError("our_url", f"{shown_url(text)} is no URL") from None
     if parts.scheme not in {"http", "https"} or not host or parts.query or parts.fragment:
         raise SettingError(
-            "our_url", f"{text!r} was found; it needs https:// and the host that others reach"
+            "our_url",
+            f"{shown_url(text)} was found; it needs https:// and the host that others reach",
         )
     if _is_private(host) and not allow_private:
         raise SettingError(

@@ -128,6 +128,8 @@ class NodeControl(Operator):
             directory=sources.directory,
             node_address=sources.node_address,
             link=sources.link,
+            links=sources.links,
+            dial=sources.dial,
             clock=sources.clock,
         )
         self._routes = RouteDesk(

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, final
 
 from core.account import Account, AccountDirectory
 from core.clock import Clock
 from core.control.accounts import find_account
+from core.control.sources import LinkSource
 from core.control.views import PingResult
 from core.errors import Conflict
 from core.node_address import NodeAddress
@@ -18,6 +22,10 @@ PING_MS: Final = 5_000
 """How long an answer is waited for: a person is waiting too."""
 _CONDITION: Final = bytes(32)
 """Nobody knows what hashes to this, so that nobody can fulfill it."""
+_OURS_TO_WAIT: Final = frozenset(
+    {ErrorCode.CONNECTOR_BUSY.value, ErrorCode.INSUFFICIENT_TIMEOUT.value}
+)
+"""It was not sent, for what is here."""
 
 
 @final
@@ -28,6 +36,9 @@ class Ping:
     directory: AccountDirectory
     node_address: NodeAddress
     link: Outgoing
+    links: LinkSource
+    dial: Callable[[Account], Awaitable[None]]
+    """Dials an account now that would be dialled later, and waits for what comes of it."""
     clock: Clock
 
     async def send(self, username: str) -> PingResult:
@@ -41,6 +52,9 @@ class Ping:
             raise Conflict(
                 f"{account.name} has no address to send to: it can only be heard when it sends"
             )
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PING_MS / 1000):
+                await self.dial(account)
         expires_at_ms = self.clock.now_ms() + PING_MS
         prepare = Prepare.build(
             amount=0,
@@ -62,7 +76,7 @@ class Ping:
         code = reply.code.decode("ascii", "replace")
         if reply.triggered_by == self.node_address.current:
             return PingResult(
-                answered=False, latency_us=latency_us, sentence=_no_answer(account, reply)
+                answered=False, latency_us=latency_us, sentence=self._no_answer(account, reply)
             )
         return PingResult(
             answered=True,
@@ -71,12 +85,14 @@ class Ping:
             " as is to be expected of an empty packet.",
         )
 
-
-def _no_answer(account: Account, reply: Reject) -> str:
-    """Say why nothing came back; what our own link says of it often begins with the name already."""
-    if reply.code == ErrorCode.TRANSFER_TIMED_OUT.value:
-        return f"{account.name} did not answer within {PING_MS // 1000} s."
-    why = reply.message or error_words(reply.code)
-    if why.startswith((account.name, account.username)):
-        return why
-    return f"{account.name} did not answer: {why}"
+    def _no_answer(self, account: Account, reply: Reject) -> str:
+        """Say why nothing came back, as exactly as is known: what the Reject says is for those who send."""
+        if reply.code == ErrorCode.TRANSFER_TIMED_OUT.value:
+            return f"{account.name} did not answer within {PING_MS // 1000} s."
+        why = "" if reply.code in _OURS_TO_WAIT else self.links.problem(account)
+        if not why:
+            why = reply.message or error_words(reply.code)
+            if why.startswith((account.name, account.username)):
+                return why
+        how = "" if reply.code == ErrorCode.PEER_UNREACHABLE.value else " as it should"
+        return f"{account.name} did not answer{how}: {why}"

@@ -72,6 +72,9 @@ class LinkSource(Protocol):
     def state(self, account: Account) -> tuple[LinkState, str]:
         """Return whether it can be reached, and the reason in a sentence."""
 
+    def problem(self, account: Account) -> str:
+        """Return why it could not be reached the last time, a sentence; empty where that is not known."""
+
 
 class Feeder(Protocol):
     """What asks the sources in this process."""
@@ -145,6 +148,8 @@ class ControlSources:
     """The whole incoming chain, for explaining."""
     link: Outgoing
     """The outgoing link alone, for pings: they meet no rate, no balance and no route."""
+    dial: Callable[[Account], Awaitable[None]]
+    """Dial an account now that would be dialled later, and wait for what comes of it."""
     pings: Pings
     """What waits for its echo."""
     parent: ParentAddress

@@ -18,7 +18,7 @@ from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from core.config import Reach
-from core.errors import Conflict, SpspError, connect_problem
+from core.errors import Conflict, SpspError, connect_problem, shown_url
 from core.links.names import NameLookups
 from core.links.public_hosts import PublicResolver, refuse_address
 from core.peering.auto_peering import ANSWER_OCTETS_MAX
@@ -107,9 +107,9 @@ def _target(url: str, *, allow_private: bool) -> URL:
     try:
         target = URL(url.strip())
     except ValueError:
-        raise Conflict(f"{url[:200]!r} is no URL") from None
+        raise Conflict(f"{shown_url(url)} is no URL") from None
     if target.scheme not in {"http", "https"} or not target.host:
-        raise Conflict(f"{url[:200]!r} does not start with http:// or https:// and a host")
+        raise Conflict(f"{shown_url(url)} does not start with http:// or https:// and a host")
     if target.user is not None or target.password is not None:
         raise Conflict(f"a user and a password do not belong into a URL: {target.host}")
     if target.scheme == "http" and not allow_private:

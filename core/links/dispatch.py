@@ -35,6 +35,11 @@ class DispatchLink:
             return await self.btp.explain(request)
         return await self.http.explain(request)
 
+    async def dial(self, account: Account) -> None:
+        """Dial an account at once that is reached over BTP alone and not connected; return once that came to something."""
+        if self._goes_by_btp(account):
+            await self.btp.dial_now(account.id)
+
     async def close(self, drain_seconds: float) -> None:
         """Send nothing more by either, and hang up: at most so long is waited for answers that are due."""
         await asyncio.gather(self.btp.close(drain_seconds), self.http.close(drain_seconds))

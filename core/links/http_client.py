@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from core.account import Account, AccountId
 from core.clock import Clock
-from core.errors import PacketError, SettingError, connect_problem
+from core.errors import PacketError, SettingError, connect_problem, shown_url
 from core.links.http_message import (
     BODY_OCTETS_MAX,
     HEAD_END,
@@ -32,7 +32,13 @@ from core.links.http_message import (
     remember,
 )
 from core.links.http_server import CONTENT_TYPES
-from core.links.link_states import LinkHistory, LinkStates
+from core.links.link_states import (
+    Failure,
+    LinkHistory,
+    LinkStates,
+    asks_itself,
+    of_connecting,
+)
 from core.links.names import NameLookups
 from core.node_address import NodeAddress
 from core.packet import ErrorCode, Reject, Reply, parse_reply
@@ -43,6 +49,13 @@ log = logging.getLogger(__name__)
 _UNDECIDED_STATUSES: Final = frozenset({200, 504})
 """It took the packet and what came back is none, or a gateway before it grew tired of waiting."""
 _HOST_HEADER_PORTS: Final = {"http": 80, "https": 443}
+_MEANS: Final = {
+    ErrorCode.BAD_REQUEST: "did not take the packet",
+    ErrorCode.CONNECTOR_BUSY: "takes no more packets for now",
+    ErrorCode.PEER_UNREACHABLE: "is not available",
+    ErrorCode.INTERNAL_ERROR: "answered with what is no ILP packet",
+}
+"""What is said upstream where no packet follows: what exactly it was is between the peer and our operator."""
 
 
 @final
@@ -85,11 +98,11 @@ class Target:
             port = parts.port
             host = (parts.hostname or "").encode("idna" if parts.netloc else "ascii").decode()
         except (ValueError, UnicodeError):
-            raise SettingError("ilp_over_http_url", f"{url!r} is no URL") from None
+            raise SettingError("ilp_over_http_url", f"{shown_url(url)} is no URL") from None
         if parts.scheme not in _HOST_HEADER_PORTS or not host:
             raise SettingError(
                 "ilp_over_http_url",
-                f"{url!r} does not start with http:// or https:// and a host",
+                f"{shown_url(url)} does not start with http:// or https:// and a host",
             )
         if parts.username is not None or parts.password is not None:
             raise SettingError(
@@ -99,7 +112,8 @@ class Target:
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         if not (path.isascii() and path.isprintable()) or " " in path:
             raise SettingError(
-                "ilp_over_http_url", f"{url!r} has characters that must be percent-encoded"
+                "ilp_over_http_url",
+                f"{shown_url(url)} has characters that must be percent-encoded",
             )
         default_port = _HOST_HEADER_PORTS[parts.scheme]
         shown = f"[{host}]" if ":" in host else host
@@ -186,7 +200,7 @@ class HttpLink:
             )
         connection = pool.take_idle(now)
         if connection is None:
-            opened = await pool.connect(deadline)
+            opened = await pool.connect(deadline, goes_first=asks_itself(request))
             if isinstance(opened, Reject):
                 return opened
             connection = opened
@@ -199,9 +213,12 @@ class HttpLink:
 
     async def explain(self, request: OutgoingRequest[Account]) -> Explanation:
         account = request.to_account
-        target = self._target(account)
-        if isinstance(target, Reject):
-            return (Step("http link", Verdict.REJECTS, target.message, target),)
+        try:
+            target = _target(account)
+        except SettingError as error:
+            reject = self._unusable(account)
+            sentence = f"Packets cannot be sent to {account.username}: {error.problem}."
+            return (Step("http link", Verdict.REJECTS, sentence, reject),)
         state, reason = self.states.state(account)
         return (
             Step(
@@ -246,9 +263,10 @@ class HttpLink:
             return self.address.reject(
                 ErrorCode.PEER_UNREACHABLE, "This node is stopping and sends nothing more."
             )
-        target = self._target(account)
-        if isinstance(target, Reject):
-            return target
+        try:
+            target = _target(account)
+        except SettingError:
+            return self._unusable(account)
         pool = self._pools.get(account.id)
         if pool is not None:
             if pool.target == target:
@@ -260,22 +278,24 @@ class HttpLink:
         pool = self._pools[account.id] = _Pool(self, account, target)
         return pool
 
-    def _target(self, account: Account) -> Target | Reject:
-        if account.ilp_over_http_url is None:
-            return self.address.reject(
-                ErrorCode.UNREACHABLE,
-                f"{account.username} has no ILP-over-HTTP URL: packets cannot be sent to it.",
-            )
-        token = account.ilp_over_http_outgoing_token
-        try:
-            return Target.of(
-                account.ilp_over_http_url, None if token is None else token.reveal()
-            )
-        except SettingError as error:
-            return self.address.reject(
-                ErrorCode.UNREACHABLE,
-                f"Packets cannot be sent to {account.username}: {error.problem}.",
-            )
+    def _unusable(self, account: Account) -> Reject:
+        """Say upstream that it is so; what is wrong with a URL is for the operator alone."""
+        why = "." if account.ilp_over_http_url else ": it has no ILP-over-HTTP URL."
+        return self.address.reject(
+            ErrorCode.UNREACHABLE, f"Packets cannot be sent to {account.username}{why}"
+        )
+
+
+def _target(account: Account) -> Target:
+    """Return where an account's packets go.
+
+    Raises:
+        SettingError: they cannot be posted; says why.
+    """
+    url, token = account.ilp_over_http_url, account.ilp_over_http_outgoing_token
+    if url is None:
+        raise SettingError("ilp_over_http_url", "it has no ILP-over-HTTP URL")
+    return Target.of(url, None if token is None else token.reveal())
 
 
 @final
@@ -308,10 +328,15 @@ class _Pool:
             connection.close()
         return None
 
-    async def connect(self, deadline: float) -> _Connection | Reject:
-        """Return a new connection, or one that becomes free, or why there is none before the deadline."""
+    async def connect(self, deadline: float, *, goes_first: bool) -> _Connection | Reject:
+        """Return a new connection, or one that becomes free, or why there is none before the deadline.
+
+        What goes first waits for no other: the few questions of ours must not look unanswered where
+        those who send through us keep all connections busy.
+        """
         while not self._is_retired:
-            if len(self.connections) + self._opening < self.link.limits.connections_max:
+            count = len(self.connections) + self._opening
+            if goes_first or count < self.link.limits.connections_max:
                 return await self._open(deadline)
             if len(self._waiting) >= self.link.limits.waiting_max:
                 return self.reject(
@@ -376,6 +401,7 @@ class _Pool:
         target = self.target
         tls = self.link.tls() if target.is_tls else None
         limit = self.loop.time() + self.link.limits.connect_seconds
+        failure = Failure.UNREACHABLE
         self._opening += 1
         try:
             async with asyncio.timeout_at(min(deadline, limit)):
@@ -388,12 +414,15 @@ class _Pool:
                 )
         except TimeoutError:
             why = "it did not take the connection in time"
+            if deadline < limit:  # the packet's time, and not the connection's
+                failure = Failure.UNCLEAR
         except ssl.SSLCertVerificationError as error:
             why = f"its certificate is not valid: {error.verify_message or error.reason}"
         except ssl.SSLError as error:
             why = f"no secure connection could be agreed on: {error.reason or error}"
         except OSError as error:
             why = connect_problem(error)
+            failure = of_connecting(error)
         except asyncio.CancelledError:
             self._wake(None)
             raise
@@ -405,10 +434,9 @@ class _Pool:
             self._opening -= 1
         self._wake(None)
         self._look_if_empty()
-        self.failed(f"{target.host}:{target.port} cannot be reached: {why}.")
+        self.failed(f"{target.host}:{target.port} cannot be reached: {why}.", failure)
         return self.reject(
-            ErrorCode.PEER_UNREACHABLE,
-            f"{self.account.username} cannot be reached: {why}.",
+            ErrorCode.PEER_UNREACHABLE, f"{self.account.username} cannot be reached."
         )
 
     def _wake(self, connection: _Connection | None) -> bool:
@@ -441,8 +469,8 @@ class _Pool:
     def reject(self, code: ErrorCode, message: str) -> Reject:
         return self.link.address.reject(code, message)
 
-    def failed(self, reason: str, *, is_refusal: bool = False) -> None:
-        if self.link.states.failed(self.history, reason, is_refusal=is_refusal):
+    def failed(self, reason: str, failure: Failure) -> None:
+        if self.link.states.failed(self.history, reason, failure):
             log.warning("the link to %s fails: %s", self.account.username, reason)
 
     def judge(self, head: _KnownHead, body: bytearray) -> tuple[Reply, bool]:
@@ -452,22 +480,21 @@ class _Pool:
             try:
                 reply = parse_reply(body)
             except PacketError as error:
-                self.failed(f"Its answer is no ILP packet: {error}.")
-                reject = self.reject(
-                    ErrorCode.INTERNAL_ERROR,
-                    f"{self.account.username} answered with what is no ILP packet.",
-                )
-                return reject, True
+                reason = f"Its answer is no ILP packet: {error}."
+                return self.misunderstood(reason), True
             self.link.states.worked(self.history)
             return reply, False
         code, sentence, advice = problem
-        self.failed(f"It {sentence}{advice}.", is_refusal=400 <= head.head.status < 500)
-        return self.reject(code, f"{self.account.username} {sentence}."), head.is_undecided
+        self.failed(f"It {sentence}{advice}.", Failure.ANSWERED)
+        return self.reject(code, f"{self.account.username} {_MEANS[code]}."), head.is_undecided
 
-    def broken(self, code: ErrorCode, what: str) -> Reject:
-        """Return the reply for an exchange that came to no answer."""
-        self.failed(f"It {what}.")
-        return self.reject(code, f"{self.account.username} {what}.")
+    def misunderstood(self, reason: str) -> Reject:
+        """Return the reply for an answer that is none."""
+        self.failed(reason, Failure.ANSWERED)
+        return self.reject(
+            ErrorCode.INTERNAL_ERROR,
+            f"{self.account.username} {_MEANS[ErrorCode.INTERNAL_ERROR]}.",
+        )
 
 
 @final
@@ -616,10 +643,12 @@ class _Connection(asyncio.Protocol):
                 when = "without an"
                 if head is not None or self._pending:
                     when = "in the middle of its"
+                pool = self._pool
                 what = f"closed the connection {when} answer"
-                self._deliver(
-                    self._pool.broken(ErrorCode.PEER_UNREACHABLE, what), is_undecided=True
-                )
+                pool.failed(f"It {what}.", Failure.UNREACHABLE)
+                sentence = f"{pool.account.username} {what}."
+                reject = pool.reject(ErrorCode.PEER_UNREACHABLE, sentence)
+                self._deliver(reject, is_undecided=True)
         self._pool.lost(self)
 
     def data_received(self, data: bytes) -> None:
@@ -632,10 +661,14 @@ class _Connection(asyncio.Protocol):
         try:
             self._read(data)
         except BadMessage as error:
-            self._give_up(ErrorCode.INTERNAL_ERROR, f"answered with what is no HTTP: {error}")
+            self._give_up(
+                self._pool.misunderstood(f"It answered with what is no HTTP: {error}.")
+            )
         except BodyTooLarge:
             self._give_up(
-                ErrorCode.INTERNAL_ERROR, f"answered with more than {BODY_OCTETS_MAX} octets"
+                self._pool.misunderstood(
+                    f"It answered with more than {BODY_OCTETS_MAX} octets."
+                )
             )
 
     # --- Reading
@@ -700,8 +733,8 @@ class _Connection(asyncio.Protocol):
         else:
             self.close()
 
-    def _give_up(self, code: ErrorCode, what: str) -> None:
-        self._deliver(self._pool.broken(code, what), is_undecided=True)
+    def _give_up(self, reject: Reject) -> None:
+        self._deliver(reject, is_undecided=True)
         self.abort()
 
     def _deliver(self, reply: Reply, is_undecided: bool) -> None:  # noqa: FBT001
@@ -741,9 +774,13 @@ class _Connection(asyncio.Protocol):
                 self.close()
                 return
             if self._future is None:
+                # Its silence was noted when the packet expired.
+                name = self._pool.account.username
                 self._give_up(
-                    ErrorCode.TRANSFER_TIMED_OUT,
-                    "did not answer, even after the packet had expired",
+                    self._pool.reject(
+                        ErrorCode.TRANSFER_TIMED_OUT,
+                        f"{name} did not answer, even after the packet had expired.",
+                    )
                 )
                 return
             if not self._future.done():
@@ -757,7 +794,11 @@ class _Connection(asyncio.Protocol):
     ) -> None:
         """Answer R00, and go on listening: the next hop may still fulfill."""
         request.left_open = True
-        self._pool.failed("It did not answer before a packet expired.")
+        if asks_itself(request):
+            reason, failure = "It did not answer a question of this node.", Failure.UNREACHABLE
+        else:
+            reason, failure = "It did not answer before a packet expired.", Failure.UNCLEAR
+        self._pool.failed(reason, failure)
         future.set_result(
             self._pool.reject(
                 ErrorCode.TRANSFER_TIMED_OUT,

@@ -2,16 +2,56 @@
 
 from __future__ import annotations
 
+import enum
+import errno
 from dataclasses import dataclass
 from typing import Final, final
 
 from core.account import Account, AccountId
 from core.clock import Clock
 from core.control.views import LinkState
+from core.service import OutgoingRequest
 
 HYSTERESIS_SECONDS: Final = 10.0
 """A link is called down, or up again, only once it has been so for this long."""
 IDLE_SECONDS: Final = 60.0
+GONE_SECONDS: Final = 10.0
+"""So long nobody was there before the routes over a link are given up: a peer that starts anew keeps them."""
+FAILURES_MAX: Final = 5
+"""In a row, without a sign of life. One or two are a peer that starts anew, and its next packet may well be answered."""
+
+_OURS: Final = frozenset(
+    {errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM, errno.EAGAIN}
+)
+"""What this machine lacks says nothing of the other side."""
+
+
+class Failure(enum.Enum):
+    """What a failure says of the other side."""
+
+    UNREACHABLE = "unreachable"
+    """It seems gone: no connection could be made, one was lost before the answer, or it left a question unanswered
+    that was for itself."""
+    UNCLEAR = "unclear"
+    """A packet was not answered in time, which whoever it was passed on to can bring about, or this machine lacked
+    something."""
+    ANSWERED = "answered"
+    """It is there, and what it answered is no reply."""
+
+
+def asks_itself(request: OutgoingRequest[Account]) -> bool:
+    """Tell whether a packet is a question of ours that the other side answers itself and passes on to nobody."""
+    account, destination = request.to_account, request.prepare.destination
+    return request.from_account.id == account.id and (
+        destination == account.ilp_address or destination.startswith("peer.")
+    )
+
+
+def of_connecting(error: OSError) -> Failure:
+    """Return what it says of the other side that no connection could be made."""
+    if error.errno in _OURS or (error.errno is None and not isinstance(error, ConnectionError)):
+        return Failure.UNCLEAR
+    return Failure.UNREACHABLE
 
 
 @final
@@ -25,10 +65,17 @@ class LinkHistory:
     """The first failure since the last success."""
     reason: str = ""
     """Why the last failure failed, a sentence."""
+    failure: Failure = Failure.UNCLEAR
+    """What the last failure said of the other side."""
     successes: int = 0
     failures: int = 0
-    failures_in_row: int = 0
-    """Since the last success, refusals not counted."""
+    unreachable_in_row: int = 0
+    """How often it seemed gone since its last sign of life."""
+    unreachable_since: float | None = None
+    """The first time of these."""
+    last_unreachable: float = 0.0
+    unclear_in_row: int = 0
+    """How many packets were not answered in time since its last sign of life."""
     recoveries: int = 0
     """How often it worked again after it had failed."""
     held_until: float | None = None
@@ -36,6 +83,13 @@ class LinkHistory:
     hold_seconds: float = 0.0
     is_tested: bool = False
     """Whether one packet is under way to find out if it works again."""
+    is_asked: bool = False
+    """Whether a question is under way to find out if it is there."""
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether nothing speaks against sending it packets."""
+        return self.unreachable_in_row < FAILURES_MAX and self.unclear_in_row < FAILURES_MAX
 
 
 @final
@@ -48,12 +102,14 @@ class BtpState:
     """How often it went from no connection to one."""
     connected_since: float | None = None
     """When the first of the connections that it has now was opened."""
-    lost_at: float | None = None
-    """When it last went from one connection to none."""
+    down_since: float | None = None
+    """Since when there is none: it was lost, or first dialled in vain; None where there never was one to lose."""
     problem: str = ""
     """Why there is no connection, a sentence; empty where nothing went wrong yet."""
     trying: str = ""
     """What is done about it now, a sentence; empty where it is for the other side to connect."""
+    refused_at: float | None = None
+    """When somebody last called itself this account and had a wrong token: a stranger, as far as anybody knows."""
     retry_at: float | None = None
     """When it is dialled again; None while it is not waited for."""
 
@@ -79,6 +135,7 @@ class LinkStates:
         state = self.btp(account)
         state.connections += 1
         state.problem = state.trying = ""
+        state.down_since = state.refused_at = None
         state.retry_at = None
         if state.connections == 1:
             state.connected_since = self._clock.monotonic()
@@ -96,9 +153,22 @@ class LinkStates:
         if state.connections:
             return False
         state.connected_since = None
-        state.lost_at = self._clock.monotonic()
+        state.down_since = self._clock.monotonic()
         state.problem = problem
         return True
+
+    def btp_not_dialled(self, account: AccountId, problem: str) -> bool:
+        """Note that it could not be connected by dialling it, and why; return whether that is news."""
+        state = self.btp(account)
+        if state.down_since is None and not state.connections:
+            state.down_since = self._clock.monotonic()
+        is_news = state.problem != problem
+        state.problem = problem
+        return is_news
+
+    def btp_refused(self, account: AccountId) -> None:
+        """Note that somebody had a wrong token for it: for the operator to see, and nothing more."""
+        self.btp(account).refused_at = self._clock.monotonic()
 
     def history(self, account: AccountId) -> LinkHistory:
         """Return what is known of a link; the same object as long as the account lives."""
@@ -116,20 +186,46 @@ class LinkStates:
             history.recoveries += 1
             _let_go(history)
 
-    def failed(self, history: LinkHistory, reason: str, *, is_refusal: bool = False) -> bool:
-        """Note that it did not, and why; return whether this is news: it worked before, or was never tried.
-
-        A refusal came at once and holds nothing up: it is no reason to leave the link alone.
-        """
+    def failed(self, history: LinkHistory, reason: str, failure: Failure) -> bool:
+        """Note that it did not, and why; return whether this is news: it worked before, or was never tried."""
         now = self._clock.monotonic()
         is_news = history.failing_since is None
         if is_news:
             history.failing_since = now
         history.last_failure = now
-        history.reason = reason
+        history.reason, history.failure = reason, failure
         history.failures += 1
-        history.failures_in_row += not is_refusal
+        if failure is Failure.UNREACHABLE:
+            history.unreachable_in_row += 1
+            history.last_unreachable = now
+            if history.unreachable_since is None:
+                history.unreachable_since = now
+        elif failure is Failure.UNCLEAR:
+            history.unclear_in_row += 1
+        else:
+            _let_go(history)
         return is_news
+
+    def is_gone(self, account: Account) -> bool:
+        """Tell whether nobody has been there for a while, as far as this process can know.
+
+        It can know of a connection that it held and lost, or did not get by dialling, and of packets that it
+        could not get rid of. What strangers say of themselves, and what goes wrong behind the other side, is nothing to go by.
+        """
+        btp = self._btp.get(account.id)
+        if btp is not None and btp.connections:
+            return False
+        if account.ilp_over_http_url is None:
+            down_since = None if btp is None else btp.down_since
+            return (
+                down_since is not None and self._clock.monotonic() - down_since >= GONE_SECONDS
+            )
+        history = self._histories.get(account.id)
+        return (
+            history is not None
+            and history.unreachable_since is not None
+            and history.last_unreachable - history.unreachable_since >= GONE_SECONDS
+        )
 
     def came_up(self, account: AccountId) -> int:
         """Return a number that grows whenever the link is there again after it was not."""
@@ -169,6 +265,15 @@ class LinkStates:
             return self._not_connected(account, btp)
         return self._by_packets(history)
 
+    def problem(self, account: Account) -> str:
+        """Return why it could not be reached the last time, a sentence; empty where that is not known."""
+        btp = self._btp.get(account.id)
+        is_connected = btp is not None and btp.connections > 0
+        if account.ilp_over_http_url is None and not is_connected:
+            return self._not_connected(account, btp)[1]
+        history = self._histories.get(account.id)
+        return "" if history is None else history.reason
+
     def _connected(self, btp: BtpState, history: LinkHistory | None) -> tuple[LinkState, str]:
         """Return how a link is whose other side is connected: what packets met counts where they met any."""
         now = self._clock.monotonic()
@@ -190,23 +295,41 @@ class LinkStates:
         """Return how a link is that has BTP alone, and no connection now."""
         if account.ilp_over_btp_url is None and not account.has_ilp_over_btp_incoming_token:
             return LinkState.NEVER, "It has no address to send to: it can only send to us."
+        is_dialled = account.ilp_over_btp_url is not None
         if btp is None or not btp.problem:
-            if account.ilp_over_btp_url is None:
-                return LinkState.NEVER, "It has not connected over BTP yet."
             trying = "" if btp is None else self._trying(btp)
+            if not is_dialled:
+                return (
+                    LinkState.NEVER,
+                    f"It has not connected over BTP yet.{self._refused(btp)}",
+                )
             return LinkState.NEVER, trying or "It has not been dialled over BTP yet."
-        waits = "" if account.ilp_over_btp_url is not None else "It has to connect again."
+        waits = "" if is_dialled else "It has to connect again."
         sentence = " ".join(part for part in (btp.problem, self._trying(btp) or waits) if part)
-        lost_at = btp.lost_at
-        if lost_at is not None and self._clock.monotonic() - lost_at < HYSTERESIS_SECONDS:
+        sentence += "" if is_dialled else self._refused(btp)
+        down_since = btp.down_since
+        if (
+            btp.openings
+            and down_since is not None
+            and self._clock.monotonic() - down_since < HYSTERESIS_SECONDS
+        ):
             return LinkState.DEGRADED, sentence
         return LinkState.DOWN, sentence
+
+    def _refused(self, btp: BtpState | None) -> str:
+        """Return what there is to say of logins with a wrong token, a sentence behind others."""
+        if btp is None or btp.refused_at is None:
+            return ""
+        ago = _words(self._clock.monotonic() - btp.refused_at)
+        return f" A login over BTP had a wrong token and was refused {ago} ago."
 
     def _trying(self, btp: BtpState) -> str:
         """Return what is done about a connection that there is not, and when."""
         if btp.retry_at is None:
             return btp.trying
-        return f"It is dialled again in {_words(max(1, btp.retry_at - self._clock.monotonic()))}."
+        return (
+            f"It is dialled again in {_words(max(1, btp.retry_at - self._clock.monotonic()))}."
+        )
 
     def _by_packets(self, history: LinkHistory | None) -> tuple[LinkState, str]:
         """Return how a link is by what became of the packets that were sent over it."""
@@ -220,6 +343,11 @@ class LinkStates:
                 return (
                     LinkState.DOWN,
                     f"{history.reason} So it has been for {_words(lasting)}; its packets are rejected at once. {hold}",
+                )
+            if history.failure is Failure.UNCLEAR:
+                return (
+                    LinkState.DEGRADED,
+                    f"{history.reason} So it has been for {_words(lasting)}; whoever is behind it may be to blame.",
                 )
             if history.last_success is None or lasting >= HYSTERESIS_SECONDS:
                 return LinkState.DOWN, f"{history.reason} So it has been for {_words(lasting)}."
@@ -235,8 +363,9 @@ class LinkStates:
 
 
 def _let_go(history: LinkHistory) -> None:
-    """Hold nothing back any more."""
-    history.failures_in_row = 0
+    """Hold nothing back any more, since there was a sign of life."""
+    history.unreachable_in_row = history.unclear_in_row = 0
+    history.unreachable_since = None
     history.held_until = None
     history.hold_seconds = 0.0
 

@@ -79,7 +79,7 @@ def _normal_url(text: str) -> str:
     except ValueError:
         raise SpspError(f"{_shown(text)} is no URL that can be asked") from None
     if "@" in parts.netloc:
-        raise SpspError(f"{_shown(text)} may not have a user or a password in it")
+        raise SpspError("a URL that can be paid has no user and no password in it")
     if not parts.hostname:
         raise SpspError(f"{_shown(text)} names no host")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname

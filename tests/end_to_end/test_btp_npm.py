@@ -159,7 +159,7 @@ async def test_the_plugin_is_dialled_again_when_it_comes_back_and_dials_again_it
         await alice.line("READY")
         sent = await alice.ask("SENT", send=1, to="test.signalbox.bob.x")
         assert sent["first"]["code"] == "T01"
-        assert "nobody listens there" in sent["first"]["message"]
+        assert sent["first"]["message"] == "bob is not connected over BTP."
         for _ in range(2):
             async with program("btp_peer.js", json.dumps(bob_listens)) as bob:
                 await bob.line("LISTENING")

@@ -11,8 +11,8 @@ from core.account import Secret
 from core.config import Bind, NodeConfig
 from core.control.views import AccountDetails, LinkState
 from core.host import NodeHost
-from core.links.circuit_breaker import FAILURES_MAX
-from core.packet import Fulfill, Prepare, Reject, Reply, address
+from core.links.link_states import FAILURES_MAX
+from core.packet import ErrorCode, Fulfill, Prepare, Reject, Reply, address
 from core.service import IncomingRequest
 from core.testing.builders import CONDITION, fulfill
 
@@ -25,6 +25,9 @@ class Peer:
 
     def __init__(self) -> None:
         self.packets = 0
+        self.questions = 0
+        self.is_there = False
+        """Whether it answers what is for itself."""
         self.does: Serve = self.says_nothing
         self.url = ""
 
@@ -33,8 +36,19 @@ class Peer:
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
                 length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
-                await reader.readexactly(length)
-                self.packets += 1
+                packet = Prepare(bytearray(await reader.readexactly(length)))
+                if packet.amount:
+                    self.packets += 1
+                else:
+                    self.questions += 1
+                    if self.is_there:
+                        self.reply(
+                            writer,
+                            Reject.build(
+                                ErrorCode.UNREACHABLE, triggered_by="test.bob", message=""
+                            ),
+                        )
+                        continue
                 await self.does(reader, writer)
         except (OSError, asyncio.IncompleteReadError):
             pass
@@ -54,7 +68,10 @@ class Peer:
     async def fulfills(
         self, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        body = bytes(fulfill().octets)
+        self.reply(writer, fulfill())
+
+    def reply(self, writer: asyncio.StreamWriter, reply: Reply) -> None:
+        body = bytes(reply.octets)
         writer.write(
             b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\n"
             b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
@@ -95,6 +112,12 @@ async def host(peer: Peer) -> AsyncIterator[NodeHost]:
     await host.stop()
 
 
+async def until(what: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not what():  # noqa: ASYNC110 - the peer tells nobody
+            await asyncio.sleep(0.02)
+
+
 async def pay(host: NodeHost, number: int, *, expires_in_ms: int = SOON_MS + 1_000) -> Reply:
     alice = host.node.directory.by_username("alice")
     assert alice is not None
@@ -123,12 +146,25 @@ async def test_a_silent_peer_costs_some_packets_their_time_and_then_none(
     alice = (await host.control.account("alice")).balance
     assert (alice.net, alice.pending_in) == (0, 0), "what it had reserved is free again"
 
+    # Whoever is behind it could have kept these packets: the peer itself is asked.
+    assert code(await pay(host, 99)) == "R00"
+    await until(lambda: peer.questions == 1)
+
+    async def is_held() -> bool:
+        return not (
+            await host.control.explain("test.ours.bob", from_username="alice")
+        ).forwarded
+
+    async with asyncio.timeout(20):
+        while not await is_held():  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+
     started = loop.time()
     refused = await asyncio.gather(*(pay(host, 100 + number) for number in range(50)))
 
     assert loop.time() - started < 1
     assert {code(reply) for reply in refused} == {"T01"}
-    assert peer.packets == FAILURES_MAX
+    assert peer.packets == FAILURES_MAX + 1
     view = await host.control.account("bob")
     assert view.state is LinkState.DOWN
     assert "its packets are rejected at once" in view.state_reason
@@ -140,6 +176,23 @@ async def test_a_silent_peer_costs_some_packets_their_time_and_then_none(
     assert (await host.control.ping("bob")).answered, "the operator's ping is a test"
 
     assert isinstance(await pay(host, 200), Fulfill)
+
+
+@pytest.mark.logs_warning
+async def test_a_receiver_that_never_answers_behind_a_sound_peer_costs_only_its_own_senders(
+    host: NodeHost, peer: Peer
+) -> None:
+    peer.is_there = True
+    for number in range(2):
+        numbers = range(10 * number, 10 * number + FAILURES_MAX + 1)
+        kept = await asyncio.gather(*(pay(host, each) for each in numbers))
+        assert {code(reply) for reply in kept} == {"R00"}
+    await until(lambda: peer.questions > 0)
+    peer.does = peer.fulfills
+
+    assert isinstance(await pay(host, 100), Fulfill)
+
+    assert (await host.control.account("bob")).state is not LinkState.DOWN
 
 
 @pytest.mark.logs_warning

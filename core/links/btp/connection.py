@@ -35,7 +35,7 @@ from core.links.http_message import (
     BadMessage,
     parse_response_head,
 )
-from core.links.link_states import LinkHistory, LinkStates
+from core.links.link_states import Failure, LinkHistory, LinkStates, asks_itself
 from core.node_address import NodeAddress
 from core.packet import ErrorCode, Prepare, Reject, Reply, parse_reply
 from core.service import OutgoingRequest
@@ -532,12 +532,12 @@ class BtpConnection(asyncio.Protocol):
         owner = self._owner
         assert self.history is not None
         if packet is None:
-            self._broken(waiting, "answered without an ILP packet")
+            self._broken(waiting, "It answered without an ILP packet.")
             return
         try:
             reply = parse_reply(bytes(packet))
         except PacketError as error:
-            self._broken(waiting, f"answered with what is no ILP reply: {error}")
+            self._broken(waiting, f"It answered with what is no ILP reply: {error}.")
             return
         owner.states.worked(self.history)
         self.was_useful = True
@@ -551,26 +551,25 @@ class BtpConnection(asyncio.Protocol):
         error, request = failed.error, failed.waiting.request
         is_temporary = error.code.startswith("T")
         code = ErrorCode.PEER_UNREACHABLE if is_temporary else ErrorCode.INTERNAL_ERROR
-        sentence = f"answered with the BTP error {error.words}"
-        self._note_failure(f"It {sentence}.")
+        reason = f"It answered with the BTP error {error.words}."
+        self._note_failure(reason, Failure.ANSWERED)
         # It is the other side that says no, so it counts as its Reject, also where it comes late.
         reject = Reject.build(
             code,
             triggered_by=request.to_account.ilp_address,
-            message=f"{self.name} {sentence}.",
+            message=f"{self.name} did not take the packet.",
         )
         if not failed.waiting.future.done():
             failed.waiting.future.set_result(reject)
         elif request.on_late_reply is not None:
             request.on_late_reply(reject)
 
-    def _broken(self, waiting: Waiting, what: str) -> None:
+    def _broken(self, waiting: Waiting, reason: str) -> None:
         """Say that its answer was none: it may have fulfilled all the same."""
-        self._note_failure(f"It {what}.")
-        self._leave_open(
-            waiting,
-            self._owner.address.reject(ErrorCode.INTERNAL_ERROR, f"{self.name} {what}."),
-        )
+        self._note_failure(reason, Failure.ANSWERED)
+        sentence = f"{self.name} answered with what is no ILP packet."
+        reject = self._owner.address.reject(ErrorCode.INTERNAL_ERROR, sentence)
+        self._leave_open(waiting, reject)
 
     def _leave_open(self, waiting: Waiting, reject: Reject) -> None:
         """Tell whoever waits, and the books, which keep the other side's leg open."""
@@ -581,8 +580,10 @@ class BtpConnection(asyncio.Protocol):
         if request.on_late_reply is not None:
             request.on_late_reply(reject)
 
-    def _note_failure(self, reason: str) -> None:
-        if self.history is not None and self._owner.states.failed(self.history, reason):
+    def _note_failure(self, reason: str, failure: Failure) -> None:
+        if self.history is not None and self._owner.states.failed(
+            self.history, reason, failure
+        ):
             log.warning("the link to %s fails: %s", self.name, reason)
 
     def _violated(self, violation: Violation) -> None:
@@ -610,10 +611,12 @@ class BtpConnection(asyncio.Protocol):
             return
         reject = self._owner.address.reject(
             ErrorCode.PEER_UNREACHABLE,
-            f"The connection to {self.name} ended before it had answered: {reason}",
+            f"The connection to {self.name} ended before it had answered.",
         )
         if waited:
-            self._note_failure(f"Its connection ended before it had answered: {reason}")
+            self._note_failure(
+                f"Its connection ended before it had answered: {reason}", Failure.UNREACHABLE
+            )
         for waiting in (*waited, *late):
             self._leave_open(waiting, reject)
 
@@ -634,8 +637,12 @@ class BtpConnection(asyncio.Protocol):
             for waiting in self._exchange.expire(self._owner.loop.time())
             if not waiting.future.done()
         ]
-        if over:
-            self._note_failure("It did not answer before a packet expired.")
+        if any(asks_itself(waiting.request) for waiting in over):
+            self._note_failure(
+                "It did not answer a question of this node.", Failure.UNREACHABLE
+            )
+        elif over:
+            self._note_failure("It did not answer before a packet expired.", Failure.UNCLEAR)
         for waiting in over:
             waiting.request.left_open = True
             waiting.future.set_result(

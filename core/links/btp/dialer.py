@@ -14,7 +14,7 @@ from typing import Final, Protocol, final
 from urllib.parse import unquote, urlsplit
 
 from core.account import Account, Secret
-from core.errors import SettingError, connect_problem
+from core.errors import SettingError, connect_problem, shown_url
 from core.links.btp import websocket as ws
 from core.links.btp.connection import BtpConnection, Owner
 from core.links.btp.limits import BtpLimits
@@ -54,11 +54,11 @@ class BtpTarget:
             port = parts.port
             host = (parts.hostname or "").encode("idna" if parts.netloc else "ascii").decode()
         except (ValueError, UnicodeError):
-            raise SettingError(field, f"{url!r} is no URL") from None
+            raise SettingError(field, f"{shown_url(url)} is no URL") from None
         if parts.scheme not in _PORTS or not host:
             raise SettingError(
                 field,
-                f"{url!r} does not start with btp+ws://, btp+wss://, ws:// or wss:// and a host",
+                f"{shown_url(url)} does not start with btp+ws://, btp+wss://, ws:// or wss:// and a host",
             )
         if parts.password is not None:
             raise SettingError(
@@ -66,7 +66,9 @@ class BtpTarget:
             )
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         if not (target.isascii() and target.isprintable()) or " " in target:
-            raise SettingError(field, f"{url!r} has characters that must be percent-encoded")
+            raise SettingError(
+                field, f"{shown_url(url)} has characters that must be percent-encoded"
+            )
         shown = f"[{host}]" if ":" in host else host
         if port is not None and port != _PORTS[parts.scheme]:
             shown += f":{port}"

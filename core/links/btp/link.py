@@ -189,7 +189,8 @@ class BtpLink:
         connections = self._open.get(account.id)
         if connections is None:
             reject = self._not_connected(account)
-            return (Step("btp link", Verdict.REJECTS, reject.message, reject, facts),)
+            sentence = f"{reject.message} {reason}"
+            return (Step("btp link", Verdict.REJECTS, sentence, reject, facts),)
         count = sum(connection.in_flight for connection in connections)
         sentence = f"It is sent over BTP, where {count} packets wait for an answer. {reason}"
         return (Step("btp link", Verdict.SENDS, sentence, facts=facts),)
@@ -198,9 +199,7 @@ class BtpLink:
         if self._is_closed:
             sentence = "This node is stopping and sends nothing more."
         else:
-            state = self.states.btp(account.id)
-            why = f": {state.problem[:1].lower()}{state.problem[1:]}" if state.problem else "."
-            sentence = f"{account.username} is not connected over BTP{why}"
+            sentence = f"{account.username} is not connected over BTP."
         return self.address.reject(ErrorCode.PEER_UNREACHABLE, sentence)
 
     # --- Packets in
@@ -335,11 +334,9 @@ class BtpLink:
         self._connections.discard(connection)
 
     def note_down(self, account: Account, problem: str) -> None:
-        state = self.states.btp(account.id)
-        if state.problem != problem:
+        if self.states.btp_not_dialled(account.id, problem):
             # Once for each reason: a peer that is down for days fills no log.
             log.warning("%s cannot be connected over BTP: %s", account.username, problem)
-        state.problem = problem
 
     def _note_refusal(self, username: str | None) -> None:
         """Tell the operator: perhaps it is a peer with an old token, perhaps somebody who guesses."""
@@ -349,8 +346,7 @@ class BtpLink:
             and account.ilp_over_btp_url is None
             and account.id not in self._open
         ):
-            problem = "A login over BTP had a wrong token and was refused."
-            self.states.btp(account.id).problem = problem
+            self.states.btp_refused(account.id)
         self._refusals += 1
         if self.now - self._refusal_logged_at < _LOG_SECONDS:
             return

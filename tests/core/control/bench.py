@@ -55,6 +55,8 @@ class FakeLinks:
 
     def __init__(self) -> None:
         self.states: dict[str, tuple[LinkState, str]] = {}
+        self.problems: dict[str, str] = {}
+        self.dialled: list[str] = []
 
     def state(self, account: Account) -> tuple[LinkState, str]:
         if not account.enabled:
@@ -62,6 +64,12 @@ class FakeLinks:
         return self.states.get(
             account.username, (LinkState.NEVER, "No packet has been sent to it yet.")
         )
+
+    def problem(self, account: Account) -> str:
+        return self.problems.get(account.username, "")
+
+    async def dial(self, account: Account) -> None:
+        self.dialled.append(account.username)
 
 
 async def no_offer(url: str, body: bytes, *, allow_private: bool) -> tuple[int, bytes]:
@@ -218,6 +226,7 @@ async def make_bench(*, fetch_rates: Fetch | None = None) -> Bench:
         log=log,
         incoming=node.incoming,
         link=link,
+        dial=links.dial,
         pings=node.pings,
         parent=node.parent,
         post_offer=no_offer,

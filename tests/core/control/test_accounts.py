@@ -368,6 +368,23 @@ async def test_what_our_own_link_says_is_no_answer(
     assert result.sentence == sentence
 
 
+async def test_whoever_is_pinged_is_dialled_first_and_the_operator_hears_what_others_do_not(
+    bench: Bench,
+) -> None:
+    await bench.add("bob", ilp_over_btp_url="btp+ws://127.0.0.1:1")
+    bench.links.problems["bob"] = "127.0.0.1:1 cannot be reached. It is dialled again in 2 s."
+    bench.link.fake.reply = bench.node.address.reject(
+        ErrorCode.PEER_UNREACHABLE, "bob is not connected over BTP."
+    )
+
+    result = await bench.control.ping("bob")
+
+    assert bench.links.dialled == ["bob"]
+    assert result.sentence == (
+        "bob did not answer: 127.0.0.1:1 cannot be reached. It is dialled again in 2 s."
+    )
+
+
 async def test_who_has_no_address_cannot_be_pinged(bench: Bench) -> None:
     await bench.add("bob")
 

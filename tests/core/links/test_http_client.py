@@ -22,7 +22,7 @@ from core.links.http_client import HttpLink, HttpLinkLimits, Target
 from core.links.link_states import LinkStates
 from core.links.names import NameLookups
 from core.node_address import NodeAddress
-from core.packet import ErrorCode, Fulfill, Reject, Reply, address
+from core.packet import ErrorCode, Fulfill, Prepare, Reject, Reply, address
 from core.service import OutgoingRequest, Verdict
 from tests.core.links.certificates import certificate
 from tests.core.links.conftest import (
@@ -72,6 +72,17 @@ SOON_MS = 400
 """An expiry that can be waited for, and not missed while a busy machine opens a connection."""
 
 fulfills = says(http(FULFILL))
+
+SAID = {
+    f"bob {what}."
+    for what in (
+        "did not take the packet",
+        "takes no more packets for now",
+        "is not available",
+        "answered with what is no ILP packet",
+    )
+}
+"""All that is said upstream of answers that are no replies."""
 
 
 def rejected(reply: Reply, code: str) -> str:
@@ -327,7 +338,7 @@ async def test_what_is_no_reply_becomes_a_reject_with_a_sentence(
 
     reply = await linked.link.send(request)
 
-    assert words in rejected(reply, code)
+    assert rejected(reply, code) in SAID, "what exactly it was is for our operator alone"
     # An HTTP status other than 200 says that it took no packet, unless a gateway says so for another.
     took_none = octets.startswith(b"HTTP/1.1 ") and octets[9:12] not in {b"200", b"504"}
     assert request.left_open is not took_none
@@ -336,6 +347,7 @@ async def test_what_is_no_reply_becomes_a_reject_with_a_sentence(
     assert state is LinkState.DOWN
     assert words in reason
     assert len(peer.bodies) == 1
+    assert linked.states.history(bob_at(peer.url).id).unreachable_in_row == 0, "it is there"
 
 
 @pytest.mark.logs_warning
@@ -382,8 +394,10 @@ async def test_a_port_that_nobody_listens_on_is_an_unreachable_peer(
     linked = linking()
     bob = bob_at(f"http://127.0.0.1:{unused_tcp_port}/ilp")
 
-    assert "nobody listens there" in rejected(await linked.send(bob), "T01")
-    assert str(unused_tcp_port) in linked.states.state(bob)[1]
+    assert rejected(await linked.send(bob), "T01") == "bob cannot be reached."
+    reason = linked.states.state(bob)[1]
+    assert f"127.0.0.1:{unused_tcp_port} cannot be reached: nobody listens there." in reason
+    assert linked.states.history(bob.id).unreachable_in_row == 1
 
 
 @pytest.mark.logs_warning
@@ -417,9 +431,9 @@ async def test_a_name_that_nobody_has_is_an_unreachable_peer(linking: Linking) -
 
 
 @pytest.mark.logs_warning
-@pytest.mark.parametrize(("status", "counted"), [("401 U", 0), ("404 N", 0), ("500 I", 1)])
-async def test_a_refusal_at_once_is_no_reason_to_leave_the_peer_alone(
-    peering: Peering, linking: Linking, status: str, counted: int
+@pytest.mark.parametrize("status", ["401 U", "404 N", "429 T", "500 I", "503 S"])
+async def test_whatever_is_answered_is_no_reason_to_leave_the_peer_alone(
+    peering: Peering, linking: Linking, status: str
 ) -> None:
     octets = f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n".encode()
     peer, linked = await peering(says(octets)), linking()
@@ -427,7 +441,7 @@ async def test_a_refusal_at_once_is_no_reason_to_leave_the_peer_alone(
     await linked.send(bob_at(peer.url))
 
     history = linked.states.history(bob_at(peer.url).id)
-    assert (history.failures, history.failures_in_row) == (1, counted)
+    assert (history.failures, history.unreachable_in_row) == (1, 0)
 
 
 @pytest.mark.logs_warning
@@ -511,7 +525,63 @@ def test_answers_are_the_same_however_they_are_cut(cuts: list[int], chunked: boo
         assert reply.octets == data
 
 
+@pytest.mark.logs_warning
+async def test_a_question_of_ours_waits_for_no_packet_of_others(
+    peering: Peering, linking: Linking
+) -> None:
+    """Else a peer whose receivers keep all connections busy would seem gone."""
+
+    async def keeps_packets(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter, body: bytes
+    ) -> None:
+        if Prepare(bytearray(body)).amount == 0:
+            writer.write(http(FULFILL))
+
+    peer, linked = await peering(keeps_packets), linking(HttpLinkLimits(connections_max=2))
+    bob = bob_at(peer.url)
+    loop = asyncio.get_running_loop()
+    kept = [loop.create_task(linked.send(bob)) for _ in range(5)]
+    await until(lambda: len(peer.bodies) == 2)
+    packet = Prepare.build(
+        amount=0,
+        expires_at_ms=WallClock().now_ms() + 5_000,
+        condition=bytes(32),
+        destination=bob.ilp_address,
+    )
+
+    question = OutgoingRequest(bob, bob, packet, 0, packet.expires_at_ms)
+    assert isinstance(await linked.link.send(question), Fulfill)
+
+    await linked.link.close(0)
+    await asyncio.gather(*kept)
+
+
 # --- Time
+
+
+@pytest.mark.logs_warning
+@pytest.mark.parametrize("is_ours", [True, False])
+async def test_a_question_of_ours_that_is_not_answered_is_the_peers_own_silence(
+    peering: Peering, linking: Linking, is_ours: bool
+) -> None:
+    peer, linked = await peering(says_nothing), linking()
+    bob = bob_at(peer.url)
+    packet = Prepare.build(
+        amount=0,
+        expires_at_ms=WallClock().now_ms() + SOON_MS,
+        condition=bytes(32),
+        destination=bob.ilp_address,
+    )
+    sender = bob if is_ours else account("alice")
+
+    rejected(
+        await linked.link.send(OutgoingRequest(sender, bob, packet, 0, packet.expires_at_ms)),
+        "R00",
+    )
+
+    history = linked.states.history(bob.id)
+    counted = (history.unreachable_in_row, history.unclear_in_row)
+    assert counted == ((1, 0) if is_ours else (0, 1))
 
 
 @pytest.mark.logs_warning
@@ -711,9 +781,26 @@ async def test_closing_waits_for_the_answers_that_are_due(
 async def test_an_account_without_a_url_cannot_be_sent_to(linking: Linking) -> None:
     linked = linking()
 
-    assert "no ILP-over-HTTP URL" in rejected(await linked.send(bob_at(None)), "F02")
+    rejected(await linked.send(bob_at(None)), "F02")
     (step,) = await linked.link.explain(linked.request(bob_at(None), prepare()))
     assert step.verdict is Verdict.REJECTS
+    assert "no ILP-over-HTTP URL" in step.sentence
+
+
+@pytest.mark.parametrize(
+    "url", ["ilp+foo://us:the-password@peer.example/?key=the-password", "us:the-password@peer"]
+)
+async def test_a_password_in_a_url_that_cannot_be_posted_to_is_told_nobody(
+    linking: Linking, caplog: pytest.LogCaptureFixture, url: str
+) -> None:
+    linked, bob = linking(), bob_at(url)
+
+    sentence = rejected(await linked.send(bob), "F02")
+
+    (step,) = await linked.link.explain(linked.request(bob, prepare()))
+    for text in (sentence, step.sentence, linked.states.state(bob)[1], caplog.text):
+        assert "the-password" not in text
+    assert "peer" in step.sentence
 
 
 async def test_explaining_names_the_url_and_sends_nothing(
@@ -844,7 +931,8 @@ async def test_a_packet_goes_only_to_whom_the_certificate_names(
     if words is None:
         assert isinstance(reply, Fulfill)
     else:
-        assert words in rejected(reply, "T01")
+        assert rejected(reply, "T01") == "bob cannot be reached."
+        assert words in states.history(bob.id).reason
         assert bodies == []
     await link.close(0)
     server.close()

@@ -268,3 +268,19 @@ def test_a_url_that_cannot_be_dialled_is_refused_with_the_reason(
 ) -> None:
     with pytest.raises(SettingError, match=problem):
         BtpTarget.of(url, None)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "btp+foo://me:the-password@bob.example",
+        "ws://me:the-password@bob.example:port",
+        "ws://me@bob.example/a b?key=the-password",
+    ],
+)
+def test_a_password_in_a_url_is_not_quoted(url: str) -> None:
+    with pytest.raises(SettingError) as refused:
+        BtpTarget.of(url, None)
+
+    assert "the-password" not in str(refused.value)
+    assert "bob.example" in str(refused.value)
