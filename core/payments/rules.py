@@ -130,6 +130,10 @@ def advanced(payment: Payment, progress: Progress, *, now_ms: int) -> Payment:
         delivered_for=progress.delivered_for,
         packets=progress.packets,
         rejects=progress.rejects,
+        delivered_is_least=progress.delivered_is_least,
+        violations=progress.violations,
+        receipts=progress.receipts,
+        receiver_text=progress.receiver_text,
     )
 
 

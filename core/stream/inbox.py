@@ -10,12 +10,11 @@ from collections import OrderedDict
 from typing import Final, TypeAlias, final
 
 from core.account import AccountId
+from core.stream.plain_text import plain_text
 from core.stream.receiver import DATA_OCTETS_MAX
 
 CONNECTIONS_KEPT: Final = 1_000
 """With at most twice the window each, 8 MiB: what senders can make a node remember is bounded."""
-TEXT_CHARACTERS_MAX: Final = 1_000
-"""Of what is kept with a payment: a message, and of ten thousand payments some megabytes."""
 
 _Key: TypeAlias = tuple[AccountId, str]
 
@@ -71,19 +70,10 @@ class _Connection:
     def text(self) -> str:
         if self._text is None:
             found = (data.whole() for _, data in sorted(self._streams.items()))
-            self._text = _plain(
+            self._text = plain_text(
                 "\n".join(str(octets, "utf-8", "replace") for octets in found if octets)
             )
         return self._text
-
-
-def _plain(text: str) -> str:
-    if len(text) > TEXT_CHARACTERS_MAX:
-        text = text[: TEXT_CHARACTERS_MAX - 1] + "…"
-    return "".join(
-        sign if sign.isprintable() or sign == "\n" else "\N{REPLACEMENT CHARACTER}"
-        for sign in text
-    )
 
 
 @final

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Sequence
+from base64 import b64decode, b64encode
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from functools import partial
 from typing import Any, Final, final
@@ -54,7 +56,8 @@ _PAYMENT: Final = """
         delivered_amount, source_amount_max, slippage, min_rate, memo, state, cancel_requested,
         sent, in_flight, undecided, late, delivered, delivered_for, receiver_asset_code,
         receiver_asset_scale, packets, rejects, reject_code, triggered_by, reason, version,
-        payment.created_at_ms, payment.updated_at_ms, ended_at_ms
+        payment.created_at_ms, payment.updated_at_ms, ended_at_ms, delivered_is_least, violations,
+        receipts, receiver_text
     FROM payment JOIN account ON account.number = payment.account
 """
 _BY_KEY: Final = """
@@ -73,7 +76,8 @@ _SAVE: Final = """
     UPDATE payment SET destination = ?, source_amount_max = ?, min_rate = ?, state = ?,
         cancel_requested = ?, delivered = ?, delivered_for = ?, receiver_asset_code = ?,
         receiver_asset_scale = ?, packets = ?, rejects = ?, reject_code = ?, triggered_by = ?,
-        reason = ?, version = ?, updated_at_ms = ?, ended_at_ms = ?
+        reason = ?, version = ?, updated_at_ms = ?, ended_at_ms = ?, delivered_is_least = ?,
+        violations = ?, receipts = ?, receiver_text = ?
     WHERE number = ?
 """
 _LEFT_BY_DEAD: Final = """
@@ -477,6 +481,10 @@ def _save(connection: sqlite3.Connection, before: Payment, after: Payment) -> Pa
                 after.version,
                 after.updated_at_ms,
                 after.ended_at_ms,
+                after.delivered_is_least,
+                json.dumps(after.violations),
+                _receipts_text(after.receipts),
+                after.receiver_text,
                 after.number,
             ),
         )
@@ -527,6 +535,16 @@ def _payment(row: tuple[Any, ...]) -> Payment:
         created_at_ms=row[28],
         updated_at_ms=row[29],
         ended_at_ms=row[30],
+        delivered_is_least=bool(row[31]),
+        violations=tuple(json.loads(row[32])),
+        receipts={int(stream): b64decode(text) for stream, text in json.loads(row[33]).items()},
+        receiver_text=row[34],
+    )
+
+
+def _receipts_text(receipts: Mapping[int, bytes]) -> str:
+    return json.dumps(
+        {str(stream): b64encode(receipt).decode() for stream, receipt in receipts.items()}
     )
 
 

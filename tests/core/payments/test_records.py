@@ -38,6 +38,7 @@ INVOICE = Invoice(
         ({"undecided": 1}, False),
         ({"late": 1}, False),
         ({"in_flight": 1}, False),
+        ({"sent": 7, "delivered": 6, "delivered_for": 7, "delivered_is_least": True}, False),
     ],
 )
 def test_delivered_is_all_only_where_nothing_is_open_and_all_that_was_sent_was_answered(

@@ -190,7 +190,10 @@ async def test_what_the_receiver_has_said_is_kept_with_the_payment(
     assert (payment.delivered_is_least, payment.violations) == (False, ())
     assert (dict(payment.receipts), payment.receiver_text) == ({}, "")
     first = Progress(
-        delivered_for=5, violations=("it lied",), receipts={1: b"r" * 58}, receiver_text="héllo\n"
+        delivered_for=5,
+        violations=("it lied",),
+        receipts={1: b"r" * 58},
+        receiver_text="héllo\n",
     )
     assert (await payments.advance_payment(payment.number, first)).violations == ("it lied",)
 

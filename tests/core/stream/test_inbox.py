@@ -8,7 +8,8 @@ import string
 from hypothesis import given, strategies as st
 
 from core.account import AccountId
-from core.stream.inbox import CONNECTIONS_KEPT, TEXT_CHARACTERS_MAX, StreamInbox
+from core.stream.inbox import CONNECTIONS_KEPT, StreamInbox
+from core.stream.plain_text import TEXT_CHARACTERS_MAX
 from core.stream.receiver import DATA_OCTETS_MAX
 
 BOB = AccountId("bob")

@@ -26,6 +26,7 @@ from core.stores.sqlite.migrations.m0006_learned_routes import create_learned_ro
 from core.stores.sqlite.migrations.m0007_rate_feed import create_rate_feed
 from core.stores.sqlite.migrations.m0008_account_limits import add_account_limits
 from core.stores.sqlite.migrations.m0009_ends_here import add_ends_here
+from core.stores.sqlite.migrations.m0013_what_receivers_said import add_what_receivers_said
 from core.stores.sqlite.migrations.m0014_payer_text import add_payer_text
 
 Step = Callable[[Database], None]
@@ -41,6 +42,7 @@ STEPS: Final[Sequence[tuple[str, Step]]] = (
     ("m0007_rate_feed", create_rate_feed),
     ("m0008_account_limits", add_account_limits),
     ("m0009_ends_here", add_ends_here),
+    ("m0013_what_receivers_said", add_what_receivers_said),
     ("m0014_payer_text", add_payer_text),
 )
 """Every step, by the name under which it is recorded, in the order they are done."""

@@ -102,6 +102,32 @@ async def test_what_came_in_before_its_payers_words_were_kept_is_kept(
     after.close()
 
 
+async def test_a_payment_that_was_made_before_its_receivers_words_were_kept_is_kept(
+    open_file: OpenStores, database: Path
+) -> None:
+    names = [name for name, _ in STEPS]
+    prepare_file(database)
+    file = await SqliteFile.open(database)
+    await migrate(file, steps=STEPS[: names.index("m0009_ends_here") + 1])
+    await file.close()
+    with sqlite3.connect(database) as before:
+        before.execute(
+            "INSERT INTO payment (id, account, node, body_hash, receiver, source_amount, source_amount_max,"
+            " slippage, memo, state, sent, delivered, delivered_for, created_at_ms, updated_at_ms, ended_at_ms)"
+            " VALUES ('p', 1, 1, x'', '$bob.example', 9, 9, '0/1', '', 'completed', 9, '8', 9, 1, 1, 1)"
+        )
+    before.close()
+
+    await open_file()
+
+    with sqlite3.connect(database) as after:
+        rows = after.execute(
+            "SELECT sent, delivered, delivered_is_least, violations, receipts, receiver_text FROM payment"
+        )
+        assert rows.fetchall() == [(9, "8", 0, "[]", "{}", "")]
+    after.close()
+
+
 async def test_the_log_is_written_ahead_and_each_commit_waits_for_the_disk(
     open_file: OpenStores, database: Path
 ) -> None:
