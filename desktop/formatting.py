@@ -198,7 +198,12 @@ def clock_time(at_ms: int, zone: tzinfo | None = None) -> str:
 
 
 def moment(at_ms: int, zone: tzinfo | None = None) -> str:
-    """Return date, time and zone, ISO 8601: `2026-11-24 12:00:03+00:00`."""
+    """Return date, time and zone, for the eye: `2026-11-24 12:00:03 UTC`; the machine's zone unless given."""
+    return f"{datetime.fromtimestamp(at_ms // 1000, UTC).astimezone(zone):%Y-%m-%d %H:%M:%S %Z}"
+
+
+def timestamp(at_ms: int, zone: tzinfo | None = None) -> str:
+    """Return date, time and offset, for programs, ISO 8601: `2026-11-24 12:00:03+00:00`."""
     return datetime.fromtimestamp(at_ms // 1000, UTC).astimezone(zone).isoformat(" ")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import final
 
@@ -22,3 +23,20 @@ class Names:
     def of(self, username: str) -> str:
         """Return what this account is called."""
         return self._names.get(username, username)
+
+    def in_words(self, sentence: str, *usernames: str) -> str:
+        """Return a sentence of the node's with these accounts called as they are everywhere else.
+
+        A label that says something else than the username is followed by it; a username within an
+        address is left as it is.
+        """
+        names = {username: self._both(username) for username in usernames if username}
+        if not names:
+            return sentence
+        found = "|".join(map(re.escape, sorted(names, key=len, reverse=True)))
+        words = re.compile(rf"(?<![\w.~-])({found})(?![\w~-]|\.\w)")
+        return words.sub(lambda match: names[match[1]], sentence)
+
+    def _both(self, username: str) -> str:
+        name = self.of(username)
+        return name if name.casefold() == username else f"{name} ({username})"

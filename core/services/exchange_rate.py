@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import ROUND_DOWN, Context, Decimal
 from fractions import Fraction
-from typing import Generic, Protocol, TypeVar, final
+from typing import Final, Generic, Protocol, TypeVar, final
 
 from core.account import AMOUNT_MAX_BOOKED, Asset, format_amount
 from core.clock import Clock
@@ -20,6 +21,9 @@ from core.service import (
     Step,
     Verdict,
 )
+
+_READ: Final = Context(prec=9, rounding=ROUND_DOWN)
+"""Of a rate in a sentence; the books keep all of it."""
 
 
 class AssetAccount(Protocol):
@@ -142,15 +146,29 @@ class ExchangeRateService(Generic[A]):
         if conversion is None:
             return f"{incoming} stays {format_amount(outgoing_amount, target)}: nothing is converted."
         sentence = (
-            f"{incoming} becomes {format_amount(outgoing_amount, target)}, at {conversion.rate} "
-            f"smallest units of {target} for one of {source}"
+            f"{incoming} becomes {format_amount(outgoing_amount, target)}, "
+            f"{_rate_words(conversion.rate, source, target)}"
         )
         if conversion.spread:
             sentence += (
                 f"; {format_amount(conversion.spread_amount, target)} of it "
-                f"stays here, a spread of {conversion.spread}"
+                f"stays here, a spread of {_decimal(conversion.spread * 100)} %"
             )
         return sentence + "."
+
+
+def _rate_words(rate: Fraction, source: Asset, target: Asset) -> str:
+    """Return a rate of smallest units as a person says it: `at 0.0004 ETH for 1 USD`."""
+    whole = rate * Fraction(10) ** (source.scale - target.scale)
+    if whole == 1 and source.code == target.code:
+        return "one for one"
+    return f"at {_decimal(whole)} {target.code} for 1 {source.code}"
+
+
+def _decimal(number: Fraction) -> str:
+    """Return a number with the digits that a person reads, cut off and marked where it goes on."""
+    digits = _READ.divide(Decimal(number.numerator), Decimal(number.denominator)).normalize()
+    return f"{digits:f}" if Fraction(digits) == number else f"{digits:f}…"
 
 
 def _largest(rate: Fraction, spread: Fraction) -> int:

@@ -37,7 +37,7 @@ class LogRow:
 
     def as_text(self) -> str:
         """Return the line as it is copied."""
-        return f"{formatting.moment(self.at_ms)} {self.level} {self.component}: {self.text}"
+        return f"{formatting.timestamp(self.at_ms)} {self.level} {self.component}: {self.text}"
 
 
 @final

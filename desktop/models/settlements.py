@@ -137,8 +137,8 @@ class UnknownEntry:
     """A packet that a crash left undecided; `id` as text, for it has more than 32 bits."""
 
     id: str
-    from_username: str
-    to_username: str
+    from_name: str
+    to_name: str
     destination: str
     amount: int
     asset: tuple[str, int]
@@ -310,8 +310,8 @@ UNKNOWN_COLUMNS: Final[Sequence[Column[UnknownEntry]]] = (
         tooltip=lambda row: formatting.moment(row.created_at_ms),
         width=146,
     ),
-    Column(title="From", text=lambda row: row.from_username, width=110),
-    Column(title="To", text=lambda row: row.to_username, width=110),
+    Column(title="From", text=lambda row: row.from_name, width=110),
+    Column(title="To", text=lambda row: row.to_name, width=110),
     Column(
         title="Amount out",
         text=lambda row: row.amount_text,

@@ -100,6 +100,8 @@ class PacketFilter:
             wanted in row.destination
             or wanted in row.from_username
             or wanted in row.to_username
+            or wanted in row.from_name.lower()
+            or wanted in row.to_name.lower()
             or wanted in row.code.lower()
             or wanted in row.message.lower()
         )

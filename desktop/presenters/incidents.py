@@ -22,6 +22,7 @@ from core.settlement.records import SettlementState
 from desktop import formatting
 from desktop.engine_supervisor import ProcessState, ProcessStatus
 from desktop.models.overview import Fix, Incident, Mood, Remedy
+from desktop.names import Names
 
 PACKETS_TELLING: Final = 20
 """Of fewer packets in a minute, their rejects say nothing about the node."""
@@ -54,13 +55,15 @@ class Snapshot:
 
 def find_incidents(seen: Snapshot) -> Sequence[Incident]:
     """Return everything that needs somebody, what risks the most first."""
+    names = Names()
+    names.learn(seen.accounts)
     found = [
         *_node(seen.status),
         *_processes(seen.processes),
         *_engines(seen.engines, {each.name for each in seen.processes if _is_down(each)}),
-        *_settlements(seen.settlements, seen.status.now_ms),
+        *_settlements(seen.settlements, seen.status.now_ms, names),
         *_unmatched(seen.unmatched),
-        *_unknown(seen.unknown),
+        *_unknown(seen.unknown, names),
         *_limits(seen.accounts),
         *_links(seen.accounts),
         *_rates(seen.rate_problems),
@@ -157,7 +160,9 @@ def _engines(engines: Iterable[EngineView], told: set[str]) -> Iterable[Incident
             )
 
 
-def _settlements(rows: Iterable[SettlementRow], now_ms: int) -> Iterable[Incident]:
+def _settlements(
+    rows: Iterable[SettlementRow], now_ms: int, names: Names
+) -> Iterable[Incident]:
     failed: dict[str, list[SettlementRow]] = {}
     for row in rows:
         lost = row.state in (SettlementState.FAILED, SettlementState.REVERSED)
@@ -170,7 +175,7 @@ def _settlements(rows: Iterable[SettlementRow], now_ms: int) -> Iterable[Inciden
         yield Incident(
             key=f"settlement:{username}",
             mood=Mood.BAD,
-            title=f"{many} with {username} did not succeed",
+            title=f"{many} with {names.of(username)} did not succeed",
             detail=f"{shown}, {formatting.ago(now_ms, newest.updated_at_ms)}: {newest.problem}",
             fixes=(
                 Fix("Show settlements", Remedy.OPEN, "settlements", "failed"),
@@ -196,7 +201,7 @@ def _unmatched(rows: Sequence[UnmatchedRow]) -> Iterable[Incident]:
     )
 
 
-def _unknown(rows: Sequence[UnknownRow]) -> Iterable[Incident]:
+def _unknown(rows: Sequence[UnknownRow], names: Names) -> Iterable[Incident]:
     if not rows:
         return
     row = rows[0]
@@ -207,7 +212,7 @@ def _unknown(rows: Sequence[UnknownRow]) -> Iterable[Incident]:
         key="unknown",
         mood=Mood.WARN,
         title=f"{many} left undecided by a crash",
-        detail=f"{shown} to {row.to_username}: its statement says whether it was fulfilled",
+        detail=f"{shown} to {names.of(row.to_username)}: its statement says whether it was fulfilled",
         fixes=(Fix("Resolve", Remedy.OPEN, "settlements", "unknown"),),
         page="settlements",
     )

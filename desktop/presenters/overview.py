@@ -134,9 +134,9 @@ class OverviewPresenter(PagePresenter):
 
         async def work() -> str:
             await self.operator.settle_now(username)
-            return f"Settlement with {username} started"
+            return f"Settlement with {self.watch.names.of(username)} started"
 
-        self.run(work, name=f"settling with {username}")
+        self.run(work, name=f"settling with {self.watch.names.of(username)}")
 
     def restart(self, name: str) -> None:
         """Start an engine anew."""

@@ -520,8 +520,8 @@ def payments_csv(views: Iterable[PaymentView]) -> str:
                 "yes" if view.delivered_exact else "no",
                 str(view.packets), str(view.rejects), view.reject_code, view.triggered_by,
                 view.reason, view.memo,
-                formatting.moment(view.created_at_ms),
-                "" if ended is None else formatting.moment(ended),
+                formatting.timestamp(view.created_at_ms),
+                "" if ended is None else formatting.timestamp(ended),
             )
         )  # fmt: skip
     return out.getvalue()

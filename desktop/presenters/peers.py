@@ -161,7 +161,7 @@ class PeersPresenter(PagePresenter):
             text = formatting.amount(amount, asset.code, asset.scale)
             return f"settling {text} with {view.account.name}"
 
-        self.run(work, name=f"settling with {username}")
+        self.run(work, name=f"settling with {self._name_of(username)}")
 
     def delete_plan(self, username: str) -> DeletePlan | None:
         """Return what deleting would mean, or None where the peer is gone."""
@@ -170,25 +170,31 @@ class PeersPresenter(PagePresenter):
 
     def delete(self, username: str, *, even_with_balance: bool) -> None:
         """Remove this peer."""
+        name = self._name_of(username)
 
         async def work() -> str:
             await self.operator.delete_account(username, even_with_balance=even_with_balance)
-            return f"{username} deleted"
+            return f"{name} deleted"
 
-        self.run(work, name=f"deleting {username}")
+        self.run(work, name=f"deleting {name}")
 
     def _edited(self, username: str, before: object) -> None:
         """Report that the editor saved, and offer to bring the former account back."""
+        name = self._name_of(username)
         if isinstance(before, Account):
-            self.undoable.emit(f"{username} saved", lambda: self._restore(username, before))
+            self.undoable.emit(f"{name} saved", lambda: self._restore(username, before))
         else:
-            self.undoable.emit(f"{username} added", lambda: self._remove_again(username))
+            self.undoable.emit(f"{name} added", lambda: self._remove_again(username))
         self.refresh()
+
+    def _name_of(self, username: str) -> str:
+        view = self._views.get(username)
+        return username if view is None else view.account.name
 
     def _restore(self, username: str, before: Account) -> None:
         async def work() -> str:
             await self.operator.replace_account(username, undo_details(before))
-            return f"{before.username} is as it was; tokens that were changed stay changed"
+            return f"{before.name} is as it was; tokens that were changed stay changed"
 
         self.run(work, name="undoing the change")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import QObject, Signal
 
@@ -129,7 +129,13 @@ class RoutesPresenter(PagePresenter):
         """Leave only the routes whose prefix or next hop has the text in it."""
         wanted = text.lower()
         self.model.set_filter(
-            (lambda row: wanted in row.prefix_text.lower() or wanted in row.next_hop)
+            (
+                lambda row: (
+                    wanted in row.prefix_text.lower()
+                    or wanted in row.next_hop
+                    or wanted in row.name.lower()
+                )
+            )
             if wanted
             else None
         )
@@ -156,7 +162,7 @@ class RoutesPresenter(PagePresenter):
             self.answered.emit(Answer(forwarded=False, sentence=sentence(error)))
         else:
             why = None if found.prefix is None else await self._why(destination)
-            self.answered.emit(answer_of(found, self.names, why))
+            self.answered.emit(answer_of(found, self.names, why, sender=from_username))
 
     def explain_route(self, prefix: str) -> None:
         """Find out why packets under this prefix go where they go; comes as `why_changed`."""
@@ -199,7 +205,7 @@ class RoutesPresenter(PagePresenter):
 
         async def work() -> str:
             await self.operator.set_route(prefix, username)
-            return f"{prefix} goes to {username}"
+            return f"{prefix} goes to {self.names.of(username)}"
 
         self.run(work, name="adding a route")
 
@@ -208,7 +214,9 @@ class RoutesPresenter(PagePresenter):
 
         async def work() -> str:
             await self.operator.set_default_route(username or None)
-            return f"everything else goes to {username}" if username else "no default route"
+            if not username:
+                return "no default route"
+            return f"everything else goes to {self.names.of(username)}"
 
         self.run(work, name="setting the default route")
 
@@ -309,8 +317,14 @@ def why_of(found: RouteWhy, names: Names) -> Why:
     )
 
 
-def answer_of(found: RouteAnswer, names: Names, why: Why | None = None) -> Answer:
+def answer_of(
+    found: RouteAnswer, names: Names, why: Why | None = None, *, sender: str = ""
+) -> Answer:
     """Return the node's answer as it is shown."""
+
+    def named(text: str) -> str:
+        return names.in_words(text, sender, found.next_hop or "")
+
     return Answer(
         forwarded=found.forwarded,
         sentence=found.sentence,
@@ -321,7 +335,7 @@ def answer_of(found: RouteAnswer, names: Names, why: Why | None = None) -> Answe
             f"shorter than {found.prefix}"
             for route in found.alternatives
         ),
-        steps=tuple(_step(step, last=step is found.steps[-1]) for step in found.steps),
+        steps=tuple(_step(step, named, last=step is found.steps[-1]) for step in found.steps),
     )
 
 
@@ -346,8 +360,8 @@ def _facts(found: RouteAnswer, names: Names) -> list[tuple[str, str]]:
     return facts
 
 
-def _step(step: Step, *, last: bool) -> AnswerStep:
-    text = step.sentence
+def _step(step: Step, named: Callable[[str], str], *, last: bool) -> AnswerStep:
+    text = named(step.sentence)
     if step.reject is not None and not text.startswith(code := step.reject.code.decode()):
         text = f"{code} — {text}"
     return AnswerStep(

@@ -74,7 +74,7 @@ class SettlementsPresenter(PagePresenter):
     engines_changed = Signal(object)
     """The EngineCards."""
     accounts_changed = Signal(object)
-    """The usernames that a payment can be assigned to."""
+    """Whom a payment can be assigned to: username and name of each."""
     settle_planned = Signal(object)
     """What settling with the peer that was asked for would mean: a SettlePlan."""
     loaded_changed = Signal(bool)
@@ -91,6 +91,7 @@ class SettlementsPresenter(PagePresenter):
         self.names = names or Names()
         self.engine_control = engine_control
         self.due = DueModel(self)
+        self.not_due = DueModel(self)
         self.under_way = SettlementsModel(self)
         self.done = SettlementsModel(self)
         self.failed_ones = SettlementsModel(self)
@@ -98,7 +99,6 @@ class SettlementsPresenter(PagePresenter):
         self.unknown = UnknownModel(self)
         self.loaded = False
         self.engines: Sequence[EngineCard] = ()
-        self.usernames: Sequence[str] = ()
 
     async def update(self) -> None:
         rows = await self.operator.settlements(limit=LIMIT)
@@ -109,12 +109,12 @@ class SettlementsPresenter(PagePresenter):
         self.failed_ones.replace(
             entry_of(row, self.names) for row in rows if row.state in FAILED
         )
-        self.due.replace(
-            due_of(row, self.names) for row in await self.operator.settlements_due()
-        )
+        owed = [due_of(row, self.names) for row in await self.operator.settlements_due()]
+        self.due.replace(row for row in owed if row.due)
+        self.not_due.replace(row for row in owed if not row.due)
         self.unmatched.replace(unmatched_of(row) for row in await self.operator.unmatched())
         unknown = await self.operator.unknown_transfers()
-        self.unknown.replace(unknown_of(row) for row in unknown)
+        self.unknown.replace(unknown_of(row, self.names) for row in unknown)
         self._show_engines(await self.operator.engines())
         self._count_problems()
         if not self.loaded:
@@ -151,17 +151,19 @@ class SettlementsPresenter(PagePresenter):
 
         async def work() -> str:
             await self.operator.settle_now(username, amount)
-            return f"settling with {username}"
+            return f"settling with {self.names.of(username)}"
 
-        self.run(work, name=f"settling with {username}")
+        self.run(work, name=f"settling with {self.names.of(username)}")
 
     def load_accounts(self) -> None:
         """Load whom an unmatched payment can be assigned to."""
 
         async def load() -> None:
             views = await self.operator.accounts()
-            self.usernames = tuple(view.account.username for view in views)
-            self.accounts_changed.emit(self.usernames)
+            self.names.learn(views)
+            self.accounts_changed.emit(
+                tuple((view.account.username, view.account.name) for view in views)
+            )
 
         self.tasks.start(load())
 
@@ -170,7 +172,7 @@ class SettlementsPresenter(PagePresenter):
 
         async def work() -> str:
             await self.operator.assign_unmatched(key, username)
-            return f"the payment is credited to {username}"
+            return f"the payment is credited to {self.names.of(username)}"
 
         self.run(work, name="assigning a payment")
 
@@ -257,12 +259,12 @@ def unmatched_of(row: UnmatchedRow) -> UnmatchedEntry:
     )
 
 
-def unknown_of(row: UnknownRow) -> UnknownEntry:
+def unknown_of(row: UnknownRow, names: Names) -> UnknownEntry:
     """Return an undecided packet as a row of its table."""
     return UnknownEntry(
         id=str(row.id),
-        from_username=row.from_username,
-        to_username=row.to_username,
+        from_name=names.of(row.from_username),
+        to_name=names.of(row.to_username),
         destination=row.destination,
         amount=row.outgoing_amount,
         asset=_asset(row.outgoing_asset),

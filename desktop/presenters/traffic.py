@@ -110,7 +110,8 @@ class TrafficPresenter(PagePresenter):
             if row.code:
                 self._codes[row.code] += 1
         if before != (len(self._peers), len(self._codes)):
-            self.choices_changed.emit(sorted(self._peers), sorted(self._codes))
+            peers = sorted((username, self.names.of(username)) for username in self._peers)
+            self.choices_changed.emit(peers, sorted(self._codes))
 
     # --- What the operator does
 
@@ -140,6 +141,7 @@ def packet_row_of(view: PacketView, names: Names | None = None, *, ours: str = "
     """Return a packet as a row of the table; `ours` is this node's address."""
     names = names or Names()
     asset_out = view.outgoing_asset
+    is_ours = bool(ours) and view.triggered_by == ours
     return PacketRow(
         sequence=view.sequence,
         at_ms=view.at_ms,
@@ -156,8 +158,10 @@ def packet_row_of(view: PacketView, names: Names | None = None, *, ours: str = "
         code=view.code,
         code_name=error_words(view.code) if view.code else "",
         triggered_by=view.triggered_by,
-        ours=bool(ours) and view.triggered_by == ours,
-        message=view.message,
+        ours=is_ours,
+        message=names.in_words(view.message, view.from_username, view.to_username or "")
+        if is_ours
+        else view.message,
         advice=view.advice,
         latency_us=view.latency_us,
     )

@@ -47,7 +47,7 @@ from desktop.views.widgets import (
 PRICES, SOURCES, SPREADS = range(3)
 STATE_TONES: Final = {
     "in force": Tone.OK,
-    "set by you": Tone.PLAIN,
+    "set by you": Tone.OK,
     "too old": Tone.BAD,
     "jump held": Tone.WARN,
     "works": Tone.OK,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import final
+from typing import Final, final
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import Qt, QTimer
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
     QFrame,
     QGridLayout,
@@ -17,6 +18,10 @@ from PySide6.QtWidgets import (
 from desktop.models.routes import Answer
 from desktop.views.detail import FactsGrid
 from desktop.views.widgets import SPACE, Card, Heading, Pill, TextLabel, Tone, icon_button
+
+STEPS_HEIGHT_MIN: Final = 120
+STEPS_HEIGHT_MAX: Final = 340
+"""The table below stays usable in a window of 1280 × 800."""
 
 
 @final
@@ -57,20 +62,13 @@ class RouteAnswerCard(Card):
         inner.setContentsMargins(0, 0, 0, 0)
         inner.addWidget(self._steps_box)
         inner.addStretch()
-        scroll = QScrollArea()
-        scroll.setWidget(holder)
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setMinimumHeight(190)
-        holder.setAutoFillBackground(False)
-        scroll.viewport().setAutoFillBackground(False)
+        self.scroll = _Steps(holder)
         self._body = QWidget()
         body = QHBoxLayout(self._body)
         body.setContentsMargins(0, 0, 0, 0)
         body.setSpacing(24)
         body.addLayout(left, 2)
-        body.addWidget(scroll, 3)
+        body.addWidget(self.scroll, 3)
         self.body.addLayout(head)
         self.body.addWidget(self._body)
 
@@ -110,3 +108,33 @@ class RouteAnswerCard(Card):
             self._steps.addWidget(mark, i, 0, top)
             self._steps.addWidget(TextLabel(step.service, role="muted"), i, 1, top)
             self._steps.addWidget(text, i, 2)
+        self.scroll.fit()
+
+
+@final
+class _Steps(QScrollArea):
+    """The steps, all of them at once where the window is not very low."""
+
+    def __init__(self, holder: QWidget) -> None:
+        super().__init__()
+        self._holder = holder
+        self.setWidget(holder)
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        holder.setAutoFillBackground(False)
+        self.viewport().setAutoFillBackground(False)
+
+    def fit(self) -> None:
+        """Be as high as the steps are at this width."""
+        # One pass of the event loop later: labels that were just made know no size before.
+        QTimer.singleShot(0, self, self._fit)
+
+    def _fit(self) -> None:
+        wanted = self._holder.heightForWidth(self.viewport().width())
+        self.setMinimumHeight(min(max(wanted, STEPS_HEIGHT_MIN), STEPS_HEIGHT_MAX))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        if event.size().width() != event.oldSize().width():
+            self.fit()

@@ -61,15 +61,15 @@ def show_unmatched(panel: DetailPanel, row: UnmatchedEntry) -> None:
 def show_unknown(panel: DetailPanel, row: UnknownEntry) -> None:
     """Show a packet that a crash left open."""
     facts = [
-        ("From peer", row.from_username),
-        ("To peer", row.to_username),
+        ("From peer", row.from_name),
+        ("To peer", row.to_name),
         ("Amount out", row.amount_text),
         ("Destination", row.destination),
         ("Since", formatting.moment(row.created_at_ms)),
         ("Transfer", row.id),
     ]
     advice = (
-        f"A node ended while {row.to_username} had this packet. {row.from_username} was not "
+        f"A node ended while {row.to_name} had this packet. {row.from_name} was not "
         "charged. Whether you owe the next hop is in its statement."
     )
     panel.show_details("Undecided packet", ("Undecided", Tone.WARN), facts, advice=advice)

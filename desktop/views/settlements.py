@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, Final, final
 
@@ -46,7 +47,7 @@ from desktop.views.tables import GrowColumns, copy, selected_text, show_menu, ta
 from desktop.views.widgets import MARGIN, SPACE, TableView, TextLabel, action_button
 
 DUE_WHY_COLUMN: Final = 3
-DUE, UNDER_WAY, DONE, FAILED, UNMATCHED, UNKNOWN = range(6)
+DUE, NOT_DUE, UNDER_WAY, DONE, FAILED, UNMATCHED, UNKNOWN = range(7)
 
 
 @final
@@ -75,6 +76,7 @@ class SettlementsPage(Page):
         )
         self.inspector = self.detail
         self.settle_button = action_button("Settle now…", primary=True)
+        self.settle_early_button = action_button("Settle now…")
         self.assign_button = action_button("Assign to a peer…", primary=True)
         self.fulfilled_button = action_button("They were paid…")
         self.rejected_button = action_button("They were not paid…")
@@ -98,7 +100,7 @@ class SettlementsPage(Page):
         if target in names:
             self.tabs.setCurrentIndex(names[target])
             return
-        for i in (UNDER_WAY, DONE, FAILED, DUE):
+        for i in (UNDER_WAY, DONE, FAILED, DUE, NOT_DUE):
             if self.tables[i].select_key(target):
                 self.tabs.setCurrentIndex(i)
                 return
@@ -107,7 +109,8 @@ class SettlementsPage(Page):
 
     def _make_tabs(self) -> None:
         p = self.settlements
-        self._tab("Due", p.due, "Nobody has a threshold, an engine or a debt.")
+        self._tab("Due", p.due, "Nothing is due: nobody is owed more than you settle at.")
+        self._tab("Not due yet", p.not_due, "Nobody else has a threshold, an engine or a debt.")
         self._tab("Under way", p.under_way, "No settlement is under way.")
         self._tab("Done", p.done, "No settlement has been finished yet.")
         self._tab("Failed", p.failed_ones, "No settlement has failed.")
@@ -117,11 +120,15 @@ class SettlementsPage(Page):
             table = self.tables[i]
             table.setItemDelegateForColumn(LADDER_COLUMN, LadderCell(table))
             self._add_menu(table, "Copy transaction", lambda row: row.transaction)
-        self.tables[DUE].setItemDelegateForColumn(DUE_WHY_COLUMN, due_cell(self.tables[DUE]))
-        self._add_menu(self.tables[DUE], "Copy peer", lambda row: row.username)
+        for i in (DUE, NOT_DUE):
+            self.tables[i].setItemDelegateForColumn(DUE_WHY_COLUMN, due_cell(self.tables[i]))
+            self._add_menu(self.tables[i], "Copy peer", lambda row: row.username)
         self._add_menu(self.tables[UNMATCHED], "Copy sender", lambda row: row.sender)
         self._add_menu(self.tables[UNKNOWN], "Copy transfer", lambda row: row.id)
         self._buttons(DUE, "", self.settle_button)
+        self._buttons(
+            NOT_DUE, "These settle by themselves once more is owed.", self.settle_early_button
+        )
         self._buttons(
             UNMATCHED,
             "This money is on the ledger, and no peer has the address it came from.",
@@ -214,8 +221,9 @@ class SettlementsPage(Page):
             self.tables[i].chosen.connect(self._choose)
         presenter.refreshed.connect(self._refreshed)
         self.tabs.currentChanged.connect(self._tab_changed)
-        self.tables[DUE].opened.connect(self._plan_row)
-        self.settle_button.clicked.connect(self._plan)
+        for tab, button in ((DUE, self.settle_button), (NOT_DUE, self.settle_early_button)):
+            self.tables[tab].opened.connect(self._plan_row)
+            button.clicked.connect(functools.partial(self._plan, tab))
         self.assign_button.clicked.connect(presenter.load_accounts)
         self.fulfilled_button.clicked.connect(lambda: self._ask_resolve(fulfilled=True))
         self.rejected_button.clicked.connect(lambda: self._ask_resolve(fulfilled=False))
@@ -224,8 +232,8 @@ class SettlementsPage(Page):
 
     def _count(self) -> None:
         for i, (title, model, stack) in enumerate(self._titles):
-            # Who is not due yet stands in that table too, and is no number to act on.
-            number = sum(1 for row in model.rows if i != DUE or row.due)
+            # Who is not due yet is no number to act on.
+            number = 0 if i == NOT_DUE else model.total
             self.tabs.setTabText(
                 i, f"{title} ({formatting.count(number)})" if number else title
             )
@@ -264,6 +272,7 @@ class SettlementsPage(Page):
     def _choose(self, row: object) -> None:
         self.want_inspector(row is not None)
         self.settle_button.setEnabled(isinstance(row, DueRow))
+        self.settle_early_button.setEnabled(isinstance(row, DueRow))
         self.assign_button.setEnabled(isinstance(row, UnmatchedEntry))
         self.fulfilled_button.setEnabled(isinstance(row, UnknownEntry))
         self.rejected_button.setEnabled(isinstance(row, UnknownEntry))
@@ -278,8 +287,8 @@ class SettlementsPage(Page):
         else:
             self.detail.show_nothing()
 
-    def _plan(self) -> None:
-        for row in self.tables[DUE].selected_rows[:1]:
+    def _plan(self, tab: int) -> None:
+        for row in self.tables[tab].selected_rows[:1]:
             self._plan_row(row)
 
     def _plan_row(self, row: DueRow) -> None:
@@ -300,12 +309,12 @@ class SettlementsPage(Page):
     def _forget_dialog(self) -> None:
         self._dialog = None
 
-    def _ask_assign(self, usernames: Sequence[str]) -> None:
+    def _ask_assign(self, accounts: Sequence[tuple[str, str]]) -> None:
         rows: Sequence[UnmatchedEntry] = self.tables[UNMATCHED].selected_rows
-        if not rows or not usernames:
+        if not rows or not accounts:
             return
         row = rows[0]
-        choice = Choice([(name, name) for name in usernames])
+        choice = Choice(accounts)
         choice.setAccessibleName("Peer to credit")
         dialog = ConfirmDialog(
             f"Credit {row.amount_text}",
@@ -329,17 +338,17 @@ class SettlementsPage(Page):
         row = rows[0]
         sentences = (
             (
-                f"{row.to_username} says that it was paid: you owe it {row.amount_text}.",
-                f"{row.from_username} was not charged, so that this is your loss.",
+                f"{row.to_name} says that it was paid: you owe it {row.amount_text}.",
+                f"{row.from_name} was not charged, so that this is your loss.",
             )
             if fulfilled
             else (
-                f"{row.to_username} says that it was not paid: you owe it nothing.",
+                f"{row.to_name} says that it was not paid: you owe it nothing.",
                 f"{row.amount_text} are no longer held.",
             )
         )
         dialog = ConfirmDialog(
-            f"{row.to_username} was {'paid' if fulfilled else 'not paid'}",
+            f"{row.to_name} was {'paid' if fulfilled else 'not paid'}",
             (*sentences, "Decide this by the peer's statement. It cannot be undone."),
             "Book it as owed" if fulfilled else "Book it as not paid",
             self,

@@ -99,7 +99,7 @@ class TrafficPage(Page):
 
     def open(self, target: str) -> None:
         """Show only this peer's packets."""
-        self.peer.set_choices([EVERY_PEER, (target, target)])
+        self.peer.set_choices([EVERY_PEER, (target, self.traffic.names.of(target))])
         self.peer.choose(target)
         self._filter()
 
@@ -230,8 +230,8 @@ class TrafficPage(Page):
             "They came faster than they could be fetched; counters and graphs have them all."
         )
 
-    def _show_choices(self, peers: list[str], codes: list[str]) -> None:
-        self.peer.set_choices([EVERY_PEER, *((name, name) for name in peers)])
+    def _show_choices(self, peers: list[tuple[str, str]], codes: list[str]) -> None:
+        self.peer.set_choices([EVERY_PEER, *peers])
         self.code.set_choices([EVERY_CODE, *((code, code) for code in codes)])
 
     # --- What the operator does

@@ -157,5 +157,34 @@ async def test_explaining_says_amounts_rate_and_spread() -> None:
     )
 
     assert step.facts == {"incoming_amount": 100, "outgoing_amount": 1_980_000_000}
-    for words in ("1.00 USD", "1.98 XRP", "0.02 XRP", "1/100"):
-        assert words in step.sentence
+    assert step.sentence == (
+        "1.00 USD becomes 1.98 XRP, at 2 XRP for 1 USD; 0.02 XRP of it stays here, a spread of 1 %."
+    )
+
+
+@pytest.mark.parametrize(
+    ("price", "words"),
+    [("3", ", at 0.333333333… XRP for 1 USD."), ("1", ", at 1 XRP for 1 USD.")],
+)
+async def test_a_rate_is_told_in_whole_units_as_a_person_says_it(
+    price: str, words: str
+) -> None:
+    request = outgoing(prepare(100), receiver=account("bob", asset=XRP))
+    service = ExchangeRateService(
+        FakeOutgoing(), rates("0", USD="1", XRP=price), ADDRESS, FakeClock()
+    )
+
+    step, _ = await service.explain(request)
+
+    assert step.sentence.endswith(words)
+
+
+async def test_the_same_asset_with_a_spread_is_one_for_one() -> None:
+    request = outgoing(prepare(1_000), receiver=account("bob", asset=USD))
+    service = ExchangeRateService(FakeOutgoing(), rates("0.005", USD="1"), ADDRESS, FakeClock())
+
+    step, _ = await service.explain(request)
+
+    assert step.sentence == (
+        "10.00 USD becomes 9.95 USD, one for one; 0.05 USD of it stays here, a spread of 0.5 %."
+    )

@@ -47,7 +47,10 @@ async def everything() -> list[tuple[TableModel[Any], list[Any]]]:
         (SettlementsModel(), [entry_of(row, Names()) for row in await operator.settlements()]),
         (DueModel(), [due_of(row, Names()) for row in await operator.settlements_due()]),
         (UnmatchedModel(), [unmatched_of(row) for row in await operator.unmatched()]),
-        (UnknownModel(), [unknown_of(row) for row in await operator.unknown_transfers()]),
+        (
+            UnknownModel(),
+            [unknown_of(row, Names()) for row in await operator.unknown_transfers()],
+        ),
         (PacketsModel(), packets(60)),
         (
             LogsModel(),

@@ -21,6 +21,7 @@ from PySide6.QtWidgets import (
 )
 from pytestqt.qtbot import QtBot
 
+from desktop.models.routes import Answer, AnswerStep
 from desktop.models.settlements import EngineCard
 from desktop.models.traffic import CODE
 from desktop.presenters.logs import LogsPresenter
@@ -41,7 +42,7 @@ from desktop.views.payments import PaymentsPage
 from desktop.views.peers import PeersPage
 from desktop.views.rates import RatesPage
 from desktop.views.routes import RoutesPage
-from desktop.views.settlements import DONE, DUE, UNKNOWN, UNMATCHED, SettlementsPage
+from desktop.views.settlements import DONE, NOT_DUE, UNKNOWN, UNMATCHED, SettlementsPage
 from desktop.views.tables import GrowColumns
 from desktop.views.traffic import TrafficPage
 from desktop.views.widgets import TableView, Tone
@@ -193,6 +194,39 @@ async def test_the_answer_says_where_and_shows_every_step(opened: Opened) -> Non
     assert len(page.answer.steps_text) == 8
 
 
+async def test_every_step_of_the_answer_is_seen_without_scrolling(
+    opened: Opened, theme: Theme
+) -> None:
+    page: RoutesPage = await opened.page("routes")
+    steps = [
+        AnswerStep(
+            passes=True, decides=False, service=f"service {i}", sentence="It passes. " * 9
+        )
+        for i in range(9)
+    ]
+
+    page.answer.show_answer(Answer(forwarded=True, sentence="It goes.", steps=tuple(steps)))
+    await asyncio.sleep(0.05)
+
+    assert page.answer.scroll.verticalScrollBar().maximum() == 0
+
+
+async def test_steps_call_accounts_by_their_labels(
+    operator: FakeOperator, opened: Opened
+) -> None:
+    view = operator.views["hana"]
+    operator.replace_view(
+        "hana", account=dataclasses.replace(view.account, label="Bank of Japan")
+    )
+    page: RoutesPage = await opened.page("routes")
+
+    page.open("test.bank.tokyo.shop")
+    await page.routes.tasks.finish()
+
+    assert page.answer.facts.text_of("Next hop") == "Bank of Japan"
+    assert any("Bank of Japan (hana)" in step for step in page.answer.steps_text)
+
+
 async def test_a_packet_without_a_way_is_marked_at_the_step_that_stops_it(
     operator: FakeOperator, opened: Opened
 ) -> None:
@@ -341,8 +375,9 @@ async def test_an_amount_is_never_cut_off(operator: FakeOperator, opened: Opened
 async def test_every_list_tells_how_many_there_are(opened: Opened) -> None:
     page: SettlementsPage = await opened.page("settlements")
 
-    assert [page.tabs.tabText(i) for i in range(6)] == [
+    assert [page.tabs.tabText(i) for i in range(7)] == [
         "Due",
+        "Not due yet",
         "Under way (7)",
         "Done (13)",
         "Failed (4)",
@@ -355,15 +390,33 @@ async def test_the_details_follow_the_row_that_they_are_of(
     operator: FakeOperator, opened: Opened
 ) -> None:
     page: SettlementsPage = await opened.page("settlements")
-    place = page.settlements.due.place_of("erin")
+    place = page.settlements.not_due.place_of("erin")
     assert place is not None
-    page.tables[DUE].selectRow(place)
+    page.tabs.setCurrentIndex(NOT_DUE)
+    page.tables[NOT_DUE].selectRow(place)
     assert page.detail.facts.text_of("You owe") == "0.42\u00a0ETH"
 
-    await operator.correct_balance("erin", 10**16, "a test")
+    await operator.correct_balance("erin", -(10**16), "a test")
     await page.presenter.update_and_report()
 
-    assert page.detail.facts.text_of("You owe") == "0.43\u00a0ETH"
+    assert page.detail.facts.text_of("You owe") == "0.41\u00a0ETH"
+
+
+async def test_only_what_is_due_is_listed_as_due_and_the_rest_can_be_settled_early(
+    operator: FakeOperator, opened: Opened
+) -> None:
+    page: SettlementsPage = await opened.page("settlements")
+    assert not page.settlements.due.total
+    assert page.settlements.not_due.total
+
+    page.tabs.setCurrentIndex(NOT_DUE)
+    page.tables[NOT_DUE].select_key("erin")
+    assert page.settle_early_button.isEnabled()
+    await operator.correct_balance("erin", 10**18, "a test")
+    await page.presenter.update_and_report()
+
+    assert [row.username for row in page.settlements.due.rows] == ["erin"]
+    assert page.settlements.not_due.place_of("erin") is None
 
 
 async def test_a_settlements_transaction_is_shown_and_copied_whole(opened: Opened) -> None:
