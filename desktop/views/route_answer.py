@@ -62,13 +62,13 @@ class RouteAnswerCard(Card):
         inner.setContentsMargins(0, 0, 0, 0)
         inner.addWidget(self._steps_box)
         inner.addStretch()
-        self.scroll = _Steps(holder)
+        self.step_area = _Steps(holder)
         self._body = QWidget()
         body = QHBoxLayout(self._body)
         body.setContentsMargins(0, 0, 0, 0)
         body.setSpacing(24)
         body.addLayout(left, 2)
-        body.addWidget(self.scroll, 3)
+        body.addWidget(self.step_area, 3)
         self.body.addLayout(head)
         self.body.addWidget(self._body)
 
@@ -108,7 +108,7 @@ class RouteAnswerCard(Card):
             self._steps.addWidget(mark, i, 0, top)
             self._steps.addWidget(TextLabel(step.service, role="muted"), i, 1, top)
             self._steps.addWidget(text, i, 2)
-        self.scroll.fit()
+        self.step_area.fit()
 
 
 @final

@@ -208,7 +208,7 @@ async def test_every_step_of_the_answer_is_seen_without_scrolling(
     page.answer.show_answer(Answer(forwarded=True, sentence="It goes.", steps=tuple(steps)))
     await asyncio.sleep(0.05)
 
-    assert page.answer.scroll.verticalScrollBar().maximum() == 0
+    assert page.answer.step_area.verticalScrollBar().maximum() == 0
 
 
 async def test_steps_call_accounts_by_their_labels(
