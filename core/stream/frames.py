@@ -1,4 +1,4 @@
-"""RFC-0029: the frames that a STREAM packet carries, each of them a value that reads and writes itself.
+"""RFC-0029: the frames that a STREAM packet carries, each of them a value; one table says how they are read and written.
 
 What a frame holds more than we know of is ignored. A frame of a known type that cannot be read
 spoils its whole packet, as it does in every implementation in the field.
@@ -7,13 +7,14 @@ spoils its whole packet, as it does in every implementation in the field.
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import ClassVar, Final, Self, TypeAlias, final
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from operator import attrgetter, call
+from typing import Any, ClassVar, Final, TypeAlias, final
 
 from core.errors import PacketError
 from core.packet.address import parse_address
-from core.packet.oer import read_octets, read_uint, write_octets, write_uint
+from core.packet.oer import read_octets, read_uint, write_length, write_octets, write_uint
 
 UINT_MAX: Final = 2**64 - 1
 
@@ -42,15 +43,6 @@ class ConnectionClose:
     code: int
     message: str
 
-    def contents(self) -> bytes:
-        return bytes((self.code,)) + write_octets(self.message.encode())
-
-    @classmethod
-    def read(cls, view: memoryview) -> Self:
-        code, at = _read_octet(view, 0)
-        message, _ = read_octets(view, at)
-        return cls(code, _words(message))
-
 
 @final
 @dataclass(frozen=True, slots=True)
@@ -60,14 +52,6 @@ class ConnectionNewAddress:
     TYPE: ClassVar[int] = 0x02
 
     address: str
-
-    def contents(self) -> bytes:
-        return write_octets(self.address.encode())
-
-    @classmethod
-    def read(cls, view: memoryview) -> Self:
-        octets, end = read_octets(view, 0)
-        return cls(parse_address(octets, octet=end - len(octets)) if octets else "")
 
 
 @final
@@ -79,13 +63,6 @@ class ConnectionMaxData:
 
     max_offset: int
 
-    def contents(self) -> bytes:
-        return write_uint(self.max_offset)
-
-    @classmethod
-    def read(cls, view: memoryview) -> Self:
-        return cls(*_read_uints(view, 1))
-
 
 @final
 @dataclass(frozen=True, slots=True)
@@ -95,13 +72,6 @@ class ConnectionDataBlocked:
     TYPE: ClassVar[int] = 0x04
 
     max_offset: int
-
-    def contents(self) -> bytes:
-        return write_uint(self.max_offset)
-
-    @classmethod
-    def read(cls, view: memoryview) -> Self:
-        return cls(*_read_uints(view, 1))
 
 
 @final
@@ -113,13 +83,6 @@ class ConnectionMaxStreamId:
 
     max_stream_id: int
 
-    def contents(self) -> bytes:
-        return write_uint(self.max_stream_id)
-
-    @classmethod
-    def read(cls, view: memoryview) -> Self:
-        return cls(*_read_uints(view, 1))
-
 
 @final
 @dataclass(frozen=True, slots=True)
@@ -129,13 +92,6 @@ class ConnectionStreamIdBlocked:
     TYPE: ClassVar[int] = 0x06
 
     max_stream_id: int
-
-    def contents(self) -> bytes:
-        return write_uint(self.max_stream_id)
-
-    @classmethod
-    def read(cls, view: memoryview) -> Self:
-        return cls(*_read_uints(view, 1))
 
 
 @final
@@ -147,19 +103,6 @@ class ConnectionAssetDetails:
 
     asset_code: str
     asset_scale: int
-
-    def contents(self) -> bytes:
-        return write_octets(self.asset_code.encode()) + bytes((self.asset_scale,))
-
-    @classmethod
-    def read(cls, view: memoryview) -> Self:
-        code, at = read_octets(view, 0)
-        scale, _ = _read_octet(view, at)
-        try:
-            return cls(str(code, "utf-8"), scale)
-        except UnicodeDecodeError as error:
-            start = at - len(code) + error.start
-            raise PacketError("the asset's code is not UTF-8", octet=start) from None
 
 
 @final
@@ -173,20 +116,6 @@ class StreamClose:
     code: int
     message: str
 
-    def contents(self) -> bytes:
-        return (
-            write_uint(self.stream_id)
-            + bytes((self.code,))
-            + write_octets(self.message.encode())
-        )
-
-    @classmethod
-    def read(cls, view: memoryview) -> Self:
-        stream_id, at = read_uint(view, 0)
-        code, at = _read_octet(view, at)
-        message, _ = read_octets(view, at)
-        return cls(stream_id, code, _words(message))
-
 
 @final
 @dataclass(frozen=True, slots=True)
@@ -197,13 +126,6 @@ class StreamMoney:
 
     stream_id: int
     shares: int
-
-    def contents(self) -> bytes:
-        return write_uint(self.stream_id) + write_uint(self.shares)
-
-    @classmethod
-    def read(cls, view: memoryview) -> Self:
-        return cls(*_read_uints(view, 2))
 
 
 @final
@@ -218,20 +140,6 @@ class StreamMaxMoney:
     """More than 64 bits means as much as fits them."""
     total_received: int
 
-    def contents(self) -> bytes:
-        return (
-            write_uint(self.stream_id)
-            + write_uint(self.receive_max)
-            + write_uint(self.total_received)
-        )
-
-    @classmethod
-    def read(cls, view: memoryview) -> Self:
-        stream_id, at = read_uint(view, 0)
-        receive_max, at = _read_saturating(view, at)
-        total_received, _ = read_uint(view, at)
-        return cls(stream_id, receive_max, total_received)
-
 
 @final
 @dataclass(frozen=True, slots=True)
@@ -245,18 +153,6 @@ class StreamMoneyBlocked:
     """More than 64 bits means as much as fits them."""
     total_sent: int
 
-    def contents(self) -> bytes:
-        return (
-            write_uint(self.stream_id) + write_uint(self.send_max) + write_uint(self.total_sent)
-        )
-
-    @classmethod
-    def read(cls, view: memoryview) -> Self:
-        stream_id, at = read_uint(view, 0)
-        send_max, at = _read_saturating(view, at)
-        total_sent, _ = read_uint(view, at)
-        return cls(stream_id, send_max, total_sent)
-
 
 @final
 @dataclass(frozen=True, slots=True)
@@ -269,16 +165,6 @@ class StreamData:
     offset: int
     data: bytes
 
-    def contents(self) -> bytes:
-        return write_uint(self.stream_id) + write_uint(self.offset) + write_octets(self.data)
-
-    @classmethod
-    def read(cls, view: memoryview) -> Self:
-        stream_id, at = read_uint(view, 0)
-        offset, at = read_uint(view, at)
-        data, _ = read_octets(view, at)
-        return cls(stream_id, offset, bytes(data))
-
 
 @final
 @dataclass(frozen=True, slots=True)
@@ -289,13 +175,6 @@ class StreamMaxData:
 
     stream_id: int
     max_offset: int
-
-    def contents(self) -> bytes:
-        return write_uint(self.stream_id) + write_uint(self.max_offset)
-
-    @classmethod
-    def read(cls, view: memoryview) -> Self:
-        return cls(*_read_uints(view, 2))
 
 
 @final
@@ -308,13 +187,6 @@ class StreamDataBlocked:
     stream_id: int
     max_offset: int
 
-    def contents(self) -> bytes:
-        return write_uint(self.stream_id) + write_uint(self.max_offset)
-
-    @classmethod
-    def read(cls, view: memoryview) -> Self:
-        return cls(*_read_uints(view, 2))
-
 
 @final
 @dataclass(frozen=True, slots=True)
@@ -325,15 +197,6 @@ class StreamReceipt:
 
     stream_id: int
     receipt: bytes
-
-    def contents(self) -> bytes:
-        return write_uint(self.stream_id) + write_octets(self.receipt)
-
-    @classmethod
-    def read(cls, view: memoryview) -> Self:
-        stream_id, at = read_uint(view, 0)
-        receipt, _ = read_octets(view, at)
-        return cls(stream_id, bytes(receipt))
 
 
 Frame: TypeAlias = (
@@ -354,32 +217,109 @@ Frame: TypeAlias = (
     | StreamReceipt
 )
 
-FRAMES: Final[Mapping[int, type[Frame]]] = {
-    frame.TYPE: frame
-    for frame in (
-        ConnectionClose,
-        ConnectionNewAddress,
-        ConnectionMaxData,
-        ConnectionDataBlocked,
-        ConnectionMaxStreamId,
-        ConnectionStreamIdBlocked,
-        ConnectionAssetDetails,
-        StreamClose,
-        StreamMoney,
-        StreamMaxMoney,
-        StreamMoneyBlocked,
-        StreamData,
-        StreamMaxData,
-        StreamDataBlocked,
-        StreamReceipt,
-    )
+
+# --- How a field stands in its frame ----------------------------------------------------------------
+
+
+def _write_octet(value: int) -> bytes:
+    return bytes((value,))
+
+
+def _read_octet(view: memoryview, at: int) -> tuple[int, int]:
+    if at >= len(view):
+        raise PacketError("the packet ends where an octet is due", octet=at)
+    return view[at], at + 1
+
+
+def _read_saturating(view: memoryview, at: int) -> tuple[int, int]:
+    value, end = read_uint(view, at, octets_max=len(view))
+    return min(value, UINT_MAX), end
+
+
+def _read_bytes(view: memoryview, at: int) -> tuple[bytes, int]:
+    octets, end = read_octets(view, at)
+    return bytes(octets), end
+
+
+def _write_text(text: str) -> bytes:
+    return write_octets(text.encode())
+
+
+def _read_words(view: memoryview, at: int) -> tuple[str, int]:
+    """Read what is meant for people: what is not UTF-8 is shown as well as it can be, not refused."""
+    octets, end = read_octets(view, at)
+    return str(octets, "utf-8", "replace"), end
+
+
+def _read_code(view: memoryview, at: int) -> tuple[str, int]:
+    octets, end = read_octets(view, at)
+    try:
+        return str(octets, "utf-8"), end
+    except UnicodeDecodeError as error:
+        start = end - len(octets) + error.start
+        raise PacketError("the asset's code is not UTF-8", octet=start) from None
+
+
+def _read_address(view: memoryview, at: int) -> tuple[str, int]:
+    octets, end = read_octets(view, at)
+    return parse_address(octets, octet=end - len(octets)) if octets else "", end
+
+
+_Field: TypeAlias = tuple[
+    Callable[[Any], bytes], Callable[[memoryview, int], tuple[object, int]]
+]
+"""How one is written, and read."""
+
+_UINT: Final[_Field] = (write_uint, read_uint)
+_SATURATING: Final[_Field] = (write_uint, _read_saturating)
+_OCTET: Final[_Field] = (_write_octet, _read_octet)
+_OCTETS: Final[_Field] = (write_octets, _read_bytes)
+_WORDS: Final[_Field] = (_write_text, _read_words)
+_CODE: Final[_Field] = (_write_text, _read_code)
+_ADDRESS: Final[_Field] = (_write_text, _read_address)
+
+_FIELDS: Final[Mapping[type[Frame], Sequence[_Field]]] = {
+    ConnectionClose: (_OCTET, _WORDS),
+    ConnectionNewAddress: (_ADDRESS,),
+    ConnectionMaxData: (_UINT,),
+    ConnectionDataBlocked: (_UINT,),
+    ConnectionMaxStreamId: (_UINT,),
+    ConnectionStreamIdBlocked: (_UINT,),
+    ConnectionAssetDetails: (_CODE, _OCTET),
+    StreamClose: (_UINT, _OCTET, _WORDS),
+    StreamMoney: (_UINT, _UINT),
+    StreamMaxMoney: (_UINT, _SATURATING, _UINT),
+    StreamMoneyBlocked: (_UINT, _SATURATING, _UINT),
+    StreamData: (_UINT, _UINT, _OCTETS),
+    StreamMaxData: (_UINT, _UINT),
+    StreamDataBlocked: (_UINT, _UINT),
+    StreamReceipt: (_UINT, _OCTETS),
 }
-"""Every frame that we know, by its type."""
+"""Every frame that we know, with its fields in their order."""
+
+
+_WRITERS: Final = {
+    # The type is behind the values, so that there are always several: one alone would be no tuple.
+    frame: (
+        frame.TYPE,
+        attrgetter(*(part.name for part in fields(frame)), "TYPE"),
+        [write for write, _ in found],
+    )
+    for frame, found in _FIELDS.items()
+}
+_READERS: Final = {
+    frame.TYPE: (frame, [read for _, read in found]) for frame, found in _FIELDS.items()
+}
 
 
 def write_frame(frame: Frame) -> bytes:
     """Return the frame as it stands in a packet: its type, and its contents with their length."""
-    return bytes((frame.TYPE,)) + write_octets(frame.contents())
+    kind, values, parts = _WRITERS[type(frame)]
+    contents = b"".join(map(call, parts, values(frame)))
+    size = len(contents)
+    if size < 0x80:  # the usual length, without another call
+        return bytes((kind, size)) + contents
+    return bytes((kind,)) + write_length(size) + contents
 
 
 def read_frame(view: memoryview, at: int) -> tuple[Frame | None, int]:
@@ -390,35 +330,17 @@ def read_frame(view: memoryview, at: int) -> tuple[Frame | None, int]:
     """
     kind, start = _read_octet(view, at)
     contents, end = read_octets(view, start)
-    frame = FRAMES.get(kind)
-    if frame is None:
+    known = _READERS.get(kind)
+    if known is None:
         return None, end
+    frame, parts = known
+    values: list[Any] = []
+    octet = 0
     try:
-        return frame.read(contents), end
+        for read in parts:
+            value, octet = read(contents, octet)
+            values.append(value)
     except PacketError as error:
         octet = end - len(contents) + error.octet
         raise PacketError(f"{frame.__name__}: {error.problem}", octet=octet) from None
-
-
-def _read_octet(view: memoryview, at: int) -> tuple[int, int]:
-    if at >= len(view):
-        raise PacketError("the packet ends where an octet is due", octet=at)
-    return view[at], at + 1
-
-
-def _read_uints(view: memoryview, count: int) -> list[int]:
-    found, at = [], 0
-    for _ in range(count):
-        value, at = read_uint(view, at)
-        found.append(value)
-    return found
-
-
-def _read_saturating(view: memoryview, at: int) -> tuple[int, int]:
-    value, end = read_uint(view, at, octets_max=len(view))
-    return min(value, UINT_MAX), end
-
-
-def _words(octets: memoryview) -> str:
-    """Return what is meant for people: what is not UTF-8 is shown as well as it can be, not refused."""
-    return str(octets, "utf-8", "replace")
+    return frame(*values), end
