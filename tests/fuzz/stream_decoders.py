@@ -19,11 +19,13 @@ from core.stream.credentials import (
     write_flagged_token,
 )
 from core.stream.crypto import SEAL_OCTETS, StreamKeys, derive, seal
+from core.stream.inbox import StreamInbox
 from core.stream.packet import PacketType, StreamPacket
 from core.stream.payment_pointer import payment_url
+from core.stream.plain_text import TEXT_CHARACTERS_MAX
 from core.stream.receipt import Receipt, ReceiptTerms
 from core.stream.receiver import Heard
-from core.stream.spsp import read_spsp
+from core.stream.spsp import SENTENCE_CHARACTERS_MAX, read_spsp, read_spsp_error
 from core.testing.clock import FakeClock
 
 _SECRET: Final = bytes(32)
@@ -82,6 +84,19 @@ def stream_data(octets: bytes) -> None:
     raise AssertionError("it was taken for ours")
 
 
+def stream_inbox(octets: bytes) -> None:
+    """What a payer writes on its streams: pieces of it at any place, in any order."""
+    inbox = StreamInbox()
+    view = memoryview(octets)
+    while len(view) >= 4:
+        size = view[3] % 32
+        inbox.add(_BOB, "c", view[0] % 4, view[1] << 8 | view[2], bytes(view[4 : 4 + size]))
+        view = view[4 + size :]
+        text = inbox.text(_BOB, "c")
+        assert len(text) <= TEXT_CHARACTERS_MAX
+        assert text.replace("\n", "").isprintable()
+
+
 def stream_token(octets: bytes) -> None:
     """Tokens of both kinds, of whoever has the server's secret; and as the segment of an address."""
     assert _CREDENTIALS.find(_BOB, _BOBS, f"{_BOBS}.{octets.decode('latin-1')}") is None
@@ -98,7 +113,9 @@ def stream_receipt(octets: bytes) -> None:
 
 
 def spsp_answer(octets: bytes) -> None:
-    """What a receiver's server answers."""
+    """What a receiver's server answers, as success and as an error."""
+    said = read_spsp_error(octets)
+    assert said is None or (said.isprintable() and 0 < len(said) <= SENTENCE_CHARACTERS_MAX)
     try:
         found = read_spsp(octets)
     except SpspError as error:
@@ -122,6 +139,7 @@ STREAM_TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
         stream_packet,
         stream_receiver,
         stream_data,
+        stream_inbox,
         stream_token,
         stream_receipt,
         spsp_answer,
