@@ -26,7 +26,8 @@ from core.packet import address, covers, is_prefix
 from core.routing.ccp import NO_TABLE, Mode
 from core.routing.exchange import RouteExchange
 from core.routing.importing import ImportRules
-from core.routing.peer import ROUTES_PER_PEER_MAX, Peer
+from core.routing.peer import Peer
+from core.routing.room import routes_max_of
 from core.routing.table import Route, RouteSource, RoutingTable
 
 CHANGES_MAX: Final = 2_000
@@ -241,9 +242,7 @@ class RouteExchangeDesk:
             refused=heard.refused,
             damped=damped[account.id],
             advertised=await self._advertised(peer),
-            routes_max=ROUTES_PER_PEER_MAX
-            if account.routes_max is None
-            else account.routes_max,
+            routes_max=routes_max_of(account),
         )
 
     async def _advertised(self, peer: Peer) -> int:

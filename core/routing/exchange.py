@@ -24,6 +24,7 @@ from core.routing.forwarding import ForwardingLog
 from core.routing.importing import ImportRules
 from core.routing.learned import LearnedRoutes, Standings
 from core.routing.peer import Peer, takes_routes_from, tells_routes_to
+from core.routing.room import Room, megabytes, octets_max_of, octets_of, routes_max_of
 from core.routing.routes import told_routes
 from core.routing.table import Precedence, Route, RouteSource, RoutingTable
 
@@ -34,8 +35,8 @@ ROUTES_AT_ONCE: Final = 200
 LOOKED_AT_ONCE: Final = 1_000
 LARGE: Final = 5_000
 """So many own routes are made in about 20 ms: more of them beside the loop."""
-ROUTES_MAX: Final = 500_000
-"""Of all peers together, about 150 MB."""
+UNSAVED_MAX: Final = 50_000
+"""So many withdrawn prefixes wait for a store that cannot be written; beyond it the whole table is written anew."""
 CHANGES_KEPT: Final = 2_000
 SETTLING_SECONDS: Final = 2.0
 """A new account is asked so much later: its other side is being set up at the same time, as a rule."""
@@ -90,6 +91,8 @@ class RouteExchange:
         """With which routes of our own are proved; all nodes on one store have the same."""
         self.peers: Final[dict[AccountId, Peer]] = {}
         self.learned: Final = LearnedRoutes(self._best_changed)
+        self.room = Room()
+        """How much all that peers tell may take."""
         self.damping: Final = Damping()
         self.used: Final[Counter[AccountId]] = Counter()
         """How many prefixes each next hop is the best for."""
@@ -129,6 +132,13 @@ class RouteExchange:
             for account in accounts:
                 self._configure_peer(account, before.get(account.id))
             self._is_configured = True
+            self.room.divide(
+                [
+                    peer.heard.octets
+                    for account_id, peer in self.peers.items()
+                    if peer.takes and account_id in self._accounts
+                ]
+            )
             for peer in list(self.peers.values()):
                 if not peer.is_sifted:
                     await self._sift(peer)
@@ -219,7 +229,8 @@ class RouteExchange:
     async def _sift(self, peer: Peer) -> None:
         """Let the rules that there are now decide on what was taken by others; the oldest routes stay."""
         peer.is_sifted = True
-        kept = 0
+        kept = octets = 0
+        routes_max, octets_max = routes_max_of(peer.account), octets_max_of(peer.account)
         for number, prefix in enumerate(list(peer.heard.routes), 1):
             if number % ROUTES_AT_ONCE == 0:
                 await asyncio.sleep(0)
@@ -230,14 +241,15 @@ class RouteExchange:
             refusal = peer.rules.refusal(
                 prefix, route.path, speaker or peer.account.ilp_address
             )
-            if not refusal and kept >= peer.routes_max:
+            size = octets_of(route)
+            if not refusal and (kept >= routes_max or octets + size > octets_max):
                 refusal = f"it has {kept} routes here, and may have no more"
             if refusal:
                 self._reason = f"what may be told by {peer.account.username} has changed"
                 self._refuse(peer, refusal)
                 self._withdraw(peer, prefix, penalty=0.0)
             else:
-                kept += 1
+                kept, octets = kept + 1, octets + size
 
     # --- What peers send
 
@@ -338,6 +350,11 @@ class RouteExchange:
             peer.asking.due = self.clock.monotonic()
             return
         if is_new:
+            while heard.ended:  # a peer's routes are in memory twice at most
+                self._clear(peer, ROUTES_AT_ONCE)
+                await asyncio.sleep(0)
+            if not peer.takes:
+                return
             self._end_table(peer, is_silent=False)
             heard.table_id, heard.epoch = update.table_id, 0
             heard.refused, heard.problem = 0, ""
@@ -396,27 +413,65 @@ class RouteExchange:
             asking.due = self.clock.monotonic()
 
     def _take(self, peer: Peer, told: ToldRoute, update: RouteUpdate) -> None:
-        heard, prefix = peer.heard, told.prefix
-        refusal = peer.rules.refusal(prefix, told.path, update.speaker)
-        known = heard.routes.get(prefix)
-        if not refusal and known is None:
-            if len(heard.routes) >= peer.routes_max:
-                refusal = f"it has {len(heard.routes)} routes here, and may have no more"
-            elif len(self.learned.best) >= ROUTES_MAX:
-                refusal = f"this node has {ROUTES_MAX} routes, and takes no more"
-        if refusal:
-            self._refuse(peer, refusal)
-            if known is not None:
-                self._withdraw(peer, prefix, penalty=0.0)
-            return
-        route = Route(prefix, peer.account.id, RouteSource.LEARNED, told.path, told.auth)
+        route = Route(told.prefix, peer.account.id, RouteSource.LEARNED, told.path, told.auth)
+        known = peer.heard.routes.get(told.prefix)
         if known == route:
             return
+        refusal = self.refusal(peer, route, update.speaker)
+        if refusal:
+            self._refuse(peer, refusal)
+            self._withdraw(peer, told.prefix, penalty=0.0)
+            return
         if known is not None and known.path != route.path:
-            self._damp(peer, prefix, CHANGED)
-        heard.routes[prefix] = route
-        peer.unsaved[prefix] = None
+            self._damp(peer, told.prefix, CHANGED)
+        self._save_soon(peer, told.prefix)
+        self.hold(peer, route)
+
+    def refusal(self, peer: Peer, route: Route, speaker: str) -> str:
+        """Say why a route of a peer is not taken; empty where it is."""
+        refusal = peer.rules.refusal(route.prefix, route.path, speaker)
+        if refusal:
+            return refusal
+        heard = peer.heard
+        known = heard.routes.get(route.prefix)
+        if known is None and len(heard.routes) >= routes_max_of(peer.account):
+            return f"it has {len(heard.routes)} routes here, and may have no more"
+        after = heard.octets + octets_of(route) - (0 if known is None else octets_of(known))
+        octets_max = octets_max_of(peer.account)
+        if after > octets_max:
+            return f"its routes may take {megabytes(octets_max)} here, and take that"
+        if not self.room.has(heard.octets, after):
+            share = megabytes(self.room.share)
+            return f"its share of the room for all peers' routes is {share}, and nothing beyond that is free"
+        return ""
+
+    def hold(self, peer: Peer, route: Route) -> None:
+        """Have a route of a peer, in the place of the one that it told of the prefix before."""
+        known = peer.heard.routes.get(route.prefix)
+        self._count(peer, octets_of(route) - (0 if known is None else octets_of(known)))
+        peer.heard.routes[route.prefix] = route
         self.learned.put(route)
+
+    def release(self, peer: Peer, prefix: str) -> bool:
+        """Have a route of a peer no more; return whether there was one."""
+        known = peer.heard.routes.pop(prefix, None)
+        if known is None:
+            return False
+        self._count(peer, -octets_of(known))
+        self.learned.drop(prefix, peer.account.id)
+        return True
+
+    def _count(self, peer: Peer, more: int) -> None:
+        heard = peer.heard
+        self.room.count(heard.octets, heard.octets + more)
+        heard.octets += more
+
+    def _save_soon(self, peer: Peer, prefix: str) -> None:
+        peer.unsaved[prefix] = None
+        if len(peer.unsaved) > len(peer.heard.routes) + UNSAVED_MAX:
+            peer.generation += 1
+            peer.saved_epoch = 0
+            peer.unsaved = dict.fromkeys(peer.heard.routes)
 
     def _refuse(self, peer: Peer, refusal: str) -> None:
         heard = peer.heard
@@ -427,12 +482,10 @@ class RouteExchange:
         )
 
     def _withdraw(self, peer: Peer, prefix: str, *, penalty: float) -> None:
-        if peer.heard.routes.pop(prefix, None) is None:
-            return
-        peer.unsaved[prefix] = None
-        if penalty:
-            self._damp(peer, prefix, penalty)
-        self.learned.drop(prefix, peer.account.id)
+        if self.release(peer, prefix):
+            self._save_soon(peer, prefix)
+            if penalty:
+                self._damp(peer, prefix, penalty)
 
     def _damp(self, peer: Peer, prefix: str, penalty: float) -> None:
         way = (peer.account.id, prefix)
@@ -463,6 +516,7 @@ class RouteExchange:
         if heard.routes:
             heard.ended.append(heard.routes)
             heard.routes = {}
+            self._count(peer, -heard.octets)
         if is_silent:
             heard.expires = None
         elif words := self.learned.take_words(peer.account.id):
@@ -480,20 +534,25 @@ class RouteExchange:
         """Take some more of the tables that ended out of use; return whether there is more to do."""
         room = ROUTES_AT_ONCE
         for account_id, peer in list(self.peers.items()):
-            self._reason = f"{peer.account.username} does not tell it any more"
-            while peer.heard.ended and room:
-                ended = peer.heard.ended[0]
-                while ended and room:
-                    prefix, _ = ended.popitem()
-                    room -= 1
-                    self._let_go(peer, prefix)
-                if not ended:
-                    del peer.heard.ended[0]
+            room = self._clear(peer, room)
             if not peer.heard.ended and account_id not in self._accounts:
                 del self.peers[account_id]
             if not room:
                 return True
         return False
+
+    def _clear(self, peer: Peer, room: int) -> int:
+        """Take so many routes of a peer's ended tables out of use; return how much of that is left."""
+        self._reason = f"{peer.account.username} does not tell it any more"
+        while peer.heard.ended and room:
+            ended = peer.heard.ended[0]
+            while ended and room:
+                prefix, _ = ended.popitem()
+                room -= 1
+                self._let_go(peer, prefix)
+            if not ended:
+                del peer.heard.ended[0]
+        return room
 
     def _let_go(self, peer: Peer, prefix: str) -> None:
         """Take a route of a table that ended out of use, unless the next one has it too."""

@@ -37,9 +37,11 @@ EPOCHS_LOOKED_AT: Final = 500
 EPOCH_OCTETS_MAX: Final = 10_000
 """So that at least one epoch fits in an update, our own address in every path included."""
 EPOCH_ROUTES_MAX: Final = 100
-WITHDRAWN_MAX: Final = 200_000
-"""Withdrawn prefixes that a peer may still have to hear of: as many as one peer may have told, so that its
-end is told whole. They take 60 MB until then; a peer that lags further starts anew."""
+WITHDRAWN_OCTETS: Final = 300
+"""What a withdrawn prefix takes beside its name."""
+WITHDRAWN_OCTETS_MAX: Final = 70_000_000
+"""What withdrawn prefixes that a peer may still have to hear of may take: as many as one peer may have told, with
+usual names, so that its end is told whole. A peer that lags further starts anew."""
 FORGOTTEN_AT_ONCE: Final = 200
 HEARD_AT_ONCE: Final = 2_000
 """More than an update tells, and no more than takes about 2 ms."""
@@ -96,15 +98,19 @@ class ForwardingLog:
         "_own_hop",
         "_sealed",
         "_withdrawn",
-        "_withdrawn_max",
+        "_withdrawn_octets",
+        "_withdrawn_octets_max",
         "current",
         "floor",
         "own",
     )
 
-    def __init__(self, own: Address, *, withdrawn_max: int = WITHDRAWN_MAX) -> None:
+    def __init__(
+        self, own: Address, *, withdrawn_octets_max: int = WITHDRAWN_OCTETS_MAX
+    ) -> None:
         self.own: Final = own
-        self._withdrawn_max = withdrawn_max
+        self._withdrawn_octets = 0
+        self._withdrawn_octets_max = withdrawn_octets_max
         self._own_hop = write_octets(own.encode())
         self._entries: dict[str, _Entry] = {}
         self._epochs: dict[int, dict[str, None]] = {}
@@ -154,11 +160,12 @@ class ForwardingLog:
         self._count(route, 1)
         if route is None:
             self._withdrawn[prefix] = None
+            self._withdrawn_octets += WITHDRAWN_OCTETS + len(prefix)
         else:
-            self._withdrawn.pop(prefix, None)
+            self._unwithdraw(prefix)
         entry.epoch = self._epoch_for(self._octets(prefix, route))
         self._epochs[entry.epoch][prefix] = None
-        if len(self._withdrawn) > self._withdrawn_max:
+        if self._withdrawn_octets > self._withdrawn_octets_max:
             self._forget_withdrawn(FORGOTTEN_AT_ONCE)
         return True
 
@@ -273,7 +280,12 @@ class ForwardingLog:
         self.floor = max(self.floor, entry.epoch + 1)
         self._leave_epoch(prefix, entry)
         del self._entries[prefix]
-        del self._withdrawn[prefix]
+        self._unwithdraw(prefix)
+
+    def _unwithdraw(self, prefix: str) -> None:
+        if prefix in self._withdrawn:
+            del self._withdrawn[prefix]
+            self._withdrawn_octets -= WITHDRAWN_OCTETS + len(prefix)
 
 
 def _encode(route: Route, own_hop: bytes) -> bytes:

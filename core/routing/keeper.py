@@ -191,20 +191,21 @@ class Keeper:
 
     def _apply(self, peer: Peer, rows: Sequence[StoredRoute], *, is_silent: bool) -> None:
         """Use these rows, or know by them what a silent peer told last; a path that many share is kept once."""
-        account, routes = peer.account.id, peer.heard.routes
-        learned = self._exchange.learned
+        exchange, account = self._exchange, peer.account.id
         for row in rows:
             if row.path is None:
-                if routes.pop(row.prefix, None) is not None:
-                    learned.drop(row.prefix, account)
+                exchange.release(peer, row.prefix)
                 continue
             path = self._paths.setdefault(row.path, row.path)
             route = Route(row.prefix, account, RouteSource.LEARNED, path, row.auth)
             if is_silent:
-                learned.remember(route)
+                exchange.learned.remember(route)
+                continue
+            speaker = path[0] if path else peer.account.ilp_address
+            if exchange.refusal(peer, route, speaker):
+                exchange.release(peer, row.prefix)
             else:
-                routes[row.prefix] = route
-                learned.put(route)
+                exchange.hold(peer, route)
 
 
 def _row(prefix: str, route: Route | None) -> StoredRoute:

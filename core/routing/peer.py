@@ -11,8 +11,6 @@ from core.routing.ccp import NO_TABLE, Mode, TableId
 from core.routing.importing import ImportRules
 from core.routing.table import Route
 
-ROUTES_PER_PEER_MAX: Final = 200_000
-"""About 60 MB; an operator may allow one peer less, or a few of them more."""
 UPDATES_PER_SECOND: Final = 20
 """A peer that keeps to the protocol sends seven; each may take a few milliseconds of the loop."""
 UPDATES_BURST: Final = 400
@@ -52,6 +50,8 @@ class Heard:
     speaker: str = ""
     """What it calls itself; empty until it has told something to this process."""
     routes: dict[str, Route] = field(default_factory=dict)
+    octets: int = 0
+    """What they take here."""
     ended: list[dict[str, Route]] = field(default_factory=list)
     """Routes of tables that ended, until each has been looked at: a few hundred at a time."""
     hold_down_ms: int = 0
@@ -141,12 +141,6 @@ class Peer:
     @property
     def takes(self) -> bool:
         return takes_routes_from(self.account)
-
-    @property
-    def routes_max(self) -> int:
-        """How many routes it may have here."""
-        asked = self.account.routes_max
-        return ROUTES_PER_PEER_MAX if asked is None else asked
 
     @property
     def listens(self) -> bool:

@@ -11,6 +11,7 @@ from core.routing.ccp import RouteUpdate
 from core.routing.forwarding import (
     EPOCHS_LOOKED_AT,
     EPOCHS_PER_UPDATE,
+    WITHDRAWN_OCTETS,
     ForwardingLog,
     Listener,
     Told,
@@ -162,13 +163,16 @@ def test_a_withdrawal_is_forgotten_once_all_have_heard_it() -> None:
     assert tell(log, heard_by_all).withdrawn == 1
 
 
-def test_withdrawals_that_nobody_hears_are_bounded() -> None:
-    log = ForwardingLog(OWN, withdrawn_max=500)
+@pytest.mark.parametrize("length", [1, 900])
+def test_withdrawals_that_nobody_hears_are_bounded_by_what_they_take(length: int) -> None:
+    room = 500 * (WITHDRAWN_OCTETS + len("test.nnnnn") + length)
+    log = ForwardingLog(OWN, withdrawn_octets_max=room)
     for number in range(1_000):
-        log.put(f"test.n{number}", route(f"test.n{number}"))
-        log.put(f"test.n{number}", None)
+        prefix = f"test.n{number:04}{'x' * length}"
+        log.put(prefix, route(prefix))
+        log.put(prefix, None)
 
-    assert log.entries <= 500
+    assert 0 < log.entries <= 500
     assert 0 < log.floor < log.current
 
 
