@@ -14,13 +14,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Final, Protocol, final
 
-from core.account import AMOUNT_MAX_BOOKED, Account, AccountDirectory, AccountId
+from core.account import (
+    AMOUNT_MAX_BOOKED,
+    Account,
+    AccountDirectory,
+    AccountId,
+    format_amount,
+)
 from core.clock import Clock
 from core.errors import (
     Conflict,
@@ -32,6 +39,7 @@ from core.errors import (
     StoreError,
     UnknownAccount,
 )
+from core.ledger.books import Balance
 from core.packet import ErrorCode, Prepare, Reject, Reply
 from core.payments.records import (
     Ending,
@@ -43,6 +51,7 @@ from core.payments.records import (
 )
 from core.payments.store import PaymentStore
 from core.service import Incoming, IncomingRequest, PaymentNumber
+from core.stream.plain_text import plain_text
 from core.stream.sender.sender import OnProgress, Send, StreamSender
 from core.stream.sender.terms import (
     Outcome,
@@ -63,14 +72,42 @@ QUOTES_MAX: Final = 20
 """At once in this process; each takes up to ten seconds and some dozen packets."""
 ACCOUNT_QUOTES_MAX: Final = 5
 """Of one account, so that no user keeps the others out."""
+BEGINNING_MAX: Final = 200
+"""Orders that are being written down at once, beside the payments under way."""
+WAITERS_MAX: Final = 1_000
+ACCOUNT_WAITERS_MAX: Final = 100
+"""Calls that wait for an account's payments, five for each that may be under way."""
 PACKETS_MAX: Final = 20_000
 ADVANCE_SECONDS: Final = 0.25
 """How often a payment's progress is written down, and how soon a cancellation by another process is seen."""
 RETRY_SECONDS: Final = 0.5
-POLL_SECONDS: Final = 0.1
-"""How soon whoever waits for a payment sees a change."""
-CANCELLED: Final = "It was cancelled; what had left until then stays sent."
-STOPPED: Final = "The node was stopped before the payment ended, and nobody goes on with it."
+VIOLATION_CHARACTERS_MAX: Final = 300
+"""Some have words of the receiver's in them."""
+POLL_SECONDS: Final = 1.0
+"""How soon whoever waits for a payment of another node sees a change; of our own it is told at once."""
+CANCELLED: Final = Ending(
+    state=PaymentState.CANCELLED,
+    reason="It was cancelled; what had left until then stays sent.",
+)
+ORDER_GONE: Final = Ending(
+    state=PaymentState.CANCELLED,
+    reason="Whoever ordered it had gone before it was written down: nothing was sent.",
+)
+STOPPED: Final = Ending(
+    state=PaymentState.INTERRUPTED,
+    reason="The node was stopped before the payment ended, and nobody goes on with it.",
+)
+SIGNED_ON_ANEW: Final = Ending(
+    state=PaymentState.INTERRUPTED,
+    reason="The node was declared dead and signed on anew before the payment began: nothing was sent.",
+)
+
+
+class Credit(Protocol):
+    """What the books know of an account."""
+
+    async def balance(self, account: AccountId) -> Balance:
+        """Return its numbers as of now."""
 
 
 class Resolver(Protocol):
@@ -110,9 +147,22 @@ class _Running:
     """A payment that this process makes."""
 
     cancel: asyncio.Event = field(default_factory=asyncio.Event)
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    why: Ending | None = None
+    """How it ends where it was stopped before all was sent."""
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once anything of it changes; then another takes its place."""
     progress: SenderProgress | None = None
     packets_per_second: float = 0.0
+
+    def stop(self, why: Ending) -> None:
+        """Let it send nothing more; the first reason is the one that counts."""
+        self.why = self.why or why
+        self.cancel.set()
+
+    def tell(self) -> None:
+        """Wake whoever waits for a change."""
+        self.changed.set()
+        self.changed = asyncio.Event()
 
 
 @final
@@ -123,6 +173,7 @@ class Pace:
     packets: int
     rejects: int
     delivered: int
+    delivered_exact: bool
     packets_per_second: float
 
 
@@ -155,6 +206,7 @@ class Payer:
         self,
         *,
         store: PaymentStore,
+        credit: Credit,
         directory: AccountDirectory,
         incoming: Incoming,
         resolver: Resolver,
@@ -163,16 +215,18 @@ class Payer:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._store = store
+        self._credit = credit
         self._directory = directory
         self._incoming = incoming
         self._resolver = resolver
         self._clock = clock
         self._sleep = sleep
         self._packets = TaskOwner("packets of payments", tasks_max=PACKETS_MAX)
-        self._tasks = TaskOwner("payments", tasks_max=PAYMENTS_MAX)
+        self._tasks = TaskOwner("payments", tasks_max=PAYMENTS_MAX + BEGINNING_MAX)
         self._make_sender = make_sender or self._stream_sender
         self._running: dict[str, _Running] = {}
         self._quoting: list[AccountId] = []
+        self._waiting: list[AccountId] = []
         self._is_stopping = False
 
     # --- Quotes
@@ -195,6 +249,8 @@ class Payer:
             )
         self._quoting.append(order.account)
         try:
+            if lack := await self._lacks(order.account, 1, "a payment"):
+                raise PaymentImpossible(lack)
             return await self._find(order, self._send_from(order.account, None))
         except SpspError as error:
             raise PaymentImpossible(f"the receiver cannot be paid: {error}") from error
@@ -228,6 +284,11 @@ class Payer:
         """
         if self._is_stopping:
             raise Conflict("this node is stopping, and begins no payment")
+        if len(self._tasks) >= PAYMENTS_MAX + BEGINNING_MAX:
+            raise Conflict(
+                f"{len(self._tasks)} payments are begun or under way here, and no more may be at once:"
+                " try again in a moment"
+            )
         new = NewPayment(
             id=str(uuid.uuid4()),
             account=order.account,
@@ -242,19 +303,36 @@ class Payer:
             idempotency_key=key,
             body_hash=body_hash,
         )
-        payment, is_new = await self._store.begin_payment(
-            new, open_max=PAYMENTS_MAX, account_open_max=ACCOUNT_PAYMENTS_MAX
-        )
-        if is_new:
-            running = self._running[payment.id] = _Running()
-            if not self._tasks.start(
-                self._run(payment, order, running), name=f"payment {payment.id}"
-            ):
-                ending = Ending(
-                    state=PaymentState.FAILED, reason="Too many payments are under way here."
-                )
-                payment = await self._end(payment, ending, Progress(), running)
-        return payment
+        begun: asyncio.Future[Payment] = asyncio.get_running_loop().create_future()
+        self._tasks.start(self._begin(new, order, begun), name=f"payment {new.id}")
+        return await begun
+
+    async def _begin(
+        self, new: NewPayment, order: Order, begun: asyncio.Future[Payment]
+    ) -> None:
+        """Write an order down, and make the payment: one task, so that none is in the store that nobody makes."""
+        try:
+            payment, is_new = await self._store.begin_payment(
+                new, open_max=PAYMENTS_MAX, account_open_max=ACCOUNT_PAYMENTS_MAX
+            )
+        except Exception as error:  # noqa: BLE001 it is for whoever ordered it
+            if not begun.done():
+                begun.set_exception(error)
+            return
+        except BaseException:
+            begun.cancel()
+            raise
+        if not is_new:
+            if not begun.done():
+                begun.set_result(payment)
+            return
+        running = self._running[payment.id] = _Running()
+        if begun.done():  # whoever ordered it was cancelled meanwhile
+            why = STOPPED if self._is_stopping else ORDER_GONE
+            await self._end(payment, why, Progress(), running)
+            return
+        begun.set_result(payment)
+        await self._run(payment, order, running)
 
     async def find(self, payment_id: str) -> Payment:
         """Return a payment of any process; raises NotFound."""
@@ -273,6 +351,7 @@ class Payer:
             progress.packets_fulfilled,
             progress.packets_rejected,
             progress.delivered,
+            progress.delivered_exact,
             running.packets_per_second,
         )
 
@@ -283,7 +362,8 @@ class Payer:
             raise Conflict(f"the payment is {before.state.value} already")
         payment = await self._store.request_cancel(payment_id)
         if (running := self._running.get(payment_id)) is not None:
-            running.cancel.set()
+            running.stop(CANCELLED)
+            running.tell()
         return payment or before
 
     async def wait(
@@ -293,29 +373,49 @@ class Payer:
 
         Raises:
             NotFound: there is none of this id.
+            Conflict: too many wait already.
         """
-        deadline = None if seconds is None else self._clock.monotonic() + seconds
+        account = (await self.find(payment_id)).account
+        of_account = self._waiting.count(account)
+        if of_account >= ACCOUNT_WAITERS_MAX or len(self._waiting) >= WAITERS_MAX:
+            raise Conflict(
+                f"{len(self._waiting)} calls wait for payments, {of_account} of them for this account's,"
+                " and no more may at once: ask without waiting"
+            )
+        self._waiting.append(account)
+        try:
+            return await self._changed(payment_id, after_version, seconds)
+        finally:
+            self._waiting.remove(account)
+
+    async def _changed(
+        self, payment_id: str, after_version: int | None, seconds: float | None
+    ) -> Payment:
+        deadline = math.inf if seconds is None else self._clock.monotonic() + seconds
         while True:
+            running = self._running.get(payment_id)
+            # Before the look at the store: what changes after that look is told to this one.
+            changed = None if running is None else running.changed
             payment = await self.find(payment_id)
             if payment.state.is_final or (
                 after_version is not None and payment.version > after_version
             ):
                 return payment
-            if deadline is not None and self._clock.monotonic() >= deadline:
+            left = deadline - self._clock.monotonic()
+            if left <= 0:
                 return payment
-            running = self._running.get(payment_id)
-            if running is None:
-                await self._sleep(POLL_SECONDS)
+            if changed is None:
+                await self._sleep(min(POLL_SECONDS, left))
                 continue
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(POLL_SECONDS):
-                    await running.ended.wait()
+                async with asyncio.timeout(None if left == math.inf else left):
+                    await changed.wait()
 
     def stop(self) -> None:
         """Begin nothing more, and let what runs send nothing more."""
         self._is_stopping = True
         for running in self._running.values():
-            running.cancel.set()
+            running.stop(STOPPED)
 
     async def finish(self, timeout_seconds: float) -> None:
         """Wait until what runs has ended, at most so long; what has not is closed by the next process."""
@@ -343,6 +443,9 @@ class Payer:
     ) -> tuple[Ending, Progress]:
         nothing = Progress()
         try:
+            needed = order.source_amount or 1
+            if lack := await self._lacks(order.account, needed, "the payment"):
+                return Ending(state=PaymentState.FAILED, reason=f"{lack}."), nothing
             found = await self._find_unless_cancelled(order, running)
         except SpspError as error:
             reason = f"The receiver cannot be paid: {error}."
@@ -357,18 +460,32 @@ class Payer:
             return ending, nothing
         except (SettingError, StoreError) as error:
             return Ending(state=PaymentState.FAILED, reason=f"{error}."), nothing
-        if found is None:
-            return self._cancelled(), nothing
+        if found is None or running.why is not None:
+            return running.why or CANCELLED, nothing
+        needed = found.quote.source_estimate
         try:
+            if lack := await self._lacks(order.account, needed, "the payment"):
+                return Ending(state=PaymentState.FAILED, reason=f"{lack}."), nothing
             allowed = await self._let_send(payment, found)
         except StoreError as error:
             return Ending(state=PaymentState.FAILED, reason=f"{error}."), nothing
-        if allowed.state is not PaymentState.SENDING or allowed.cancel_requested:
-            return self._cancelled(), nothing
-        sender = self._make_sender(self._send_from(order.account, payment.number))
+        running.tell()
+        if allowed.cancel_requested:
+            return CANCELLED, nothing
+        if allowed.state is not PaymentState.SENDING:
+            return SIGNED_ON_ANEW, nothing  # or it was closed already, and stays as it is
+
+        async def look_at_the_credit(reject: Reject) -> None:
+            with contextlib.suppress(StoreError):
+                if why := await self._cannot_go_on(payment, needed, reject):
+                    running.stop(why)
+
+        send = self._send_from(order.account, payment.number, look_at_the_credit)
+        sender = self._make_sender(send)
 
         def note(progress: SenderProgress) -> None:
             running.progress = progress
+            running.tell()
 
         async with asyncio.TaskGroup() as group:
             writing = group.create_task(self._write_progress(payment, running))
@@ -376,7 +493,49 @@ class Payer:
                 found.terms, found.quote, on_progress=note, cancel=running.cancel
             )
             writing.cancel()
-        return await self._ending(payment, outcome, running), _progress_of(outcome)
+        return await self._ending(payment, outcome, running), _noted(outcome)
+
+    # --- What the account has left
+
+    async def _lacks(self, account_id: AccountId, needed: int, what: str) -> str:
+        """Return why the account cannot send so much for something, a sentence; empty where it can."""
+        account = self._directory.by_id(account_id)
+        if account is None or account.min_balance is None:
+            return ""
+        available = (await self._credit.balance(account_id)).available(account.min_balance)
+        if available is None or available >= needed:
+            return ""
+        left = format_amount(max(0, available), account.asset)
+        return f"{account.name} has {left} left to send, and {what} needs {format_amount(needed, account.asset)}"
+
+    async def _cannot_go_on(
+        self, payment: Payment, needed: int, reject: Reject
+    ) -> Ending | None:
+        """After a reject for lack of liquidity, return how it ends if it is the account's own credit that is short.
+
+        What is under way may come back, and is credit until then. The balance is read first: what is
+        booked in between is in both numbers, and nothing is called short that is not.
+        """
+        account = self._directory.by_id(payment.account)
+        if account is None or account.min_balance is None:
+            return None
+        balance = await self._credit.balance(account.id)
+        now = await self._store.payment(payment.id)
+        available = balance.available(account.min_balance)
+        if now is None or available is None:
+            return None
+        has, left = max(0, available + balance.pending_in), needed - now.sent
+        if has >= left:
+            return None
+        return Ending(
+            state=PaymentState.FAILED,
+            reason=(
+                f"{account.name} has {format_amount(has, account.asset)} left to send, what is under way"
+                f" included, and the rest of the payment needs {format_amount(left, account.asset)}."
+            ),
+            reject_code=reject.code.decode(),
+            triggered_by=reject.triggered_by,
+        )
 
     async def _find_unless_cancelled(self, order: Order, running: _Running) -> Found | None:
         """Return what was found, or None where it was cancelled before."""
@@ -406,6 +565,7 @@ class Payer:
     async def _write_progress(self, payment: Payment, running: _Running) -> None:
         """Note from time to time how far it is, and see whether another process has cancelled it."""
         written: SenderProgress | None = None
+        version = payment.version
         while True:
             await self._sleep(ADVANCE_SECONDS)
             progress = running.progress
@@ -416,21 +576,16 @@ class Payer:
                     fulfilled = progress.packets_fulfilled
                     earlier = 0 if written is None else written.packets_fulfilled
                     running.packets_per_second = (fulfilled - earlier) / ADVANCE_SECONDS
-                    known = await self._store.advance_payment(
-                        payment.number,
-                        Progress(
-                            delivered=progress.delivered,
-                            delivered_for=progress.source_sent,
-                            packets=fulfilled,
-                            rejects=progress.packets_rejected,
-                        ),
-                    )
+                    known = await self._store.advance_payment(payment.number, _noted(progress))
                     written = progress
             except StoreError as error:
                 log.info("the progress of payment %s was not noted: %s", payment.id, error)
                 continue
             if known is None or known.cancel_requested or known.state.is_final:
-                running.cancel.set()
+                running.stop(CANCELLED)  # one that another process has closed stays as it is
+            if known is not None and known.version > version:
+                version = known.version
+                running.tell()
 
     async def _end(
         self, payment: Payment, ending: Ending, progress: Progress, running: _Running
@@ -450,23 +605,18 @@ class Payer:
                     return ended
         finally:
             del self._running[payment.id]
-            running.ended.set()
-
-    def _cancelled(self) -> Ending:
-        if self._is_stopping:
-            return Ending(state=PaymentState.INTERRUPTED, reason=STOPPED)
-        return Ending(state=PaymentState.CANCELLED, reason=CANCELLED)
+            running.tell()
 
     async def _ending(self, payment: Payment, outcome: Outcome, running: _Running) -> Ending:
         if outcome.state is OutcomeState.COMPLETED:
             return Ending(state=PaymentState.COMPLETED, reason=outcome.reason)
-        if running.cancel.is_set() or outcome.state is OutcomeState.CANCELLED:
-            return self._cancelled()
+        if running.why is not None:
+            return running.why
         with contextlib.suppress(StoreError):
             # Where another process cancels it, the books may be the first to say so.
             known = await self._store.payment(payment.id)
             if known is not None and known.cancel_requested:
-                return self._cancelled()
+                return CANCELLED
         return Ending(
             state=PaymentState.FAILED,
             reason=outcome.reason,
@@ -474,7 +624,12 @@ class Payer:
             triggered_by=outcome.triggered_by,
         )
 
-    def _send_from(self, account_id: AccountId, payment: PaymentNumber | None) -> Send:
+    def _send_from(
+        self,
+        account_id: AccountId,
+        payment: PaymentNumber | None,
+        when_short: Callable[[Reject], Awaitable[None]] | None = None,
+    ) -> Send:
         """Return how a packet of the account is sent: as one that has come in from it."""
 
         async def send(prepare: Prepare) -> Reply:
@@ -485,9 +640,16 @@ class Payer:
                     triggered_by="",
                     message="The account that pays has been removed from this node.",
                 )
-            return await self._incoming.handle(
+            reply = await self._incoming.handle(
                 IncomingRequest(account, prepare, payment=payment)
             )
+            if (
+                when_short is not None
+                and isinstance(reply, Reject)
+                and reply.code == ErrorCode.INSUFFICIENT_LIQUIDITY
+            ):
+                await when_short(reply)
+            return reply
 
         if self._directory.by_id(account_id) is None:
             raise UnknownAccount(account_id)
@@ -505,10 +667,18 @@ async def _outcome_of(finding: Awaitable[Found]) -> Found | Exception:
         return error
 
 
-def _progress_of(outcome: Outcome) -> Progress:
+def _noted(told: SenderProgress | Outcome) -> Progress:
+    """Return what is written down of what a sender tells."""
     return Progress(
-        delivered=outcome.delivered,
-        delivered_for=outcome.source_sent,
-        packets=outcome.packets_fulfilled,
-        rejects=outcome.packets_rejected,
+        delivered=told.delivered,
+        delivered_for=told.source_sent,
+        packets=told.packets_fulfilled,
+        rejects=told.packets_rejected,
+        delivered_is_least=not told.delivered_exact,
+        violations=tuple(
+            plain_text(what, characters_max=VIOLATION_CHARACTERS_MAX)
+            for what in told.violations
+        ),
+        receipts=told.receipts,
+        receiver_text=plain_text(str(told.received_data, "utf-8", "replace")),
     )

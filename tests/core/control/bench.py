@@ -213,6 +213,7 @@ async def make_bench(*, fetch_rates: Fetch | None = None) -> Bench:
         payments=stores.payments,
         payer=Payer(
             store=stores.payments,
+            credit=stores.books,
             directory=node.directory,
             incoming=node.incoming,
             resolver=FakeResolver(),

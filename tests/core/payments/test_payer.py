@@ -20,10 +20,20 @@ from core.errors import (
     StoreUnavailable,
     UnknownAccount,
 )
-from core.packet import Prepare, Reject, Reply, address
-from core.payments.payer import ACCOUNT_QUOTES_MAX, CANCELLED, STOPPED, Order, Payer
+from core.packet import ErrorCode, Prepare, Reject, Reply, address
+from core.payments.payer import (
+    ACCOUNT_QUOTES_MAX,
+    ACCOUNT_WAITERS_MAX,
+    CANCELLED,
+    ORDER_GONE,
+    POLL_SECONDS,
+    SIGNED_ON_ANEW,
+    STOPPED,
+    Order,
+    Payer,
+)
 from core.payments.records import Payment, PaymentState
-from core.payments.store import PaymentStore
+from core.payments.store import PaymentFilter, PaymentStore
 from core.service import Explanation, IncomingRequest
 from core.stores.memory import open_memory
 from core.stores.record import Stores
@@ -139,10 +149,11 @@ class Chain:
 
     def __init__(self) -> None:
         self.requests: list[IncomingRequest[Account]] = []
+        self.reply: Reply = fulfill()
 
     async def handle(self, request: IncomingRequest[Account]) -> Reply:
         self.requests.append(request)
-        return fulfill()
+        return self.reply
 
     async def explain(self, request: IncomingRequest[Account]) -> Explanation:
         return ()
@@ -154,6 +165,9 @@ class Flaky:
     def __init__(self, store: PaymentStore) -> None:
         self._store = store
         self.failing: dict[str, int] = {}
+        self.written = asyncio.Event()
+        """What `begin_payment` has written is told to nobody before this is set."""
+        self.written.set()
 
     def __getattr__(self, name: str) -> Any:
         call = getattr(self._store, name)
@@ -162,7 +176,10 @@ class Flaky:
             if self.failing.get(name, 0):
                 self.failing[name] -= 1
                 raise StoreUnavailable("the disk is full")
-            return await call(*arguments, **named)
+            answer = await call(*arguments, **named)
+            if name == "begin_payment":
+                await self.written.wait()
+            return answer
 
         return flaky
 
@@ -176,6 +193,7 @@ class Bench:
     resolver: FakeResolver
     chain: Chain
     directory: AccountDirectory
+    slept: list[float]
 
     async def start(self, order: Order = ORDER, key: str | None = None) -> Payment:
         return await self.payer.start(order, key=key, body_hash=b"1")
@@ -188,6 +206,13 @@ class Bench:
         async with asyncio.timeout(10):
             while not await condition():  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
+
+    async def have(self, left: int) -> None:
+        """Let alice have so much left to send."""
+        alice = account("alice", min_balance=0)
+        self.directory.replace([alice], {}, {})
+        net = (await self.stores.books.balance(alice.id)).net
+        await self.stores.books.correct(alice.id, left - net, "for a test")
 
 
 @pytest.fixture
@@ -203,16 +228,23 @@ async def bench() -> AsyncIterator[Bench]:
     script.probing.set()
     resolver.known[BOB] = SpspDetails(address("test.bob.token"), bytes(32))
     store: Any = Flaky(stores.payments)
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        await asyncio.sleep(seconds / 20)
+
     payer = Payer(
         store=store,
+        credit=stores.books,
         directory=directory,
         incoming=chain,
         resolver=resolver,
         clock=clock,
         make_sender=lambda send: ScriptedSender(script, send),
-        sleep=lambda seconds: asyncio.sleep(seconds / 20),
+        sleep=sleep,
     )
-    yield Bench(payer, stores, store, script, resolver, chain, directory)
+    yield Bench(payer, stores, store, script, resolver, chain, directory, slept)
     script.paying.set()
     await payer.finish(1)
 
@@ -299,7 +331,7 @@ async def test_a_payment_is_cancelled_while_it_is_probed(bench: Bench) -> None:
 
     payment = await bench.ended(payment)
 
-    assert (payment.state, payment.reason) == (PaymentState.CANCELLED, CANCELLED)
+    assert (payment.state, payment.reason) == (CANCELLED.state, CANCELLED.reason)
     assert not bench.script.begun.is_set()
     with pytest.raises(Conflict, match="is cancelled already"):
         await bench.payer.cancel(payment.id)
@@ -372,6 +404,242 @@ async def test_whoever_waits_is_answered_when_the_time_is_up(bench: Bench) -> No
         await bench.payer.wait("none", after_version=None, seconds=1)
 
 
+async def test_whoever_waits_for_our_own_payment_is_told_and_looks_at_nothing_meanwhile(
+    bench: Bench,
+) -> None:
+    payment = await bench.start()
+    await bench.script.begun.wait()
+    async with asyncio.TaskGroup() as group:
+        waiting = group.create_task(bench.ended(payment))
+        await asyncio.sleep(0.1)
+        bench.script.paying.set()
+
+    assert waiting.result().state is PaymentState.COMPLETED
+    assert POLL_SECONDS not in bench.slept
+
+
+async def test_what_another_process_changes_of_our_own_payment_is_told_too(
+    bench: Bench,
+) -> None:
+    payment = await bench.start()
+    await bench.script.begun.wait()
+    sending = await bench.payer.find(payment.id)
+    async with asyncio.TaskGroup() as group:
+        waiting = group.create_task(
+            bench.payer.wait(payment.id, after_version=sending.version, seconds=10)
+        )
+        await asyncio.sleep(0.01)
+        await bench.stores.payments.request_cancel(payment.id)
+
+    assert waiting.result().cancel_requested
+
+
+async def test_a_payment_of_another_process_is_looked_at_now_and_then(bench: Bench) -> None:
+    payment = await bench.start()
+    await bench.script.begun.wait()
+    other = Payer(
+        store=bench.stores.payments,
+        credit=bench.stores.books,
+        directory=bench.directory,
+        incoming=bench.chain,
+        resolver=bench.resolver,
+        clock=WallClock(),
+        sleep=lambda seconds: asyncio.sleep(seconds / 20),
+    )
+    async with asyncio.TaskGroup() as group:
+        waiting = group.create_task(other.wait(payment.id, after_version=None, seconds=None))
+        await asyncio.sleep(0.01)
+        bench.script.paying.set()
+
+    assert waiting.result().state is PaymentState.COMPLETED
+
+
+async def test_no_more_than_so_many_wait_for_an_accounts_payments(bench: Bench) -> None:
+    payment = await bench.start()
+    await bench.script.begun.wait()
+    async with asyncio.TaskGroup() as group:
+        for _ in range(ACCOUNT_WAITERS_MAX):
+            group.create_task(bench.ended(payment))
+        await asyncio.sleep(0.05)
+        with pytest.raises(Conflict, match="ask without waiting"):
+            await bench.payer.wait(payment.id, after_version=None, seconds=1)
+        bench.script.paying.set()
+    await bench.payer.wait(payment.id, after_version=None, seconds=1)
+
+
+# --- What the account has left
+
+
+async def test_an_order_above_what_the_account_has_left_is_refused_at_once_with_both_sums(
+    bench: Bench,
+) -> None:
+    await bench.have(60)
+
+    payment = await bench.ended(await bench.start())
+
+    assert payment.state is PaymentState.FAILED
+    assert payment.reason == "alice has 0.60 USD left to send, and the payment needs 1.00 USD."
+    assert not bench.resolver.asked
+    assert not bench.script.terms
+
+
+async def test_a_fixed_delivery_that_costs_more_than_the_account_has_left_is_refused(
+    bench: Bench,
+) -> None:
+    await bench.have(99)
+    order = replace(ORDER, source_amount=None, delivered_amount=50)
+
+    payment = await bench.ended(await bench.start(order))
+
+    assert payment.reason == "alice has 0.99 USD left to send, and the payment needs 1.00 USD."
+    assert not bench.script.begun.is_set()
+
+
+async def test_what_the_account_has_left_is_enough_to_the_unit(bench: Bench) -> None:
+    await bench.have(100)
+    bench.script.paying.set()
+
+    assert (await bench.ended(await bench.start())).state is PaymentState.COMPLETED
+
+
+async def test_a_quote_for_an_account_that_has_nothing_left_says_so_at_once(
+    bench: Bench,
+) -> None:
+    await bench.have(0)
+    with pytest.raises(PaymentImpossible, match=r"alice has 0\.00 USD left to send"):
+        await bench.payer.quote(ORDER)
+    assert not bench.resolver.asked
+
+
+SHORT: Final = Reject.build(
+    ErrorCode.INSUFFICIENT_LIQUIDITY, triggered_by="test.node", message="no"
+)
+
+
+async def test_an_account_that_runs_out_on_the_way_ends_the_payment_and_says_so(
+    bench: Bench,
+) -> None:
+    await bench.have(100)
+    payment = await bench.start()
+    await bench.script.begun.wait()
+    await bench.have(30)
+    bench.chain.reply = SHORT
+    await bench.script.sends[-1](prepare())
+
+    payment = await bench.ended(payment)
+
+    assert payment.state is PaymentState.FAILED
+    assert payment.reason == (
+        "alice has 0.30 USD left to send, what is under way included, and the rest of the payment"
+        " needs 1.00 USD."
+    )
+    assert (payment.reject_code, payment.triggered_by) == ("T04", "test.node")
+    assert payment.delivered == 50
+
+
+async def test_a_lack_of_liquidity_elsewhere_ends_nothing(bench: Bench) -> None:
+    await bench.have(100)
+    payment = await bench.start()
+    await bench.script.begun.wait()
+    bench.chain.reply = SHORT
+    await bench.script.sends[-1](prepare())
+    bench.directory.replace([account("alice")], {}, {})
+    await bench.script.sends[-1](prepare())
+    bench.script.paying.set()
+
+    assert (await bench.ended(payment)).state is PaymentState.COMPLETED
+
+
+# --- What the receiver has said
+
+
+async def test_what_the_receiver_has_said_is_kept_and_made_fit_to_be_shown(
+    bench: Bench,
+) -> None:
+    bench.script.progress = replace(HALFWAY, delivered_exact=False, violations=("first",))
+    bench.script.outcome = replace(
+        PAID,
+        delivered_exact=False,
+        violations=("first", "it said \x1b" + "x" * 500),
+        receipts={1: b"r" * 58},
+        received_data=b"thanks \xff\x00",
+    )
+    payment = await bench.start()
+    await bench.script.begun.wait()
+
+    async def noted() -> bool:
+        return (await bench.payer.find(payment.id)).violations == ("first",)
+
+    await bench.until(noted)
+    pace = bench.payer.pace(payment.id)
+    assert pace is not None
+    assert not pace.delivered_exact
+    bench.script.paying.set()
+    payment = await bench.ended(payment)
+
+    assert payment.delivered_is_least
+    assert not payment.is_delivered_exact
+    first, second = payment.violations
+    assert first == "first"
+    assert second.startswith("it said \N{REPLACEMENT CHARACTER}xx")
+    assert len(second) == 300
+    assert dict(payment.receipts) == {1: b"r" * 58}
+    assert payment.receiver_text == "thanks \N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}"
+
+
+# --- Who makes it is gone
+
+
+async def test_an_order_whose_payer_is_gone_before_it_is_written_down_is_closed(
+    bench: Bench,
+) -> None:
+    bench.store.written.clear()
+    async with asyncio.TaskGroup() as group:
+        ordering = group.create_task(bench.start())
+        await asyncio.sleep(0.01)
+        ordering.cancel()
+    (written,) = await bench.stores.payments.payments(PaymentFilter())
+    assert written.state is PaymentState.PENDING
+    bench.store.written.set()
+
+    payment = await bench.ended(written)
+
+    assert (payment.state, payment.reason) == (ORDER_GONE.state, ORDER_GONE.reason)
+    assert not bench.script.begun.is_set()
+
+
+async def test_a_payment_whose_process_signs_on_anew_before_it_begins_was_not_cancelled(
+    bench: Bench,
+) -> None:
+    bench.script.probing.clear()
+    payment = await bench.start()
+    await bench.stores.leases.sign_off()
+    await bench.stores.leases.sign_on("again")
+    bench.script.probing.set()
+
+    payment = await bench.ended(payment)
+
+    assert (payment.state, payment.reason) == (SIGNED_ON_ANEW.state, SIGNED_ON_ANEW.reason)
+    assert not payment.cancel_requested
+
+
+async def test_a_payment_that_another_process_has_closed_stays_as_that_says(
+    bench: Bench,
+) -> None:
+    payment = await bench.start()
+    await bench.script.begun.wait()
+    await bench.stores.leases.sign_off()
+    await bench.stores.leases.sign_on("again")
+    (closed,) = await bench.stores.payments.close_dead_payments()
+
+    async def gone() -> bool:
+        return bench.payer.pace(payment.id) is None
+
+    await bench.until(gone)
+    assert await bench.payer.find(payment.id) == closed
+    assert closed.state is PaymentState.INTERRUPTED
+
+
 async def test_an_end_is_written_as_soon_as_the_store_can_take_it(bench: Bench) -> None:
     bench.store.failing = {"end_payment": 5, "advance_payment": 2}
     bench.script.progress = HALFWAY
@@ -421,7 +689,7 @@ async def test_a_stopping_node_ends_what_runs_and_begins_nothing(bench: Bench) -
 
     found = await bench.stores.payments.payment(payment.id)
     assert found is not None
-    assert (found.state, found.reason) == (PaymentState.INTERRUPTED, STOPPED)
+    assert (found.state, found.reason) == (STOPPED.state, STOPPED.reason)
     with pytest.raises(Conflict, match="stopping"):
         await bench.start()
     with pytest.raises(Conflict, match="stopping"):
