@@ -34,7 +34,8 @@ _PATHS: Final = frozenset({b"/", b"/btp", b"/ilp/btp"})
 _BUSY: Final = Problem(503, "this node takes no BTP connections now")
 _LOG_SECONDS: Final = 10.0
 """Refused logins are logged at most this often: a stranger cannot fill the disk with them."""
-_CANCEL_SECONDS: Final = 1.0
+_BOOKING_SECONDS: Final = 1.5
+"""How long the end of a packet that is given up may take to be written down: a node is gone within 35 s."""
 
 
 @final
@@ -104,13 +105,19 @@ class BtpLink:
             await asyncio.sleep(0.01)
         for task in self._tasks:
             task.cancel()
+        unbooked: set[asyncio.Task[None]] = set()
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=_CANCEL_SECONDS)
+            _, unbooked = await asyncio.wait(self._tasks, timeout=_BOOKING_SECONDS)
+        if unbooked:
+            # The store is slow, and may yet book a fulfillment: no answer at all is no wrong one.
+            log.warning("%d packets could not be booked before BTP ended", len(unbooked))
         given_up = self.address.reject(
             ErrorCode.TRANSFER_TIMED_OUT, "This node stopped before the next hop had answered."
         )
-        for connection, request_id in self._tasks.values():
-            connection.answer(request_id, given_up)
+        # A task that came to its end all the same has given the true answer, and is not among these.
+        for task, (connection, request_id) in self._tasks.items():
+            if task not in unbooked:
+                connection.answer(request_id, given_up)
         self._tasks.clear()
         for connection in tuple(self._connections):
             connection.end(ws.GOING_AWAY, "This node is stopping.")

@@ -8,12 +8,13 @@ from dataclasses import replace
 
 import pytest
 
-from core.account import Secret
+from core.account import Account, Secret
 from core.control.views import LinkState
-from core.links.btp import packet as btp, websocket as ws
+from core.links.btp import link, packet as btp, websocket as ws
 from core.links.btp.packet import BtpPacket, SubProtocol
 from core.links.http_message import parse_request_head
 from core.packet import ErrorCode, Fulfill, Reject, Reply, parse_reply
+from core.service import IncomingRequest
 from tests.core.links.btp.conftest import (
     QUICK,
     Listening,
@@ -904,6 +905,48 @@ async def test_at_the_end_everything_that_came_is_answered_and_everybody_told(
     await until(lambda: bool(ended))
     assert ended == [(ws.GOING_AWAY, "This node is stopping.")]
     rejected(await scene.send(bob), ErrorCode.PEER_UNREACHABLE.value.decode())
+
+
+@pytest.mark.parametrize(
+    "is_booked_in_time", [True, pytest.param(False, marks=pytest.mark.logs_warning)]
+)
+async def test_while_the_books_are_slow_at_the_end_no_answer_is_given_rather_than_a_wrong_one(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, is_booked_in_time: bool
+) -> None:
+    monkeypatch.setattr(link, "_BOOKING_SECONDS", 5 if is_booked_in_time else 0.05)
+    begun, cancelled, booked = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def handle(request: IncomingRequest[Account]) -> Reply:
+        if bytes(request.prepare.data) == b"quick":
+            await asyncio.Event().wait()
+        begun.set()
+        while not booked.is_set():
+            try:
+                await booked.wait()
+            except asyncio.CancelledError:
+                cancelled.set()
+        return Fulfill.build(FULFILLMENT)
+
+    monkeypatch.setattr(scene.chain, "handle", handle)
+    socket = await scene.log_in()
+    await socket.say(ilp(btp.MESSAGE, 4, prepare(b"quick").octets))
+    await socket.say(ilp(btp.MESSAGE, 5, prepare(b"slow").octets))
+    await begun.wait()
+
+    closing = asyncio.get_running_loop().create_task(scene.link.close(0))
+    await cancelled.wait()
+    if is_booked_in_time:
+        booked.set()
+    answers = []
+    async with asyncio.timeout(10):
+        async for message in socket.ws:
+            packet = btp.parse_packet(message.data)
+            reply = parse_reply(packet.entries[0].data)
+            answers.append((packet.request_id, type(reply)))
+    await closing
+    booked.set()
+
+    assert answers == ([(5, Fulfill), (4, Reject)] if is_booked_in_time else [(4, Reject)])
 
 
 async def test_answers_that_are_due_are_waited_for_at_the_end(scene: Scene) -> None:
