@@ -90,7 +90,7 @@ def write_spsp_error(kind: str, message: str) -> bytes:
 
 
 def read_spsp_error(octets: bytes) -> str | None:
-    """Return what a server says of its error, as plain text of one line, cut; None where it says nothing."""
+    """Return what a server says of its error, or None: plain text of one line, cut, without a full stop."""
     try:
         found = json.loads(json_text(octets, depth_max=_DEPTH_MAX))
     except ValueError:
@@ -99,7 +99,7 @@ def read_spsp_error(octets: bytes) -> str | None:
     if not isinstance(message, str):
         return None
     signs = (sign if sign.isprintable() else " " for sign in message[:SENTENCE_CHARACTERS_MAX])
-    return "".join(signs).strip() or None
+    return "".join(signs).strip().removesuffix(".") or None
 
 
 def read_base64(text: str) -> bytes | None:

@@ -337,7 +337,7 @@ async def test_an_invoice_is_paid_once_and_takes_no_more(nodes: TwoNodes) -> Non
         await nodes.alpha.begin(receiver=invoice["url"], source_amount="10")
     )
     assert again["state"] == "failed"
-    assert "no such receiver" in again["reason"]
+    assert "says: This request for money was paid in full at 2" in again["reason"]
     await nodes.audit()
 
 

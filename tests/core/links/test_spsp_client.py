@@ -166,7 +166,7 @@ async def test_a_status_is_told(status: int, sentence: str) -> None:
 @pytest.mark.parametrize(
     ("body", "sentence"),
     [
-        (b'{"id": "InvoicePaidError", "message": "It was paid."}', " and says: It was paid."),
+        (b'{"id": "InvoicePaidError", "message": "It was paid."}', " and says: It was paid"),
         (
             json.dumps({"message": "\x1b[31mgo\nto \u202efdp.exe"}).encode(),
             " and says: [31mgo to  fdp.exe",
