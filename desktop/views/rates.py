@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final, final
+from typing import Final, final
 
-from PySide6.QtCore import QPoint, Qt
-from PySide6.QtGui import QAction, QKeySequence
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import (
     QHBoxLayout,
     QLineEdit,
     QPushButton,
-    QStackedWidget,
-    QTabWidget,
+    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
@@ -25,7 +23,6 @@ from desktop.models.rates import (
     RatesState,
     SourceRow,
 )
-from desktop.models.table import TableModel
 from desktop.presenters.rates import RatesPresenter, form_of
 from desktop.views.cells import ToneCell
 from desktop.views.confirm_dialog import ConfirmDialog
@@ -33,12 +30,11 @@ from desktop.views.inputs import Choice
 from desktop.views.page import Page
 from desktop.views.rate_source_dialog import RateSourceDialog
 from desktop.views.states import States
-from desktop.views.tables import GrowColumns, copy, selected_text, show_menu, table_action
+from desktop.views.tables import TableTab, TableTabs
 from desktop.views.widgets import (
     MARGIN,
     SPACE,
     Card,
-    TableView,
     TextLabel,
     Tone,
     action_button,
@@ -71,10 +67,7 @@ class RatesPage(Page):
         self.converter = ConverterCard(presenter)
         self.held = HeldCard(presenter)
         self.problems = TextLabel(role="warn", wrap=True)
-        self.tabs = QTabWidget()
-        self.tabs.setDocumentMode(True)
-        self.tables: list[TableView] = []
-        self._titles: list[tuple[str, TableModel[Any], QStackedWidget]] = []
+        self.tabs = TableTabs()
         self.code = QLineEdit()
         self.price = QLineEdit()
         self.set_price_button = action_button("Set the price")
@@ -91,13 +84,14 @@ class RatesPage(Page):
         self.pair_remove_button = action_button("Remove")
         self.guard = TextLabel(role="muted", wrap=True)
         self._make_tabs()
+        self.tables = self.tabs.tables
         self.states = States(self._content())
         self.setFocusProxy(self.converter.amount)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.states)
         self._connect()
-        self._count()
+        self.tabs.count_rows()
 
     def pose(self) -> None:
         """Convert something."""
@@ -110,10 +104,7 @@ class RatesPage(Page):
 
     def open(self, target: str) -> None:
         """Show this price, or this source."""
-        for tab in (PRICES, SOURCES):
-            if self.tables[tab].select_key(target):
-                self.tabs.setCurrentIndex(tab)
-                return
+        self.tabs.select(target, PRICES, SOURCES)
 
     # --- How it is built
 
@@ -126,41 +117,39 @@ class RatesPage(Page):
         self.price.setAccessibleName("Its price")
         self.price.setFixedWidth(150)
         self.unit = TextLabel(role="muted")
-        prices = self._tab(
-            "Prices", presenter.prices, "No price is known: nothing is converted."
-        )
-        for widget in (
+        add = self.tabs.add_table
+        prices = add("Prices", presenter.prices, "No price is known: nothing is converted.")
+        prices.put_below(
             TextLabel("By hand:", role="muted"),
             self.code,
             self.price,
             self.unit,
             self.set_price_button,
-        ):
-            prices.addWidget(widget)
-        prices.addStretch()
-        prices.addWidget(self.let_go_button)
-        sources = self._tab(
+            None,
+            self.let_go_button,
+        )
+        sources = add(
             "Sources", presenter.sources, "No source is asked: prices are what you set."
         )
-        sources.addWidget(self.guard, 1)
-        for button in (self.remove_button, self.edit_button, self.add_button):
-            sources.addWidget(button)
-        spreads = self._tab(
+        self.guard.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+        sources.put_below(self.guard, self.remove_button, self.edit_button, self.add_button)
+        spreads = add(
             "Spreads", presenter.spreads, "No pair has a spread of its own: the node's holds."
         )
         self._fill_spread_bar(spreads)
-        for tab, column in ((PRICES, PRICE_STATE_COLUMN), (SOURCES, SOURCE_STATE_COLUMN)):
-            table = self.tables[tab]
-            table.setItemDelegateForColumn(
+        for tab, column in ((prices, PRICE_STATE_COLUMN), (sources, SOURCE_STATE_COLUMN)):
+            tab.table.setItemDelegateForColumn(
                 column,
                 ToneCell(
                     lambda row: STATE_TONES.get(row.state, Tone.PLAIN),
                     lambda row: row.state.capitalize(),
-                    table,
+                    tab.table,
                 ),
             )
+        for tab in self.tabs.tabs:
+            tab.add_menu()
 
-    def _fill_spread_bar(self, bar: QHBoxLayout) -> None:
+    def _fill_spread_bar(self, tab: TableTab) -> None:
         self.spread.setAccessibleName("The node's spread")
         self.spread.setFixedWidth(90)
         self.spread.setToolTip("0.005, 1/200 or 0.5%")
@@ -170,22 +159,10 @@ class RatesPage(Page):
         self.pair_share.setAccessibleName("Share of this pair")
         self.pair_share.setPlaceholderText("0.5%")
         self.pair_share.setFixedWidth(80)
-        own: Sequence[QWidget] = (
-            TextLabel("The node keeps", role="muted"),
-            self.spread,
-            self.spread_button,
+        tab.put_below(
+            TextLabel("The node keeps", role="muted"), self.spread, self.spread_button, None
         )
-        rows = QVBoxLayout()
-        rows.setSpacing(SPACE)
-        first, second = QHBoxLayout(), QHBoxLayout()
-        for row in (first, second):
-            row.setSpacing(SPACE)
-            rows.addLayout(row)
-        bar.addLayout(rows)
-        for widget in own:
-            first.addWidget(widget)
-        first.addStretch()
-        for widget in (
+        tab.put_below(
             TextLabel("of", role="muted"),
             self.pair_from,
             TextLabel("into", role="muted"),
@@ -193,47 +170,8 @@ class RatesPage(Page):
             self.pair_share,
             self.pair_button,
             self.pair_remove_button,
-        ):
-            second.addWidget(widget)
-        second.addStretch()
-
-    def _tab(self, title: str, model: TableModel[Any], nothing: str) -> QHBoxLayout:
-        table = TableView(model)
-        table.setAccessibleName(title)
-        table.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
-        GrowColumns(table)
-        empty = TextLabel(nothing, role="muted")
-        empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        stack = QStackedWidget()
-        stack.addWidget(table)
-        stack.addWidget(empty)
-        bar = QHBoxLayout()
-        bar.setContentsMargins(MARGIN, SPACE, MARGIN, SPACE)
-        bar.setSpacing(SPACE)
-        tab = QWidget()
-        layout = QVBoxLayout(tab)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(0)
-        layout.addWidget(stack, 1)
-        layout.addLayout(bar)
-        actions: list[QAction | None] = [
-            table_action(
-                table,
-                "Copy rows",
-                QKeySequence.StandardKey.Copy,
-                lambda: copy(selected_text(table)),
-            )
-        ]
-
-        def show(place: QPoint) -> None:
-            if table.selected_rows:
-                show_menu(table, actions, place)
-
-        table.customContextMenuRequested.connect(show)
-        self.tabs.addTab(tab, title)
-        self.tables.append(table)
-        self._titles.append((title, model, stack))
-        return bar
+            None,
+        )
 
     def _content(self) -> QWidget:
         content = QWidget()
@@ -256,9 +194,7 @@ class RatesPage(Page):
         presenter.problem_changed.connect(self.states.set_problem)
         presenter.state_changed.connect(self._show_state)
         self.states.retried.connect(presenter.refresh)
-        for (_, model, _), table in zip(self._titles, self.tables, strict=True):
-            model.counts_changed.connect(self._count)
-            table.chosen.connect(lambda _row: self._enable())
+        self.tabs.chosen.connect(lambda _row: self._enable())
         self.tables[PRICES].opened.connect(self._edit_price)
         self.tables[SOURCES].opened.connect(self._edit_row)
         self.set_price_button.clicked.connect(self._set_price)
@@ -279,11 +215,6 @@ class RatesPage(Page):
         self._enable()
 
     # --- What the presenter tells
-
-    def _count(self) -> None:
-        for i, (title, model, stack) in enumerate(self._titles):
-            self.tabs.setTabText(i, f"{title} ({model.total})" if model.total else title)
-            stack.setCurrentIndex(0 if model.total else 1)
 
     def _show_state(self, state: RatesState) -> None:
         self.converter.show_codes(state.codes)

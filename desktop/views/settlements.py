@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
-from typing import Any, Final, final
+from collections.abc import Sequence
+from typing import Final, final
 
-from PySide6.QtCore import QPoint, Qt
-from PySide6.QtGui import QAction, QKeySequence
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import (
     QHBoxLayout,
     QPushButton,
-    QStackedWidget,
-    QTabWidget,
+    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
 
-from desktop import formatting
 from desktop.models.peers import SettlePlan
 from desktop.models.settlements import (
     LADDER_COLUMN,
@@ -27,7 +24,6 @@ from desktop.models.settlements import (
     UnknownEntry,
     UnmatchedEntry,
 )
-from desktop.models.table import TableModel
 from desktop.presenters.settlements import SettlementsPresenter
 from desktop.views.cells import LadderCell, due_cell
 from desktop.views.confirm_dialog import ConfirmDialog
@@ -43,8 +39,8 @@ from desktop.views.settlement_details import (
     show_unmatched,
 )
 from desktop.views.states import States
-from desktop.views.tables import GrowColumns, copy, selected_text, show_menu, table_action
-from desktop.views.widgets import MARGIN, SPACE, TableView, TextLabel, action_button
+from desktop.views.tables import TableTab, TableTabs
+from desktop.views.widgets import MARGIN, SPACE, TextLabel, action_button
 
 DUE_WHY_COLUMN: Final = 3
 DUE, NOT_DUE, UNDER_WAY, DONE, FAILED, UNMATCHED, UNKNOWN = range(7)
@@ -61,8 +57,7 @@ class SettlementsPage(Page):
     def __init__(self, presenter: SettlementsPresenter, parent: QWidget | None = None) -> None:
         super().__init__(presenter, parent)
         self.settlements = presenter
-        self.tabs = QTabWidget()
-        self.tabs.setDocumentMode(True)
+        self.tabs = TableTabs()
         self.cards: dict[str, EngineCardView] = {}
         self.no_engines = TextLabel(
             "No engine has run on this store yet. The practice network starts one, and so does "
@@ -81,16 +76,14 @@ class SettlementsPage(Page):
         self.fulfilled_button = action_button("They were paid…")
         self.rejected_button = action_button("They were not paid…")
         self._dialog: SettleDialog | None = None
-        self.tables: list[TableView] = []
-        self._tab_layouts: list[QVBoxLayout] = []
-        self._titles: list[tuple[str, TableModel[Any], QStackedWidget]] = []
         self._make_tabs()
+        self.tables = self.tabs.tables
         self.states = States(self._content())
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.states)
         self._connect()
-        self._count()
+        self.tabs.count_rows()
 
     # --- What the window calls
 
@@ -100,97 +93,52 @@ class SettlementsPage(Page):
         if target in names:
             self.tabs.setCurrentIndex(names[target])
             return
-        for i in (UNDER_WAY, DONE, FAILED, DUE, NOT_DUE):
-            if self.tables[i].select_key(target):
-                self.tabs.setCurrentIndex(i)
-                return
+        self.tabs.select(target, UNDER_WAY, DONE, FAILED, DUE, NOT_DUE)
 
     # --- How it is built
 
     def _make_tabs(self) -> None:
-        p = self.settlements
-        self._tab("Due", p.due, "Nothing is due: nobody is owed more than you settle at.")
-        self._tab("Not due yet", p.not_due, "Nobody else has a threshold, an engine or a debt.")
-        self._tab("Under way", p.under_way, "No settlement is under way.")
-        self._tab("Done", p.done, "No settlement has been finished yet.")
-        self._tab("Failed", p.failed_ones, "No settlement has failed.")
-        self._tab("Unmatched", p.unmatched, "All money that came in belongs to somebody.")
-        self._tab("Undecided", p.unknown, "No packet was left undecided by a crash.")
-        for i in (UNDER_WAY, DONE, FAILED):
-            table = self.tables[i]
-            table.setItemDelegateForColumn(LADDER_COLUMN, LadderCell(table))
-            self._add_menu(table, "Copy transaction", lambda row: row.transaction)
-        for i in (DUE, NOT_DUE):
-            self.tables[i].setItemDelegateForColumn(DUE_WHY_COLUMN, due_cell(self.tables[i]))
-            self._add_menu(self.tables[i], "Copy peer", lambda row: row.username)
-        self._add_menu(self.tables[UNMATCHED], "Copy sender", lambda row: row.sender)
-        self._add_menu(self.tables[UNKNOWN], "Copy transfer", lambda row: row.id)
-        self._buttons(DUE, "", self.settle_button)
-        self._buttons(
-            NOT_DUE, "These settle by themselves once more is owed.", self.settle_early_button
+        p, add = self.settlements, self.tabs.add_table
+        due = (
+            add("Due", p.due, "Nothing is due: nobody is owed more than you settle at."),
+            # Who is not due yet is no number to act on.
+            add(
+                "Not due yet",
+                p.not_due,
+                "Nobody else has a threshold, an engine or a debt.",
+                lambda: 0,
+            ),
         )
-        self._buttons(
-            UNMATCHED,
+        settlements = (
+            add("Under way", p.under_way, "No settlement is under way."),
+            add("Done", p.done, "No settlement has been finished yet."),
+            add("Failed", p.failed_ones, "No settlement has failed."),
+        )
+        unmatched = add("Unmatched", p.unmatched, "All money that came in belongs to somebody.")
+        unknown = add("Undecided", p.unknown, "No packet was left undecided by a crash.")
+        for tab in due:
+            tab.table.setItemDelegateForColumn(DUE_WHY_COLUMN, due_cell(tab.table))
+            tab.add_menu(tab.add_copy("Copy peer", lambda row: row.username))
+        for tab in settlements:
+            tab.table.setItemDelegateForColumn(LADDER_COLUMN, LadderCell(tab.table))
+            tab.add_menu(tab.add_copy("Copy transaction", lambda row: row.transaction))
+        unmatched.add_menu(unmatched.add_copy("Copy sender", lambda row: row.sender))
+        unknown.add_menu(unknown.add_copy("Copy transfer", lambda row: row.id))
+        _put_buttons(due[0], "", self.settle_button)
+        _put_buttons(
+            due[1], "These settle by themselves once more is owed.", self.settle_early_button
+        )
+        _put_buttons(
+            unmatched,
             "This money is on the ledger, and no peer has the address it came from.",
             self.assign_button,
         )
-        self._buttons(
-            UNKNOWN,
+        _put_buttons(
+            unknown,
             "A crash left these open: the next hop may have been paid. Decide by its statement.",
             self.rejected_button,
             self.fulfilled_button,
         )
-
-    def _tab(self, title: str, model: TableModel[Any], nothing: str) -> None:
-        table = TableView(model)
-        table.setAccessibleName(title)
-        table.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
-        GrowColumns(table)
-        empty = TextLabel(nothing, role="muted")
-        empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        stack = QStackedWidget()
-        stack.addWidget(table)
-        stack.addWidget(empty)
-        tab = QWidget()
-        layout = QVBoxLayout(tab)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(0)
-        layout.addWidget(stack, 1)
-        self._tab_layouts.append(layout)
-        self.tabs.addTab(tab, title)
-        self.tables.append(table)
-        self._titles.append((title, model, stack))
-
-    def _buttons(self, tab: int, sentence: str, *buttons: QPushButton) -> None:
-        row = QHBoxLayout()
-        row.setContentsMargins(MARGIN, SPACE, MARGIN, SPACE)
-        row.setSpacing(SPACE)
-        row.addWidget(TextLabel(sentence, role="muted", wrap=True), 1)
-        for button in buttons:
-            button.setEnabled(False)
-            row.addWidget(button)
-        self._tab_layouts[tab].addLayout(row)
-
-    def _add_menu(self, table: TableView, words: str, text_of: Callable[[Any], str]) -> None:
-        def copy_one() -> None:
-            for row in table.selected_rows[:1]:
-                copy(text_of(row))
-
-        actions: list[QAction | None] = [
-            table_action(table, words, "", copy_one),
-            table_action(
-                table,
-                "Copy rows",
-                QKeySequence.StandardKey.Copy,
-                lambda: copy(selected_text(table)),
-            ),
-        ]
-
-        def show(place: QPoint) -> None:
-            if table.selected_rows:
-                show_menu(table, actions, place)
-
-        table.customContextMenuRequested.connect(show)
 
     def _content(self) -> QWidget:
         content = QWidget()
@@ -216,11 +164,8 @@ class SettlementsPage(Page):
         presenter.settle_planned.connect(self._ask_settle)
         presenter.accounts_changed.connect(self._ask_assign)
         self.states.retried.connect(presenter.refresh)
-        for i, (_, model, _) in enumerate(self._titles):
-            model.counts_changed.connect(self._count)
-            self.tables[i].chosen.connect(self._choose)
+        self.tabs.chosen.connect(self._choose)
         presenter.refreshed.connect(self._refreshed)
-        self.tabs.currentChanged.connect(self._tab_changed)
         for tab, button in ((DUE, self.settle_button), (NOT_DUE, self.settle_early_button)):
             self.tables[tab].opened.connect(self._plan_row)
             button.clicked.connect(functools.partial(self._plan, tab))
@@ -229,15 +174,6 @@ class SettlementsPage(Page):
         self.rejected_button.clicked.connect(lambda: self._ask_resolve(fulfilled=False))
 
     # --- What the presenter tells
-
-    def _count(self) -> None:
-        for i, (title, model, stack) in enumerate(self._titles):
-            # Who is not due yet is no number to act on.
-            number = 0 if i == NOT_DUE else model.total
-            self.tabs.setTabText(
-                i, f"{title} ({formatting.count(number)})" if number else title
-            )
-            stack.setCurrentIndex(0 if model.total else 1)
 
     def _show_engines(self, cards: Sequence[EngineCard]) -> None:
         self.no_engines.setVisible(not cards)
@@ -258,16 +194,11 @@ class SettlementsPage(Page):
             view.show_card(card)
 
     def _refreshed(self) -> None:
-        self._count()
-        self._tab_changed(self.tabs.currentIndex())
+        self.tabs.tell()
         if self._dialog is not None:
             self.settlements.plan_settlement(self._dialog.username)
 
     # --- What the operator does
-
-    def _tab_changed(self, tab: int) -> None:
-        rows = self.tables[tab].selected_rows
-        self._choose(rows[0] if rows else None)
 
     def _choose(self, row: object) -> None:
         self.want_inspector(row is not None)
@@ -357,3 +288,12 @@ class SettlementsPage(Page):
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.confirmed.connect(lambda: self.settlements.resolve(row.id, fulfilled=fulfilled))
         dialog.open()
+
+
+def _put_buttons(tab: TableTab, sentence: str, *buttons: QPushButton) -> None:
+    """Put what can be done with the selected row below the table."""
+    words = TextLabel(sentence, role="muted", wrap=True)
+    words.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+    for button in buttons:
+        button.setEnabled(False)
+    tab.put_below(words, *buttons)

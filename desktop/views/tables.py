@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, final
 
-from PySide6.QtCore import QModelIndex, QObject, QPoint, Qt, QTimer
+from PySide6.QtCore import QModelIndex, QObject, QPoint, Qt, QTimer, Signal
 from PySide6.QtGui import QAction, QKeySequence
-from PySide6.QtWidgets import QApplication, QMenu, QTableView, QWidget
+from PySide6.QtWidgets import (
+    QApplication,
+    QHBoxLayout,
+    QMenu,
+    QStackedWidget,
+    QTableView,
+    QTabWidget,
+    QVBoxLayout,
+    QWidget,
+)
 
 from desktop import formatting
 from desktop.models.table import TableModel
-from desktop.views.widgets import TableView
+from desktop.views.widgets import MARGIN, SPACE, TableView, TextLabel
 
 GROW_AFTER_MS: Final = 60
 GROWN_MAX: Final = 380
@@ -159,6 +168,150 @@ class GrowColumns(QObject):
             if not header.isSectionHidden(column) and wanted > header.sectionSize(column):
                 header.resizeSection(column, wanted)
                 table.fit_columns()
+
+
+# --- Tabs of tables
+
+
+@final
+class TableTab(QWidget):
+    """A table with its bars, its menu, and words that stand there while it is empty."""
+
+    def __init__(
+        self,
+        title: str,
+        model: TableModel[Any],
+        nothing: str,
+        number: Callable[[], int] | None = None,
+    ) -> None:
+        super().__init__()
+        self.title = title
+        self.model = model
+        self.table = TableView(model)
+        self._number = number
+        self._actions: list[QAction | None] = []
+        self.table.setAccessibleName(title)
+        self.table.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        self.table.customContextMenuRequested.connect(self._show_menu)
+        GrowColumns(self.table)
+        empty = TextLabel(nothing, role="muted")
+        empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self._stack = QStackedWidget()
+        self._stack.addWidget(self.table)
+        self._stack.addWidget(empty)
+        self._layout = QVBoxLayout(self)
+        self._layout.setContentsMargins(0, 0, 0, 0)
+        self._layout.setSpacing(0)
+        self._layout.addWidget(self._stack, 1)
+
+    @property
+    def selected_row(self) -> Any:
+        """The uppermost row that is selected, or None."""
+        rows = self.table.selected_rows
+        return rows[0] if rows else None
+
+    @property
+    def heading(self) -> str:
+        """The title with how many there are, or how many of them count."""
+        number = self.model.total if self._number is None else self._number()
+        return f"{self.title} ({formatting.count(number)})" if number else self.title
+
+    def put_above(self, widget: QWidget) -> None:
+        """Put a bar above the table."""
+        self._layout.insertWidget(self._layout.indexOf(self._stack), widget)
+
+    def put_below(self, *parts: QWidget | None) -> None:
+        """Put widgets side by side below the table; None takes what room is left."""
+        bar = QHBoxLayout()
+        bar.setContentsMargins(MARGIN, SPACE, MARGIN, SPACE)
+        bar.setSpacing(SPACE)
+        for part in parts:
+            if part is None:
+                bar.addStretch(1)
+            else:
+                bar.addWidget(part)
+        self._layout.addLayout(bar)
+
+    def add_menu(self, *actions: QAction | None) -> None:
+        """Show these in the menu of a row, and how to copy rows; None is a line between groups."""
+        copying = table_action(
+            self.table,
+            "Copy rows",
+            QKeySequence.StandardKey.Copy,
+            lambda: copy(selected_text(self.table)),
+        )
+        self._actions = [*actions, copying]
+
+    def add_copy(self, words: str, text_of: Callable[[Any], str]) -> QAction:
+        """Return an action that copies something of the selected row."""
+
+        def work() -> None:
+            if (row := self.selected_row) is not None:
+                copy(text_of(row))
+
+        return table_action(self.table, words, "", work)
+
+    def show_or_say_nothing(self) -> None:
+        """Show the table, or why there is none."""
+        self._stack.setCurrentIndex(0 if self.model.total else 1)
+
+    def _show_menu(self, place: QPoint) -> None:
+        if self.table.selected_rows:
+            show_menu(self.table, self._actions, place)
+
+
+@final
+class TableTabs(QTabWidget):
+    """Tables side by side, each with its number in its title; `chosen` tells of the row to show details of."""
+
+    chosen = Signal(object)
+    """The selected row of the tab that is seen, or None."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setDocumentMode(True)
+        self.tabs: list[TableTab] = []
+        self.currentChanged.connect(lambda _tab: self.tell())
+
+    @property
+    def tables(self) -> Sequence[TableView]:
+        """The tables, from the left."""
+        return [tab.table for tab in self.tabs]
+
+    def add_table(
+        self,
+        title: str,
+        model: TableModel[Any],
+        nothing: str,
+        number: Callable[[], int] | None = None,
+    ) -> TableTab:
+        """Add one; `number` is what stands in its title, where that is not how many rows there are."""
+        tab = TableTab(title, model, nothing, number)
+        self.tabs.append(tab)
+        self.addTab(tab, title)
+        model.counts_changed.connect(self.count_rows)
+        tab.table.chosen.connect(self.chosen)
+        return tab
+
+    def count_rows(self) -> None:
+        """Say how many there are."""
+        for place, tab in enumerate(self.tabs):
+            self.setTabText(place, tab.heading)
+            tab.show_or_say_nothing()
+
+    def tell(self) -> None:
+        """Tell which row is selected, for its details: it may be another one, or say something else now."""
+        self.count_rows()
+        if self.tabs:
+            self.chosen.emit(self.tabs[self.currentIndex()].selected_row)
+
+    def select(self, key: str, *places: int) -> bool:
+        """Go to the row with this key in the first of these tabs that has it."""
+        for place in places:
+            if self.tables[place].select_key(key):
+                self.setCurrentIndex(place)
+                return True
+        return False
 
 
 def count_words(shown: int, total: int, one: str) -> str:

@@ -10,7 +10,8 @@ from PySide6.QtWidgets import QApplication, QLineEdit
 
 from desktop.presenters.payments import PaymentsPresenter
 from desktop.presenters.rates import RatesPresenter
-from desktop.views.payments import DELIVERED, REQUESTS, PaymentsPage
+from desktop.views.pay_card import DELIVERED
+from desktop.views.payments import REQUESTS, PaymentsPage
 from desktop.views.rate_source_dialog import RateSourceDialog
 from desktop.views.rates import RatesPage
 from tests.desktop.fake_operator import FakeOperator
