@@ -42,6 +42,7 @@ from desktop.views.widgets import (
     Tone,
     action_button,
     draw_shape,
+    tone_of,
 )
 
 INCIDENTS_SHOWN: Final = 3
@@ -276,7 +277,7 @@ class _IncidentRow(QWidget):
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(SPACE)
-        layout.addWidget(_Shape(Tone[incident.mood.name]))
+        layout.addWidget(_Shape(tone_of(incident.mood)))
         words = QVBoxLayout()
         words.setSpacing(1)
         words.addWidget(TextLabel(incident.title, wrap=True))
@@ -486,7 +487,7 @@ class _LimitLine(QWidget):
         self.name.setText(row.name)
         self.percent.setText(f"{row.percent}\u00a0%")
         self.percent.set_role("text" if row.mood.value == "ok" else row.mood.value)
-        self.bar.show_percent(row.percent, Tone[row.mood.name])
+        self.bar.show_percent(row.percent, tone_of(row.mood))
         self.trend.show_values(row.trend)
         self.words.setText(row.words)
         self.pace.setText(row.pace)

@@ -41,6 +41,7 @@ from PySide6.QtWidgets import (
 )
 
 from desktop import formatting
+from desktop.models.overview import Mood
 from desktop.models.table import TableModel
 from desktop.theme import Colours, colours, figures, heading
 
@@ -79,6 +80,11 @@ class Tone(enum.Enum):
             Tone.PAUSED: look.raised,
             Tone.PLAIN: look.raised,
         }[self]
+
+
+def tone_of(mood: Mood) -> Tone:
+    """Return how a mood looks."""
+    return Tone[mood.name]
 
 
 def draw_shape(painter: QPainter, tone: Tone, box: QRectF, colour: str) -> None:

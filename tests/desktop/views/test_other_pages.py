@@ -35,11 +35,13 @@ from desktop.theme import Theme, ThemeChoice
 from desktop.views.confirm_dialog import ConfirmDialog
 from desktop.views.detail import plain
 from desktop.views.inputs import Choice
+from desktop.views.inspector import INSPECTOR_WIDTH
 from desktop.views.logs import LogsPage
-from desktop.views.main_window import INSPECTOR_WIDTH, RAIL_WIDTH, WINDOW_WIDTH
+from desktop.views.main_window import WINDOW_WIDTH
 from desktop.views.page import Page
 from desktop.views.payments import PaymentsPage
 from desktop.views.peers import PeersPage
+from desktop.views.rail import RAIL_WIDTH
 from desktop.views.rates import RatesPage
 from desktop.views.routes import RoutesPage
 from desktop.views.settlements import DONE, NOT_DUE, UNKNOWN, UNMATCHED, SettlementsPage

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pytestqt.qtbot import QtBot
 
-from desktop.views.main_window import StatusLine
+from desktop.views.status_line import StatusLine
 
 
 def test_what_was_done_is_taken_back_once(qtbot: QtBot) -> None:
