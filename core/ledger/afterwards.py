@@ -11,7 +11,7 @@ from typing import Final, Protocol, TypeAlias, final
 
 from core.account import AccountId
 from core.clock import Clock
-from core.errors import NodeFenced, StoreError, StoreUnavailable
+from core.errors import NodeFenced, StoreError, StoreUnavailable, TransferDecided
 from core.ledger.books import Balance, Transfer, TransferId
 from core.node_address import NodeAddress
 from core.packet import ErrorCode, Reject, Reply
@@ -208,24 +208,25 @@ class Afterwards:
     async def _book(
         self, what: str, transfer_id: TransferId, booking: Booking, fenced: Booking | None
     ) -> None:
-        delay = RETRY_FIRST_SECONDS
+        delay, call = RETRY_FIRST_SECONDS, booking
         while True:
             try:
-                await booking()
+                await call()
             except StoreUnavailable:
-                await self._sleep(delay)
-                delay = min(2 * delay, RETRY_SECONDS_MAX)
+                pass
             except NodeFenced:
                 if fenced is None:
                     return  # recovery has made it UNKNOWN, and that is all that is known
-                booking = fenced
-                await self._sleep(delay)
-                delay = min(2 * delay, RETRY_SECONDS_MAX)
+                call = fenced
             except StoreError as error:
-                log.error("transfer %d: could not %s it: %s", transfer_id, what, error)  # noqa: TRY400
-                return
+                if call is booking or not isinstance(error, TransferDecided):
+                    log.error("transfer %d: could not %s it: %s", transfer_id, what, error)  # noqa: TRY400
+                    return
+                call = booking  # the operator has decided it meanwhile: once we have signed on, it is told
             else:
                 return
+            await self._sleep(delay)
+            delay = min(2 * delay, RETRY_SECONDS_MAX)
 
 
 @final

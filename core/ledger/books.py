@@ -16,9 +16,9 @@ certain that none can be heard any more.
     PENDING ──fulfill──▶ FULFILLED
        ├─────reject────▶ REJECTED
        ├─────expire────▶ EXPIRED ──fulfill_late──▶ LATE     upstream void, downstream owed: a loss
-       │                    ├──────abandon───────▶ REJECTED
+       │                    ├──────abandon───────▶ REJECTED ──fulfill_late──▶ LATE
        │                    └──────strand────────▶ UNKNOWN
-       └──(node dies)──▶ UNKNOWN ──resolve───────▶ LATE | REJECTED
+       └──(node dies)──▶ UNKNOWN ──resolve───────▶ LATE | REJECTED ──fulfill_late──▶ LATE
                     or REJECTED, where the packet would have ended at that node
 """
 
@@ -172,7 +172,11 @@ class Books(Protocol):
         """Void the upstream leg; the downstream one stays held until the two calls below."""
 
     async def fulfill_late(self, transfer_id: TransferId, fulfillment: bytes) -> None:
-        """Post the downstream leg as owed and as a loss; upstream is void. Ends PENDING and EXPIRED alike."""
+        """Post the downstream leg as owed and as a loss; upstream is void. Ends PENDING and EXPIRED alike.
+
+        So it does what was void for want of an answer, abandoned or by the operator's word, whichever
+        process made it: the next hop has the proof.
+        """
 
     async def abandon(self, transfer_id: TransferId) -> None:
         """Void the downstream leg of an expired transfer: no fulfillment came."""

@@ -77,6 +77,14 @@ NOT_ASKED_FOR: Final = ErrorCode.FINAL_APPLICATION_ERROR.value
 """How a packet ended that would have brought more than was asked for; its receiver says so with this code."""
 
 
+def is_proven(state: TransferState, decision: Decision, result: bytes | None) -> bool:
+    """Tell whether this is the proof of what was given up as void for want of an answer: it is owed after all.
+
+    What the next hop has rejected in so many words, or was never sent, has a result.
+    """
+    return state is _REJECTED and decision is Decision.FULFILL_LATE and result is None
+
+
 def when_too_late(*, ends_here: bool, fulfillment: bytes) -> tuple[Decision, bytes]:
     """Return how a packet ends that was fulfilled after its sender's time was up, and with what result.
 

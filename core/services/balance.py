@@ -249,10 +249,7 @@ class BalanceService(Generic[A]):
                 return self._more_than_asked_for(request, error)
             except TransferDecided as error:
                 log.error("%s fulfilled what is settled otherwise: %s", flight.words, error)  # noqa: TRY400
-                return self.address.reject(
-                    ErrorCode.TRANSFER_TIMED_OUT,
-                    "The packet was settled as not fulfilled before its fulfillment came.",
-                )
+                break
             else:
                 if booked is None:
                     break

@@ -27,7 +27,7 @@ class FakeBooks:
         self.received: list[Received] = []
         """What came in with fulfillments."""
         self.turns = 0
-        """How many turns of the loop a fulfillment takes to answer, after it is booked."""
+        """How many turns of the loop an end takes to answer, after it is booked or not."""
         self.is_late: Callable[[int], bool] = lambda _until_ms: False
         """Whether the moment has passed when a fulfillment is booked."""
         self.before: dict[str, Callable[[], None]] = {}
@@ -60,9 +60,7 @@ class FakeBooks:
         *,
         until_ms: int | None = None,
     ) -> Booked | None:
-        self._called("fulfill", transfer_id, fulfillment)
-        for _ in range(self.turns):
-            await asyncio.sleep(0)
+        await self._ended("fulfill", transfer_id, fulfillment)
         if until_ms is not None and self.is_late(until_ms):
             return None
         if received is None:
@@ -76,10 +74,10 @@ class FakeBooks:
         return Booked(totals)
 
     async def reject(self, transfer_id: TransferId, code: bytes) -> None:
-        self._called("reject", transfer_id, code)
+        await self._ended("reject", transfer_id, code)
 
     async def expire(self, transfer_id: TransferId) -> None:
-        self._called("expire", transfer_id)
+        await self._ended("expire", transfer_id)
 
     async def fulfill_late(self, transfer_id: TransferId, fulfillment: bytes) -> None:
         self._called("fulfill_late", transfer_id, fulfillment)
@@ -96,6 +94,13 @@ class FakeBooks:
     async def balance(self, account: AccountId) -> Balance:
         self._called("balance", account)
         return Balance(payable=self.available.get(account, 0))
+
+    async def _ended(self, name: str, *arguments: object) -> None:
+        try:
+            self._called(name, *arguments)
+        finally:
+            for _ in range(self.turns):
+                await asyncio.sleep(0)
 
     def _called(self, name: str, *arguments: object) -> None:
         if name in self.before:

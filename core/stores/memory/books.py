@@ -41,6 +41,7 @@ from core.ledger.postings import (
     add,
     enter,
     hold,
+    is_proven,
     is_too_late,
     refuse_copy,
     refuse_unbookable,
@@ -398,6 +399,8 @@ class MemoryBooks(Books):
         if row is None:
             raise TransferDecided(transfer_id, "is not in the books")
         following = NEXT.get((row.state, decision))
+        if is_proven(row.state, decision, row.result):
+            following = TransferState.LATE
         if following is None:
             if OUTCOME[decision] is row.state and (result is None or result == row.result):
                 return

@@ -38,6 +38,7 @@ from core.ledger.postings import (
     Line,
     add,
     hold,
+    is_proven,
     is_too_late,
     when_too_late,
 )
@@ -298,8 +299,11 @@ class Packets(Batch[Operation, int]):
             if isinstance(operation, Deciding):
                 held = self._open.get(operation.transfer_id)
                 if held is None:
-                    work.ended[operation.transfer_id] = find(connection, operation.transfer_id)
-                else:
+                    found = find(connection, operation.transfer_id)
+                    work.ended[operation.transfer_id] = found
+                    if found is not None and operation.decision is Decision.FULFILL_LATE:
+                        held = found[0]
+                if held is not None:
                     touched.add(held.source)
                     touched.add(held.target)
             else:
@@ -365,11 +369,12 @@ class Packets(Batch[Operation, int]):
         self, connection: sqlite3.Connection, deciding: Deciding, own: int, work: _Work
     ) -> int:
         transfer_id, decision = deciding.transfer_id, deciding.decision
-        held = self._open.get(transfer_id)
+        held = self._open.get(transfer_id) or work.proven(deciding)
         if held is None:
             return self._decide_again(connection, deciding, own, work)
         state = held.state
-        following = NEXT.get((state, decision))
+        is_void = state is TransferState.REJECTED
+        following = TransferState.LATE if is_void else NEXT.get((state, decision))
         if following is None:
             return self._decide_again(connection, deciding, own, work)
         result, received = deciding.result, deciding.received
@@ -407,7 +412,7 @@ class Packets(Batch[Operation, int]):
         if following is TransferState.UNKNOWN:
             work.stranded.append((transfer_id,))
         if is_final or following is TransferState.UNKNOWN:  # of which the operator decides
-            del self._open[transfer_id]
+            self._open.pop(transfer_id, None)
             work.ended[transfer_id] = held, result
         return transfer_id
 
@@ -511,6 +516,13 @@ class _Work:
         self.credited: list[Credit] = []
         self.paid: dict[tuple[int, str], int] = {}
         """What packets of this batch bring for requests for money, by account and name."""
+
+    def proven(self, deciding: Deciding) -> Held | None:
+        """Return the transfer that was void, of which this is the proof."""
+        found = self.ended.get(deciding.transfer_id)
+        if found is None or not is_proven(found[0].state, deciding.decision, found[1]):
+            return None
+        return found[0]
 
     def left(
         self, connection: sqlite3.Connection, account: int, received: Received

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from itertools import repeat
 
 import pytest
@@ -590,17 +590,16 @@ async def test_explaining_compares_and_books_nothing() -> None:
 # --- Cancelled once the next hop has answered
 
 
-async def test_a_packet_that_is_cancelled_while_its_fulfillment_is_booked_has_its_true_answer() -> (
-    None
-):
-    setting = Setting(FakeOutgoing())
-    setting.books.turns = 5
+async def cancelled_while(
+    setting: Setting, call: str, request: OutgoingRequest[Account]
+) -> list[Reply]:
+    """Send a packet, and cancel it while the books do this; return what its front was told before it ended."""
     told: list[Reply] = []
     booking = asyncio.Event()
-    setting.books.before["fulfill"] = booking.set
+    setting.books.before[call] = booking.set
 
     async def front() -> None:
-        told.append(await setting.service.send(outgoing()))
+        told.append(await setting.service.send(request))
         await asyncio.sleep(0)
         raise AssertionError("the cancellation was lost")
 
@@ -609,10 +608,106 @@ async def test_a_packet_that_is_cancelled_while_its_fulfillment_is_booked_has_it
         await booking.wait()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-
     assert task.cancelled()
-    assert told == [fulfill()]
-    assert set(await setting.settle()) == {"prepare", "fulfill"}
+    return told
+
+
+ANSWERS: Mapping[str, Callable[[OutgoingRequest[Account]], Reply]] = {
+    "fulfill": lambda _: fulfill(),
+    "reject": lambda _: REJECT,
+    "expire": timed_out,
+}
+
+
+@pytest.mark.parametrize("call", ANSWERS)
+async def test_a_packet_that_is_cancelled_while_its_end_is_booked_has_its_true_answer(
+    call: str,
+) -> None:
+    setting = Setting(FakeOutgoing(answer=ANSWERS[call]))
+    setting.books.turns = 5
+
+    told = await cancelled_while(setting, call, outgoing())
+
+    assert told == [ANSWERS[call](outgoing())]
+    assert set(await setting.settle()) == {"prepare", call}
+    assert setting.afterwards.is_clear is (call != "expire")
+
+
+@pytest.mark.logs_warning
+async def test_a_late_fulfillment_of_what_was_cancelled_in_its_expiry_is_owed() -> None:
+    setting = Setting(FakeOutgoing(answer=timed_out))
+    setting.books.turns = 5
+    request = outgoing()
+    await cancelled_while(setting, "expire", request)
+
+    assert request.on_late_reply is not None
+    request.on_late_reply(fulfill())
+
+    assert set(await setting.settle()) == {"prepare", "expire", "fulfill_late"}
+    assert setting.books.calls[-1] == ("fulfill_late", FIRST_TRANSFER, FULFILLMENT)
+    assert setting.afterwards.is_clear
+
+
+@pytest.mark.logs_warning
+@pytest.mark.parametrize("is_mended", [True, False])
+async def test_what_is_cancelled_while_the_store_is_locked_is_tried_once_more_and_told_as_it_is(
+    is_mended: bool,
+) -> None:
+    setting = Setting(FakeOutgoing())
+    locked = StoreUnavailable("locked")
+    setting.books.fail("fulfill", locked, *([] if is_mended else [locked] * 99))
+
+    (told,) = await cancelled_while(setting, "fulfill", outgoing())
+
+    if is_mended:
+        assert told == fulfill()
+        assert await setting.settle() == ["prepare", "fulfill"]
+    else:  # the next hop has the proof, and upstream is told that it failed
+        assert isinstance(told, Reject)
+        assert told.code == b"R00"
+        assert await setting.settle() == ["prepare", "fulfill_late"]
+    assert setting.afterwards.is_clear
+
+
+@pytest.mark.parametrize("call", ["reject", "expire"])
+async def test_what_is_cancelled_while_the_store_cannot_take_its_end_is_booked_later(
+    call: str,
+) -> None:
+    setting = Setting(FakeOutgoing(answer=ANSWERS[call]))
+    setting.books.turns = 5
+    setting.books.fail(call, *[StoreUnavailable("locked")] * 5)
+
+    told = await cancelled_while(setting, call, outgoing())
+
+    assert told == [ANSWERS[call](outgoing())]
+    assert set(await setting.settle()) == {"prepare", call}
+    assert setting.afterwards.open_legs == (1 if call == "expire" else 0)
+
+
+@pytest.mark.logs_warning
+async def test_a_fulfillment_of_what_was_settled_otherwise_is_booked_as_owed() -> None:
+    setting = Setting(FakeOutgoing())
+    setting.books.fail("fulfill", TransferDecided(7, "is REJECTED already"))
+
+    reply = await setting.service.send(outgoing())
+
+    assert isinstance(reply, Reject)
+    assert reply.code == b"R00"
+    assert await setting.settle() == ["prepare", "fulfill_late"]
+
+
+@pytest.mark.logs_warning
+async def test_a_proof_of_what_the_operator_voided_while_we_were_fenced_is_told_once_signed_on() -> (
+    None
+):
+    setting = Setting(FakeOutgoing())
+    setting.books.fail("fulfill", NodeFenced("dead"))
+    setting.books.fail("fulfill_late", NodeFenced("dead"), NodeFenced("not yet"), None)
+    setting.books.fail("resolve_unknown", *[TransferDecided(7, "is REJECTED")] * 9)
+
+    assert isinstance(await setting.service.send(outgoing()), Reject)
+
+    assert await setting.settle() == ["prepare", "fulfill_late"]
     assert setting.afterwards.is_clear
 
 

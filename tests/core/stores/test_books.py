@@ -118,6 +118,50 @@ async def test_an_expired_leg_that_nobody_fulfilled_is_void(books: Books) -> Non
     await assert_audit_passes(books)
 
 
+async def test_a_proof_that_comes_after_its_leg_was_given_up_is_owed_and_a_loss(
+    books: Books,
+) -> None:
+    expired = await books.prepare(transfer(7))
+    await books.expire(expired)
+    await books.abandon(expired)
+    for _ in range(2):
+        await books.fulfill_late(expired, FULFILLMENT)
+
+    assert await numbers(books) == (Balance(), Balance(payable=7))
+    assert [total.loss for total in (await books.audit()).totals] == [-7]
+    await assert_audit_passes(books)
+
+
+async def test_a_proof_is_used_though_it_comes_in_one_batch_with_the_giving_up(
+    books: Books,
+) -> None:
+    expired = await books.prepare(transfer(7))
+    await books.expire(expired)
+    await asyncio.gather(
+        books.abandon(expired),
+        books.fulfill_late(expired, FULFILLMENT),
+        books.fulfill_late(expired, FULFILLMENT),
+    )
+
+    assert await numbers(books) == (Balance(), Balance(payable=7))
+    await assert_audit_passes(books)
+
+
+async def test_a_proof_counts_for_more_than_the_operators_word_whichever_process_has_it(
+    books: Books, stores: Stores
+) -> None:
+    pending, expired = await left_by_a_node_that_signed_off(stores)
+    await books.recover()
+    await books.resolve_unknown(pending, fulfilled=False)
+    await books.resolve_unknown(expired, fulfilled=False)
+
+    await asyncio.gather(*(books.fulfill_late(one, FULFILLMENT) for one in (pending, expired)))
+
+    assert await numbers(books) == (Balance(), Balance(payable=12))
+    assert [total.loss for total in (await books.audit()).totals] == [-12]
+    await assert_audit_passes(books)
+
+
 async def test_an_expired_leg_whose_answer_was_lost_is_for_the_operator_to_decide(
     books: Books,
 ) -> None:
@@ -172,6 +216,7 @@ GOES_ON: Final = {
     ("EXPIRED", "fulfill_late"),
     ("EXPIRED", "abandon"),
     ("EXPIRED", "strand"),
+    ("ABANDONED", "fulfill_late"),
 }
 
 

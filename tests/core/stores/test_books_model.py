@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
@@ -43,6 +44,9 @@ AMOUNTS: Final = st.one_of(
     ]),
 )  # fmt: skip
 DECISIONS: Final = ("fulfill", "reject", "expire", "fulfill_late", "abandon", "strand")
+
+NUMBERS: Final = count()
+"""Each packet goes elsewhere: none is a copy of another."""
 
 LEGAL: Final = {
     ("pending", "fulfill"): "fulfilled",
@@ -194,6 +198,11 @@ class BooksAgainstModel(RuleBasedStateMachine):
         for (transfer_id, decision), outcome in zip(decisions, outcomes, strict=True):
             known = self.transfers[transfer_id]
             following = LEGAL.get((known.state, decision))
+            if (known.state, decision) == (
+                "rejected",
+                "fulfill_late",
+            ) and not known.with_result:
+                following = "late"  # it was void for want of an answer, and this is the proof
             is_repeated = (known.state, decision) in REPEATED or (
                 known.with_result and (known.state, decision) in REPEATED_WITH_RESULT
             )
@@ -298,7 +307,7 @@ def packet(source: str, target: str, amount: int) -> tuple[Transfer, Known]:
         incoming_amount=amount,
         outgoing_amount=outgoing_amount,
         conversion=conversion,
-        destination=f"test.node.{target}",
+        destination=f"test.node.{target}.{next(NUMBERS)}",
         condition=CONDITION,
         expires_at_ms=0,
     ), known
