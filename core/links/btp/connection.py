@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import enum
-import logging
 import math
 from typing import Final, Protocol, cast, final
 
@@ -36,11 +35,10 @@ from core.links.http_message import (
     parse_response_head,
 )
 from core.links.link_states import Failure, LinkHistory, LinkStates, asks_itself
+from core.links.strangers import neighbourhood
 from core.node_address import NodeAddress
 from core.packet import ErrorCode, Prepare, Reject, Reply, parse_reply
 from core.service import OutgoingRequest
-
-log = logging.getLogger(__name__)
 
 
 @final
@@ -83,7 +81,9 @@ class Owner(Protocol):
     def admit(self, connection: BtpConnection) -> bool:
         """Count it; return False where no more can be taken."""
 
-    def who(self, login: Login, path_username: str | None) -> tuple[Account, bytes] | str:
+    def who(
+        self, login: Login, path_username: str | None, origin: str
+    ) -> tuple[Account, bytes] | str:
         """Return who says so and the hash of the token, or the sentence that refuses."""
 
     def opened(self, connection: BtpConnection) -> None:
@@ -98,6 +98,12 @@ class Owner(Protocol):
     def handle(self, connection: BtpConnection, request_id: int, packet: Prepare) -> None:
         """Give a packet to the chain; the reply goes back by `answer`."""
 
+    def note_failing(self, connection: BtpConnection, reason: str) -> None:
+        """It worked until now, and does not any more."""
+
+    def note_junk(self, connection: BtpConnection, problem: str) -> None:
+        """It was sent what means nothing."""
+
 
 @final
 class BtpConnection(asyncio.Protocol):
@@ -110,7 +116,7 @@ class BtpConnection(asyncio.Protocol):
         "_exchange", "_frames_in", "_frames_out", "_has_sent_junk", "_idle", "_is_behind", "_is_flushing", "_is_writable",
         "_key", "_login", "_messages", "_out", "_owner", "_path_username", "_pending", "_pinged_at",
         "_pong", "_pongs", "_second", "_stuck", "_stuck_since", "_timer", "_timer_at", "_transport", "_unanswered", "_upgrade", "account_id",
-        "closed", "deadline", "failed_login", "history", "is_server", "last_received", "name", "opened_at",
+        "closed", "deadline", "failed_login", "history", "is_server", "last_received", "name", "opened_at", "origin",
         "reason", "settled", "stage", "stalled_since", "token_hash", "was_useful",
     )  # fmt: skip
 
@@ -185,6 +191,8 @@ class BtpConnection(asyncio.Protocol):
         """Of the token that the other side has logged in with; empty where we dialled."""
         self.failed_login = False
         """Whether it ended because our token was refused."""
+        self.origin = ""
+        """Where the other side comes from, as far as one host is told from others by it."""
         self.opened_at = 0.0
         self.last_received = owner.now
         self.stalled_since: float | None = None
@@ -307,6 +315,8 @@ class BtpConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = opened = cast("asyncio.Transport", transport)
+        peer = opened.get_extra_info("peername")
+        self.origin = neighbourhood(str(peer[0])) if peer else ""
         opened.set_write_buffer_limits(high=self._owner.limits.unsent_octets_max)
         self.last_received = self._owner.loop.time()
         self.deadline = self.last_received + self._owner.limits.handshake_seconds
@@ -458,7 +468,7 @@ class BtpConnection(asyncio.Protocol):
         return data[end:]
 
     def _log_in(self, login: Login) -> None:
-        found = self._owner.who(login, self._path_username)
+        found = self._owner.who(login, self._path_username, self.origin)
         if isinstance(found, str):
             octets = self._exchange.refuse(found, self._owner.clock.now_ms())
             self.end(ws.POLICY, found, last=octets)
@@ -584,16 +594,16 @@ class BtpConnection(asyncio.Protocol):
         if self.history is not None and self._owner.states.failed(
             self.history, reason, failure
         ):
-            log.warning("the link to %s fails: %s", self.name, reason)
+            self._owner.note_failing(self, reason)
 
     def _violated(self, violation: Violation) -> None:
-        log.info("a BTP connection from %s was closed: %s", self.remote, violation.problem)
+        self._owner.note_junk(self, violation.problem)
         self.end(ws.POLICY, f"{violation.problem}.", last=violation.octets)
 
     def _ignore(self, problem: str) -> None:
         if not self._has_sent_junk:
             self._has_sent_junk = True
-            log.info("from %s: %s", self.name or self.remote, problem)
+            self._owner.note_junk(self, problem)
         self._count_idle(1, f"what means nothing: {problem}")
 
     def _end_exchange(self, reason: str) -> None:

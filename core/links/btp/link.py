@@ -23,6 +23,7 @@ from core.links.http_message import RequestHead
 from core.links.http_server import Problem
 from core.links.link_states import LinkStates
 from core.links.names import NameLookups
+from core.links.strangers import QuietLog, Shares
 from core.node_address import NodeAddress
 from core.packet import ErrorCode, Prepare, Reject, Reply
 from core.service import Explanation, Incoming, IncomingRequest, OutgoingRequest, Step, Verdict
@@ -32,8 +33,6 @@ log = logging.getLogger(__name__)
 _PATHS: Final = frozenset({b"/", b"/btp", b"/ilp/btp"})
 """Where the token alone says who it is, as JavaScript's peers dial."""
 _BUSY: Final = Problem(503, "this node takes no BTP connections now")
-_LOG_SECONDS: Final = 10.0
-"""Refused logins are logged at most this often: a stranger cannot fill the disk with them."""
 _BOOKING_SECONDS: Final = 1.5
 """How long the end of a packet that is given up may take to be written down: a node is gone within 35 s."""
 
@@ -71,15 +70,15 @@ class BtpLink:
         self._directory = AccountDirectory()
         self._hash_token: Callable[[str], bytes] = str.encode
         self._connections: set[BtpConnection] = set()
-        self._half_open: dict[BtpConnection, None] = {}
-        """Of the server's, oldest first."""
+        self._half_open: Shares[BtpConnection] = Shares()
+        """Of the server's: those that have not said who they are."""
         self._open: dict[AccountId, list[BtpConnection]] = {}
         self._dialers: dict[AccountId, tuple[Dialer, asyncio.Task[None]]] = {}
         self._tasks: dict[asyncio.Task[None], tuple[BtpConnection, int]] = {}
         self._sweeper: asyncio.TimerHandle | None = None
         self._is_closed = False
-        self._refusals = 0
-        self._refusal_logged_at = -_LOG_SECONDS
+        self._strangers_log = QuietLog(log, "strangers on BTP")
+        self._accounts_log = QuietLog(log, "connections over BTP", lines_max=1000)
 
     # --- Start and stop
 
@@ -286,18 +285,20 @@ class BtpLink:
             return False
         self._connections.add(connection)
         if connection.is_server:
-            self._half_open[connection] = None
+            self._half_open.take(connection, connection.origin)
             if len(self._half_open) > self.limits.half_open_max:
-                oldest = next(iter(self._half_open))
+                oldest = next(iter(self._half_open.most()))
                 oldest.abort("Too many connections have not said who they are.")
         return True
 
-    def who(self, login: Login, path_username: str | None) -> tuple[Account, bytes] | str:
+    def who(
+        self, login: Login, path_username: str | None, origin: str
+    ) -> tuple[Account, bytes] | str:
         digest = self._hash_token(login.token)
         account = self._directory.by_btp_token_hash(digest) if login.token else None
         names = {name.lower() for name in (path_username, login.username) if name}
         if account is None or names - {account.username}:
-            self._note_refusal(path_username or login.username)
+            self._note_refusal(path_username or login.username, origin)
             return "the token is not the one that this node's operator has set for this account"
         if not account.enabled:
             return "this account is paused by the operator of this node"
@@ -306,19 +307,21 @@ class BtpLink:
         return account, digest
 
     def opened(self, connection: BtpConnection) -> None:
-        self._half_open.pop(connection, None)
+        self._half_open.give_back(connection, connection.origin)
         account_id = connection.account_id
         assert account_id is not None
         # A new list each time: whoever goes through the old one is not disturbed.
         connections = [*self._open.get(account_id, ()), connection]
         self._open[account_id] = connections
         if self.states.btp_opened(account_id):
-            log.info("%s is connected over BTP", connection.name)
+            self._say(
+                logging.INFO, connection.name, "%s is connected over BTP", connection.name
+            )
         if len(connections) > self.limits.connections_per_account_max:
             connections[0].end(ws.POLICY, "The account has opened too many connections.")
 
     def ended(self, connection: BtpConnection) -> None:
-        self._half_open.pop(connection, None)
+        self._half_open.give_back(connection, connection.origin)
         account_id = connection.account_id
         if account_id is None:
             return
@@ -331,8 +334,12 @@ class BtpLink:
         else:
             del self._open[account_id]
         if self.states.btp_closed(account_id, connection.reason):
-            log.info(
-                "%s is not connected over BTP any more: %s", connection.name, connection.reason
+            self._say(
+                logging.INFO,
+                connection.name,
+                "%s is not connected over BTP any more: %s",
+                connection.name,
+                connection.reason,
             )
         if self._directory.by_id(account_id) is None:
             self.states.forget_btp(account_id)
@@ -343,9 +350,31 @@ class BtpLink:
     def note_down(self, account: Account, problem: str) -> None:
         if self.states.btp_not_dialled(account.id, problem):
             # Once for each reason: a peer that is down for days fills no log.
-            log.warning("%s cannot be connected over BTP: %s", account.username, problem)
+            self._say(
+                logging.WARNING,
+                account.username,
+                "%s cannot be connected over BTP: %s",
+                account.username,
+                problem,
+            )
 
-    def _note_refusal(self, username: str | None) -> None:
+    def note_failing(self, connection: BtpConnection, reason: str) -> None:
+        name = connection.name
+        self._say(logging.WARNING, name, "the link to %s fails: %s", name, reason)
+
+    def note_junk(self, connection: BtpConnection, problem: str) -> None:
+        if connection.account_id is not None:
+            self._say(logging.INFO, connection.name, "from %s: %s", connection.name, problem)
+            return
+        self._strangers_log.write(
+            logging.INFO, connection.origin, self.now, "from %s: %s", connection.remote, problem
+        )
+
+    def _say(self, level: int, username: str, message: str, *args: object) -> None:
+        """Write a line about an account; one whose connection comes and goes all the time fills no log."""
+        self._accounts_log.write(level, username, self.now, message, *args)
+
+    def _note_refusal(self, username: str | None, origin: str) -> None:
         """Tell the operator: perhaps it is a peer with an old token, perhaps somebody who guesses."""
         account = self._directory.by_username((username or "").lower())
         if (
@@ -354,16 +383,14 @@ class BtpLink:
             and account.id not in self._open
         ):
             self.states.btp_refused(account.id)
-        self._refusals += 1
-        if self.now - self._refusal_logged_at < _LOG_SECONDS:
-            return
-        self._refusal_logged_at = self.now
-        log.warning(
-            "%d BTP logins with a wrong token were refused, the last for %r",
-            self._refusals,
+        self._strangers_log.write(
+            logging.WARNING,
+            origin,
+            self.now,
+            "a BTP login from %s with a wrong token was refused, for %r",
+            origin,
             (username or "")[:64],
         )
-        self._refusals = 0
 
     # --- Changes of accounts
 
@@ -440,6 +467,8 @@ class BtpLink:
         self.now = self.loop.time()
         for connection in tuple(self._connections):
             connection.sweep(self.now)
+        self._strangers_log.look_at_clock(self.now)
+        self._accounts_log.look_at_clock(self.now)
         self._sweeper = self.loop.call_later(self.limits.sweep_seconds, self._sweep)
 
 

@@ -12,8 +12,10 @@ from aiohttp.http_exceptions import LineTooLong
 
 from core.links.control_http.problems import problem
 from core.links.http_message import HEAD_OCTETS_MAX
+from core.links.strangers import QuietLog, neighbourhood
 
 log = logging.getLogger(__name__)
+_quiet = QuietLog(log, "requests that cannot be read")
 
 
 @final
@@ -51,7 +53,15 @@ class ApiConnection(web.RequestHandler):
             sentence = (
                 f"This is no HTTP request that can be read: {found or 'it is malformed'}."
             )
-        log.info("a request from %s was refused: %s", request.remote, sentence)
+        remote, now = request.remote or "", self._loop.time()
+        _quiet.write(
+            logging.INFO,
+            neighbourhood(remote),
+            now,
+            "a request from %s was refused: %s",
+            remote,
+            sentence,
+        )
         response = problem(status, sentence, headers={"Server": "Signalbox"})
         response.force_close()
         return response

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from dataclasses import replace
 
@@ -150,6 +151,43 @@ async def test_of_too_many_half_open_handshakes_the_oldest_go_and_a_peer_still_g
         await socket.ends()
     await half_open[-1].say(login("a-token"))
     assert (await half_open[-1].hear()).kind == btp.RESPONSE
+
+
+async def test_one_host_takes_no_half_open_place_from_another(setting: Setting) -> None:
+    scene = await setting(replace(QUICK, half_open_max=10))
+
+    def half_open(host: str) -> asyncio.Protocol:
+        asked = ws.upgrade_request(host="x", target="/", key=ws.new_key())
+        connection = scene.link.accept(parse_request_head(asked))
+        assert connection is not None
+        connection.connection_made(Wire(host))
+        connection.data_received(asked)
+        return connection
+
+    quiet = half_open("192.0.2.1")
+    for number in range(100):
+        half_open(f"2001:db8::{number:x}")
+
+    assert scene.link.half_open == 10
+    quiet.data_received(frame(login("a-token")))
+    assert scene.link.is_connected(scene.accounts["alice"].id)
+
+
+async def test_one_host_fills_no_log(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+
+    for _ in range(50):
+        socket = await scene.dial()
+        await socket.say(b"no login")
+        await socket.ends()
+        peer = await scene.log_in()
+        await peer.say(b"junk")
+        await peer.ws.close()
+        await until(lambda: not scene.link.is_connected(scene.accounts["alice"].id))
+
+    assert 1 <= sum("what came first is no BTP" in line for line in caplog.messages) <= 10
+    assert 1 <= sum("is connected over BTP" in line for line in caplog.messages) <= 10
+    assert len(caplog.messages) < 40
 
 
 async def test_more_connections_than_an_account_may_have_close_its_oldest(
@@ -487,8 +525,8 @@ async def test_of_many_pings_at_once_few_are_answered_the_last_among_them(
 class Wire(asyncio.Transport):
     """A socket that says what was done with it."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, host: str = "127.0.0.1") -> None:
+        super().__init__({"peername": (host, 1)})
         self.written = bytearray()
         self.is_paused = False
 
