@@ -277,7 +277,30 @@ def unknown(node: Node, _arguments: argparse.Namespace, output: Output) -> None:
         ]
         for row in as_rows(answer)
     ]
-    output.show(answer, table(("id", "from", "to", "amount", "destination", "made"), rows))
+    text = table(("id", "from", "to", "amount", "destination", "made"), rows)
+    if rows:
+        sums = as_row(node.call("GET", "unknown-transfers", "sums"))
+        text += "\n" + table(
+            ("by peer", "undecided"),
+            [
+                [row.get("username"), money(row.get("undecided"), row)]
+                for row in parts(sums, "peers")
+            ],
+        )
+        if payments := parts(sums, "payments"):
+            text += "\n" + table(
+                ("by payment", "account", "receiver", "undecided"),
+                [
+                    [
+                        row.get("id"),
+                        row.get("username"),
+                        row.get("receiver"),
+                        money(row.get("undecided"), row),
+                    ]
+                    for row in payments
+                ],
+            )
+    output.show(answer, text)
 
 
 def resolve_unknown(node: Node, arguments: argparse.Namespace, output: Output) -> None:

@@ -173,7 +173,7 @@ def _routes(commands: _Group, common: argparse.ArgumentParser) -> None:
 
 PAY_EPILOG: Final = """\
 Either --amount or --deliver is needed; both are in smallest units, the first in the
-account's, the second in the receiver's. Ctrl-C cancels: nothing more is sent, what is in
+account's, the second in the receiver's: of USD with 2 decimals, 1050 is 10.50. Ctrl-C cancels: nothing more is sent, what is in
 flight is waited for, and what has left stays sent.
 
 exit codes: 0 all was paid, or is on its way with --no-wait; 1 it was not, see why;
@@ -227,6 +227,9 @@ def _payments(commands: _Group, common: argparse.ArgumentParser) -> None:
     list_ = _add(group, "list", "payments, the newest first", payments.list_all, common)
     _rows(list_, states="pending, sending, completed, failed, cancelled, interrupted")
     list_.add_argument("--text", help="found in the receiver or the memo")
+    list_.add_argument(
+        "--undecided", action="store_true", help="those of which something is undecided"
+    )
     show = _add(group, "show", "one payment", payments.show, common)
     show.add_argument("id")
     show.add_argument("--wait", action="store_true", help="until it has ended")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from typing import Any, Final, Self, final
 
@@ -17,6 +19,18 @@ WAIT_SECONDS: Final = 20
 """Below the client's own time-out."""
 WAIT_INTERRUPTIBLE_SECONDS: Final = 1
 """How late a Ctrl-C is seen at most."""
+OPTIONS: Final = {
+    "receiver": "--to",
+    "source_amount": "--amount",
+    "delivered_amount": "--deliver",
+    "source_amount_max": "--max",
+    "slippage": "--slippage",
+    "memo": "--memo",
+    "amount": "--amount",
+    "description": "--description",
+    "expires_in_seconds": "--expires-in",
+}
+"""What the fields of the API are on the command line."""
 ENDED: Final = frozenset({"completed", "failed", "cancelled", "interrupted"})
 
 
@@ -40,11 +54,11 @@ def pay(node: Node, arguments: argparse.Namespace, output: Output) -> int:
     if arguments.idempotency_key is not None:
         headers["Idempotency-Key"] = arguments.idempotency_key
     with _FirstInterrupt() as interrupt:
-        row = as_row(
-            node.call(
+        with _options_named():
+            answer = node.call(
                 "POST", "accounts", arguments.username, "payments", body=body, headers=headers
             )
-        )
+        row = as_row(answer)
         if not arguments.no_wait:
             row = _follow(node, row, output, interrupt)
     output.show(row, _payment_text(row))
@@ -68,6 +82,7 @@ def cancel(node: Node, arguments: argparse.Namespace, output: Output) -> None:
 def list_all(node: Node, arguments: argparse.Namespace, output: Output) -> None:
     """Show payments, the newest first, or write them as CSV."""
     query = _query(arguments, ("username", "state", "text", "limit", "before"))
+    query["undecided"] = "true" if arguments.undecided else None
     if arguments.csv:
         output.write(str(node.call("GET", "payments", query={**query, "format": "csv"})))
         return
@@ -81,11 +96,22 @@ def list_all(node: Node, arguments: argparse.Namespace, output: Output) -> None:
             row.get("state"),
             money(row.get("sent"), row),
             _delivered(row),
+            _undecided(row),
             row.get("reason") or None,
         ]
         for row in as_rows(answer.get("payments"))
     ]
-    columns = ("id", "begun", "account", "receiver", "state", "sent", "delivered", "why")
+    columns = (
+        "id",
+        "begun",
+        "account",
+        "receiver",
+        "state",
+        "sent",
+        "delivered",
+        "undecided",
+        "why",
+    )
     output.show(answer, table(columns, rows) + _more(answer))
 
 
@@ -171,7 +197,8 @@ def create_invoice(node: Node, arguments: argparse.Namespace, output: Output) ->
         "expires_in_seconds": arguments.expires_in_seconds,
     }
     body = {name: value for name, value in body.items() if value is not None}
-    answer = node.call("POST", "accounts", arguments.username, "invoices", body=body)
+    with _options_named():
+        answer = node.call("POST", "accounts", arguments.username, "invoices", body=body)
     output.show(answer, _invoice_text(as_row(answer)))
 
 
@@ -211,9 +238,10 @@ def list_invoices(node: Node, arguments: argparse.Namespace, output: Output) -> 
 
 
 def _quote(node: Node, username: str, body: dict[str, object], output: Output) -> int:
-    answer = node.call("POST", "accounts", username, "payments", "quote", body=body)
+    with _options_named():
+        answer = node.call("POST", "accounts", username, "payments", "quote", body=body)
     row = as_row(answer)
-    problems = lines(row, "problems")
+    problems, warnings = lines(row, "problems"), lines(row, "warnings")
     seen: dict[str, object] = {
         "at most sent": money(row.get("source_amount"), row),
         "delivered": _in_receivers(row, "delivered_amount"),
@@ -225,6 +253,7 @@ def _quote(node: Node, username: str, body: dict[str, object], output: Output) -
         "paid to": row.get("destination"),
     }
     text = f"{row.get('sentence')}\n\n{facts(seen)}"
+    text += "".join(f"warning: {line}\n" for line in warnings)
     output.show(answer, text + "".join(f"problem: {line}\n" for line in problems))
     return 1 if problems else 0
 
@@ -295,10 +324,13 @@ def _payment_text(row: Row) -> str:
         "receiver": row.get("receiver"),
         "sent": money(row.get("sent"), row),
         "delivered": _delivered(row),
-        "undecided": money(row.get("undecided"), row) if row.get("undecided") != "0" else None,
+        "undecided": _undecided(row),
         "packets": f"{row.get('packets')} fulfilled, {row.get('rejects')} rejected",
         "rejected with": row.get("reject_code"),
         "by": row.get("triggered_by"),
+        "broken by the receiver": "; ".join(lines(row, "violations")),
+        "the receiver says": row.get("receiver_text"),
+        **_receipts(row),
         "begun": moment(row.get("created_at_ms")),
         "ended": moment(row.get("ended_at_ms")),
         "memo": row.get("memo"),
@@ -322,7 +354,34 @@ def _invoice_text(row: Row) -> str:
     return f"{shown(row.get('sentence'))}\n\n{facts(seen)}"
 
 
+def _receipts(row: Row) -> dict[str, object]:
+    return {
+        f"receipt of stream {found.get('stream')}": (
+            f"{_in_receivers({**row, 'total': found.get('total')}, 'total')}, {found.get('receipt')}"
+        )
+        for found in as_rows(row.get("receipts") or [])
+    }
+
+
+def _undecided(row: Row) -> str | None:
+    return money(row.get("undecided"), row) if row.get("undecided") != "0" else None
+
+
+@contextmanager
+def _options_named() -> Iterator[None]:
+    """Let what the node says of a field be said of the option that it came from."""
+    try:
+        yield
+    except Refused as error:
+        field, colon, problem = str(error).partition(": ")
+        if not colon or field not in OPTIONS:
+            raise
+        raise Refused(f"{OPTIONS[field]}: {problem}") from None
+
+
 def _delivered(row: Row) -> str:
+    if row.get("receiver_asset") is None and row.get("delivered") == "0":
+        return "nothing" if row.get("delivered_exact") is True else "not known"
     least = "" if row.get("delivered_exact") is True else "at least "
     return f"{least}{_in_receivers(row, 'delivered')}"
 

@@ -29,6 +29,7 @@ from core.control.payment_views import (
     ReceiveAddress,
     ReceivedPage,
     ReceivedQuery,
+    UndecidedSums,
 )
 from core.control.payments import PaymentDesk
 from core.control.peering import AddressDesk
@@ -460,6 +461,9 @@ class NodeControl(Operator):
 
     async def payments(self, query: PaymentQuery) -> PaymentPage:
         return await self._payments.payments(query)
+
+    async def undecided_sums(self) -> UndecidedSums:
+        return await self._payments.undecided_sums()
 
     async def received_payments(self, query: ReceivedQuery) -> ReceivedPage:
         return await self._payments.received_payments(query)

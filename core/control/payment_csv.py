@@ -33,6 +33,8 @@ PAYMENT_COLUMNS: Final = (
     "triggered_by",
     "reason",
     "memo",
+    "violations",
+    "receiver_text",
 )
 RECEIVED_COLUMNS: Final = (
     "number",
@@ -95,6 +97,8 @@ def payment_lines(rows: Iterable[PaymentView]) -> str:
             _text(row.triggered_by),
             _text(row.reason),
             _text(row.memo),
+            _text(" ".join(f"{violation}." for violation in row.violations)),
+            _text(row.receiver_text),
         )
         for row in rows
     )

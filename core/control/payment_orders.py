@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from fractions import Fraction
 from hashlib import sha256
 from typing import Final
 
-from core.account import AMOUNT_MAX_BOOKED, Account
+from core.account import AMOUNT_MAX_BOOKED, Account, Asset, format_amount, format_number
+from core.control.details import read_integer
 from core.control.payment_views import InvoiceOrder, PaymentOrder
 from core.errors import SettingError, SpspError
 from core.packet import AMOUNT_MAX
@@ -18,6 +20,7 @@ from core.stream.payment_pointer import payment_url
 MEMO_CHARACTERS_MAX: Final = 500
 KEY_CHARACTERS_MAX: Final = 255
 SLIPPAGE_DENOMINATOR_MAX: Final = 10**18
+UNITS_DIGITS_MAX: Final = 20
 EXPIRY_SECONDS_MAX: Final = 10 * 366 * 24 * 3600
 
 
@@ -93,6 +96,39 @@ def read_invoice(order: InvoiceOrder, now_ms: int) -> tuple[int, str, int | None
         )
     expires_at_ms = None if seconds is None else now_ms + seconds * 1_000
     return amount, _text("description", order.description), expires_at_ms
+
+
+def read_units(field: str, value: object, asset: Asset | None) -> int:
+    """Return an amount in an asset's smallest unit; None stands for the receiver's, which is not known.
+
+    Raises:
+        SettingError: it is no whole number; says what it may have been meant to be.
+    """
+    try:
+        return read_integer(field, value)
+    except SettingError as error:
+        unit = "the receiver's smallest unit" if asset is None else "the smallest unit"
+        problem = error.problem.replace("the asset's smallest unit", unit)
+    if asset is None:
+        units = _units(value, 2) or 100
+        words = f"{format_number(units, 2)} where its asset has 2 decimals"
+    else:
+        meant = _units(value, asset.scale)
+        if meant is None:
+            problem += f"; {asset.code} has {asset.scale} decimals here"
+        units = meant or 10**asset.scale
+        words = format_amount(units, asset)
+    raise SettingError(field, f"{problem}; in it {units} is {words}")
+
+
+def _units(value: object, scale: int) -> int | None:
+    """Return what was meant, where it is an amount in whole units with as many decimals as there are."""
+    try:
+        meant = Decimal(str(value)).scaleb(scale)
+    except (ArithmeticError, ValueError):
+        return None
+    is_one = meant.is_finite() and meant.adjusted() < UNITS_DIGITS_MAX
+    return int(meant) if is_one and meant > 0 and meant == meant.to_integral_value() else None
 
 
 def _amount(field: str, amount: int | None, maximum: int) -> int | None:

@@ -63,6 +63,21 @@ class PaymentQuote:
     """In words: `12.40 USD buy 11.30 EUR, of which at least 11.13 EUR arrive.`"""
     problems: Sequence[str] = ()
     """Why paying would not succeed as it is, a sentence each; empty where it would."""
+    lost_by_rounding: Fraction = Fraction(0)
+    """Of what a packet is worth, at most so large a share is lost: less than a whole unit is not delivered."""
+    warnings: Sequence[str] = ()
+    """What is worth a thought before paying, a sentence each."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class ReceiptView:
+    """What the receiver has signed for one stream; whoever has the receipts' key can check it."""
+
+    stream: int
+    total: int
+    """In the receiver's smallest unit, as the receipt says."""
+    receipt: bytes
 
 
 @final
@@ -114,6 +129,44 @@ class PaymentView:
     ended_at_ms: int | None
     late: int = 0
     """What the receiver has though the account was not charged: it was fulfilled too late, and is our loss."""
+    violations: Sequence[str] = ()
+    """What the receiver, or somebody in its name, did against the protocol, a sentence each: the first few."""
+    receipts: Sequence[ReceiptView] = ()
+    """The last of each stream."""
+    receiver_text: str = ""
+    """What the receiver wrote back, at most a thousand characters: remote text, to be shown as the receiver's words."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UndecidedOfPeer:
+    """What was left undecided with one peer: it may say that it has it."""
+
+    username: str
+    asset: Asset
+    amount: int
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UndecidedOfPayment:
+    """What was left undecided of one payment: its account was not charged for it."""
+
+    id: str
+    username: str
+    receiver: str
+    asset: Asset
+    amount: int
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UndecidedSums:
+    """What was left undecided, added up in two ways: of what is forwarded, no payment knows."""
+
+    peers: Sequence[UndecidedOfPeer]
+    payments: Sequence[UndecidedOfPayment]
+    """The newest."""
 
 
 @final
@@ -125,6 +178,8 @@ class PaymentQuery:
     state: PaymentState | None = None
     text: str = ""
     """Found in the receiver or the memo, in any case."""
+    undecided: bool = False
+    """Only those of which something is undecided."""
     from_ms: int | None = None
     until_ms: int | None = None
     before: int | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -25,10 +26,14 @@ from core.control.payment_views import (
     PaymentQuery,
     PaymentQuote,
     PaymentView,
+    ReceiptView,
     ReceiveAddress,
     ReceivedPage,
     ReceivedQuery,
     ReceivedView,
+    UndecidedOfPayment,
+    UndecidedOfPeer,
+    UndecidedSums,
 )
 from core.control.payments_operator import PaymentOperator
 from core.control.place import Place
@@ -52,6 +57,8 @@ from core.payments.store import (
 )
 from core.rates.rate import RateTable
 from core.services.incoming_payments import IncomingPayment
+from core.stream.sender.receipts import receipt_total
+from core.stream.sender.terms import Quote
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +68,8 @@ INVOICES_OPEN_MAX: Final = 10_000
 QUOTE_MS: Final = 30_000
 """Rates move: a quote that is older says little."""
 WAIT_SECONDS_MAX: Final = 60.0
+ROUNDING_TOLD: Final = Fraction(1, 100)
+"""What is less is within what any path keeps."""
 _UNKNOWN_ASSET: Final = Asset("?", 0)
 
 Row = TypeVar("Row", Payment, ReceivedPayment, Invoice)
@@ -123,6 +132,7 @@ class PaymentDesk(PaymentOperator):
                 account=self._account_id(query.username),
                 state=query.state,
                 text=query.text,
+                undecided=query.undecided,
                 from_ms=query.from_ms,
                 until_ms=query.until_ms,
                 before=query.before,
@@ -131,6 +141,31 @@ class PaymentDesk(PaymentOperator):
         )
         rows, following = _page(found, limit)
         return PaymentPage(tuple(self._view(row) for row in rows), following)
+
+    async def undecided_sums(self) -> UndecidedSums:
+        balances = await self.books.balances()
+        payments = await self.store.payments(PaymentFilter(undecided=True, limit=ROWS_MAX))
+        return UndecidedSums(
+            peers=[
+                UndecidedOfPeer(
+                    username=account.username,
+                    asset=account.asset,
+                    amount=balances[account.id].unknown_out,
+                )
+                for account in self.directory.all()
+                if account.id in balances and balances[account.id].unknown_out
+            ],
+            payments=[
+                UndecidedOfPayment(
+                    id=payment.id,
+                    username=name_of(self.directory, payment.account),
+                    receiver=payment.receiver,
+                    asset=self._asset(payment.account),
+                    amount=payment.undecided,
+                )
+                for payment in payments
+            ],
+        )
 
     # --- Being paid
 
@@ -243,6 +278,8 @@ class PaymentDesk(PaymentOperator):
                 f" {_words(quote.delivered_min, receiver_asset)} arrive."
             ),
             problems=tuple(problems),
+            lost_by_rounding=quote.lost_by_rounding,
+            warnings=_warnings(quote, asset, receiver_asset),
         )
 
     def _view(self, payment: Payment) -> PaymentView:
@@ -255,6 +292,7 @@ class PaymentDesk(PaymentOperator):
                 packets=pace.packets,
                 rejects=pace.rejects,
                 delivered=max(pace.delivered, payment.delivered),
+                delivered_is_least=payment.delivered_is_least or not pace.delivered_exact,
             )
         return PaymentView(
             id=payment.id,
@@ -289,6 +327,12 @@ class PaymentDesk(PaymentOperator):
             created_at_ms=payment.created_at_ms,
             updated_at_ms=payment.updated_at_ms,
             ended_at_ms=payment.ended_at_ms,
+            violations=payment.violations,
+            receipts=[
+                ReceiptView(stream, receipt_total(receipt), receipt)
+                for stream, receipt in sorted(payment.receipts.items())
+            ],
+            receiver_text=payment.receiver_text,
         )
 
     def _received(self, row: ReceivedPayment) -> ReceivedView:
@@ -374,6 +418,28 @@ def _words(amount: int, asset: Asset | None) -> str:
     return f"{amount} units" if asset is None else format_amount(amount, asset)
 
 
+def _delivered(payment: Payment, asset: Asset | None) -> str:
+    """Say what was delivered, also where it is not known yet what the receiver counts."""
+    if not payment.delivered and asset is None and payment.is_delivered_exact:
+        return "nothing"
+    least = "" if payment.is_delivered_exact else "at least "
+    return f"{least}{_words(payment.delivered, asset)}"
+
+
+def _warnings(quote: Quote, asset: Asset, receiver_asset: Asset | None) -> Sequence[str]:
+    """Say what rounding may take, where it is more than slippage would hide."""
+    if quote.lost_by_rounding < ROUNDING_TOLD:
+        return ()
+    permille = math.ceil(quote.lost_by_rounding * 1000)
+    packet = format_amount(quote.packet_amount, asset)
+    warning = (
+        f"Up to {permille // 10}.{permille % 10} % of what is sent may be lost to rounding: a packet of"
+        f" {packet} buys {_words(quote.packet_units, receiver_asset)}, and less than the receiver's"
+        " smallest unit is not delivered."
+    )
+    return (warning,)
+
+
 def _progress(payment: Payment) -> float:
     """Return how far it is: a figure for the eye."""
     if payment.state is PaymentState.COMPLETED:
@@ -390,8 +456,7 @@ def _sentence(payment: Payment, asset: Asset, receiver_asset: Asset | None) -> s
         if payment.source_amount is not None
         else ""
     )
-    least = "" if payment.is_delivered_exact else "at least "
-    text = f"{format_amount(payment.sent, asset)} {ordered}sent, {least}{_words(payment.delivered, receiver_asset)}"
+    text = f"{format_amount(payment.sent, asset)} {ordered}sent, {_delivered(payment, receiver_asset)}"
     if payment.delivered_amount is not None:
         text += f" of {_words(payment.delivered_amount, receiver_asset)}"
     text += " delivered"

@@ -20,6 +20,7 @@ from core.control.payment_views import (
     ReceiveAddress,
     ReceivedPage,
     ReceivedQuery,
+    UndecidedSums,
 )
 
 
@@ -75,6 +76,9 @@ class PaymentOperator(Protocol):
 
     async def payments(self, query: PaymentQuery) -> PaymentPage:
         """Return payments, newest first; raises UnknownAccount."""
+
+    async def undecided_sums(self) -> UndecidedSums:
+        """Return what was left undecided, by peer and by payment."""
 
     # --- Being paid
 

@@ -36,6 +36,8 @@ class PaymentFilter:
     account: AccountId | None = None
     state: PaymentState | None = None
     text: str = ""
+    undecided: bool = False
+    """Only those of which something is undecided."""
     from_ms: int | None = None
     until_ms: int | None = None
     before: int | None = None

@@ -25,6 +25,7 @@ from core.control.payment_views import (
     ReceivedPage,
     ReceivedQuery,
     ReceivedView,
+    UndecidedSums,
 )
 from core.control.payments_operator import PaymentOperator
 from core.control.views import AccountView
@@ -206,6 +207,9 @@ class FakePayments(PaymentOperator):
         start = query.before or 0
         end = start + query.limit
         return PaymentPage(rows[start:end], end if end < len(rows) else None)
+
+    async def undecided_sums(self) -> UndecidedSums:
+        return UndecidedSums(peers=(), payments=())
 
     async def received_payments(self, query: ReceivedQuery) -> ReceivedPage:
         rows = self.received_views[::-1]

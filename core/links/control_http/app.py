@@ -151,6 +151,7 @@ def _ours(operator: Operator, guard: Guard) -> list[web.RouteDef]:
         web.get("/settlements/unmatched", admin(node.unmatched)),
         web.post("/settlements/unmatched/assign", admin(node.assign_unmatched)),
         web.get("/unknown-transfers", admin(watch_calls.unknown_transfers)),
+        web.get("/unknown-transfers/sums", admin(payments.undecided_sums)),
         web.post("/unknown-transfers/{id}/resolve", admin(watch_calls.resolve_unknown)),
         web.get("/audit", admin(watch_calls.audit)),
         web.get("/exposure", admin(watch_calls.exposure)),

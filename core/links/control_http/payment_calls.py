@@ -23,6 +23,7 @@ from core.control.payment_csv import (
     payment_lines,
     received_lines,
 )
+from core.control.payment_orders import read_units
 from core.control.payment_views import (
     IncomingNotice,
     InvoiceOrder,
@@ -32,7 +33,7 @@ from core.control.payment_views import (
     PaymentView,
     ReceivedQuery,
 )
-from core.errors import NotFound, SettingError, SlowReader
+from core.errors import Conflict, NotFound, SettingError, SlowReader
 from core.links.control_http.as_json import Json
 from core.links.control_http.body import query_integer, read_decimal, read_object
 from core.links.control_http.guard import Access
@@ -44,6 +45,7 @@ from core.links.control_http.payment_json import (
     quote_json,
     receive_address_json,
     received_json,
+    undecided_json,
 )
 from core.links.control_http.problems import TYPE_ROOT, problem
 from core.payments.records import InvoiceState, PaymentState
@@ -87,10 +89,17 @@ async def pay(operator: Operator, request: web.Request) -> web.StreamResponse:
     With `Prefer: respond-async` the answer is the payment as it begins.
     """
     body = await read_object(request)
-    begun = await _begin(operator, request, _order(_name(request), body))
+    begun = await _begin(operator, request, await _order(operator, _name(request), body))
     if "respond-async" in request.headers.get("Prefer", "").lower():
         return _accepted(begun)
-    payment = await operator.wait_until_ended(begun.id)
+    try:
+        payment = await operator.wait_until_ended(begun.id)
+    except Conflict as error:
+        return problem(
+            HTTPStatus.CONFLICT,
+            f"The payment {begun.id} is under way all the same: {error}.",
+            extra={"payment": payment_json(begun)},
+        )
     if payment.state is not PaymentState.COMPLETED:
         return problem(
             _ENDED_BADLY[payment.state],
@@ -107,12 +116,13 @@ async def start(operator: Operator, request: web.Request) -> web.StreamResponse:
     body = dict(await read_object(request))
     username = _text(body, "username", needed=True)
     del body["username"]
-    return _accepted(await _begin(operator, request, _order(username, body)))
+    order = await _order(operator, username, body)
+    return _accepted(await _begin(operator, request, order))
 
 
 async def quote(operator: Operator, request: web.Request) -> web.Response:
     """Say what a payment would cost and bring: POST /accounts/{username}/payments/quote."""
-    order = _order(_name(request), await read_object(request))
+    order = await _order(operator, _name(request), await read_object(request))
     return web.json_response(quote_json(await operator.quote_payment(order)))
 
 
@@ -140,6 +150,7 @@ async def list_payments(operator: Operator, request: web.Request) -> web.StreamR
         username=_whose(request),
         state=_state(request, PaymentState),
         text=request.query.get("text", ""),
+        undecided=_flag(request, "undecided"),
         from_ms=_moment(request, "from_ms"),
         until_ms=_moment(request, "until_ms"),
         before=_moment(request, "before"),
@@ -154,6 +165,11 @@ async def list_payments(operator: Operator, request: web.Request) -> web.StreamR
         return payment_lines(found.rows), found.next
 
     return await _csv(request, "payments", PAYMENT_COLUMNS, page, query.before)
+
+
+async def undecided_sums(operator: Operator, _request: web.Request) -> web.Response:
+    """Return what was left undecided, by peer and by payment: GET /unknown-transfers/sums."""
+    return web.json_response(undecided_json(await operator.undecided_sums()))
 
 
 # --- Being paid
@@ -193,7 +209,7 @@ async def create_invoice(operator: Operator, request: web.Request) -> web.Respon
     expires = body.get("expires_in_seconds")
     order = InvoiceOrder(
         username=_name(request),
-        amount=read_integer("amount", body.get("amount")),
+        amount=await _units(operator, _name(request), "amount", body.get("amount")),
         description=_text(body, "description"),
         expires_in_seconds=None
         if expires is None
@@ -335,23 +351,30 @@ def _refuse_others(access: Access, username: str, sentence: str) -> None:
         raise NotFound(sentence)
 
 
-def _order(username: str, body: Mapping[str, object]) -> PaymentOrder:
+async def _order(operator: Operator, username: str, body: Mapping[str, object]) -> PaymentOrder:
     _only(body, ORDER_FIELDS)
-    slippage = body.get("slippage")
+    slippage, delivered = body.get("slippage"), body.get("delivered_amount")
+    source, most = body.get("source_amount"), body.get("source_amount_max")
     return PaymentOrder(
         username=username,
         receiver=_text(body, "receiver", needed=True),
-        source_amount=_optional(body, "source_amount"),
-        delivered_amount=_optional(body, "delivered_amount"),
-        source_amount_max=_optional(body, "source_amount_max"),
+        source_amount=None
+        if source is None
+        else await _units(operator, username, "source_amount", source),
+        delivered_amount=None
+        if delivered is None
+        else read_units("delivered_amount", delivered, None),
+        source_amount_max=None
+        if most is None
+        else await _units(operator, username, "source_amount_max", most),
         slippage=None if slippage is None else _fraction("slippage", slippage),
         memo=_text(body, "memo"),
     )
 
 
-def _optional(body: Mapping[str, object], name: str) -> int | None:
-    value = body.get(name)
-    return None if value is None else read_integer(name, value)
+async def _units(operator: Operator, username: str, name: str, value: object) -> int:
+    """Return an amount in the account's smallest unit."""
+    return read_units(name, value, (await operator.account(username)).account.asset)
 
 
 def _fraction(name: str, value: object) -> Fraction:
@@ -398,6 +421,13 @@ def _state(request: web.Request, states: type[E]) -> E | None:
             return state
     known = ", ".join(str(state.value) for state in states)
     raise SettingError("state", f"{text[:40]!r} was found; it is one of {known}")
+
+
+def _flag(request: web.Request, name: str) -> bool:
+    text = request.query.get(name, "false")
+    if text not in {"true", "false"}:
+        raise SettingError(name, f"{text[:40]!r} was found; it is true or false")
+    return text == "true"
 
 
 def _moment(request: web.Request, name: str) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from datetime import UTC, datetime
 from fractions import Fraction
 
@@ -13,6 +14,7 @@ from core.control.payment_views import (
     PaymentView,
     ReceiveAddress,
     ReceivedView,
+    UndecidedSums,
 )
 from core.links.control_http.as_json import Json, asset_json
 
@@ -76,6 +78,40 @@ def payment_json(payment: PaymentView) -> Json:
         "created_at_ms": payment.created_at_ms,
         "updated_at_ms": payment.updated_at_ms,
         "ended_at_ms": payment.ended_at_ms,
+        "violations": list(payment.violations),
+        "receipts": [
+            {
+                "stream": found.stream,
+                "total": str(found.total),
+                "receipt": b64encode(found.receipt).decode(),
+            }
+            for found in payment.receipts
+        ],
+        "receiver_text": payment.receiver_text,
+    }
+
+
+def undecided_json(sums: UndecidedSums) -> Json:
+    """Return what was left undecided, by peer and by payment."""
+    return {
+        "peers": [
+            {
+                "username": peer.username,
+                **asset_json(peer.asset),
+                "undecided": str(peer.amount),
+            }
+            for peer in sums.peers
+        ],
+        "payments": [
+            {
+                "id": payment.id,
+                "username": payment.username,
+                "receiver": payment.receiver,
+                **asset_json(payment.asset),
+                "undecided": str(payment.amount),
+            }
+            for payment in sums.payments
+        ],
     }
 
 
@@ -98,6 +134,8 @@ def quote_json(quote: PaymentQuote) -> Json:
         "expires_at_ms": quote.expires_at_ms,
         "sentence": quote.sentence,
         "problems": list(quote.problems),
+        "lost_by_rounding": _fraction(quote.lost_by_rounding),
+        "warnings": list(quote.warnings),
     }
 
 

@@ -120,6 +120,7 @@ class MemoryPayments(PaymentStore):
             for payment in self._state.payments.values()
             if wanted.account in (None, payment.account)
             and wanted.state in (None, payment.state)
+            and (payment.undecided or not wanted.undecided)
             and (wanted.before is None or payment.number < wanted.before)
             and (wanted.from_ms is None or payment.created_at_ms >= wanted.from_ms)
             and (wanted.until_ms is None or payment.created_at_ms < wanted.until_ms)

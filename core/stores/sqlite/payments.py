@@ -257,6 +257,7 @@ class SqlitePayments(PaymentStore):
         conditions = [
             ("account.id = :account", wanted.account is not None),
             ("state = :state", wanted.state is not None),
+            ("undecided > 0", wanted.undecided),
             ("payment.created_at_ms >= :from", wanted.from_ms is not None),
             ("payment.created_at_ms < :until", wanted.until_ms is not None),
             ("payment.number < :before", wanted.before is not None),

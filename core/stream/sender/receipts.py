@@ -14,6 +14,11 @@ STREAMS_MAX: Final = 8
 _TOTAL: Final = slice(18, 26)
 
 
+def receipt_total(receipt: bytes) -> int:
+    """Return how much the stream has brought so far, as its receipt says."""
+    return int.from_bytes(receipt[_TOTAL], "big")
+
+
 @final
 class BestReceipts:
     """The receipt with the highest total of each stream; we have no key to check one with."""

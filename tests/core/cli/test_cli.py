@@ -20,7 +20,9 @@ from core.cli.__main__ import run
 from core.cli.tables import facts, table
 from core.links.control_http import ApiOptions, build_app
 from core.packet import ErrorCode, Reject
+from core.payments.records import Ending, PaymentState, Progress
 from tests.core.control.bench import Bench, make_bench
+from tests.core.control.test_payments import begin, prepare, sending
 from tests.core.routing.network import told, way
 
 TOKEN = "admin-token-of-the-tests"
@@ -307,6 +309,74 @@ async def test_engines_and_settlements_are_shown(shell: Shell, bench: Bench) -> 
     assert ran.code == 1
 
 
+async def test_an_amount_that_cannot_be_is_told_by_its_option_and_its_unit(
+    shell: Shell,
+) -> None:
+    await create(shell, "alice")
+    pay = ("pay", "alice", "--to", "$bob.example")
+    for arguments in (
+        (*pay, "--amount", "10.50"),
+        (*pay, "--amount", "10.50", "--quote"),
+        ("invoices", "create", "alice", "--amount", "10.50"),
+    ):
+        ran = await shell.run(*arguments)
+        assert ran.code == 1
+        assert ran.err == (
+            "signalbox-cli: --amount: it is a whole number in the smallest unit, not '10.50';"
+            " in it 1050 is 10.50 USD.\n"
+        )
+    ran = await shell.run(*pay, "--deliver", "7", "--max", "0.5")
+    assert "--max: " in ran.err
+    assert "50 is 0.50 USD" in ran.err
+    ran = await shell.run(*pay, "--deliver", "0.5")
+    assert ran.err.startswith(
+        "signalbox-cli: --deliver: it is a whole number in the receiver's"
+    )
+    ran = await shell.run("pay", "alice", "--to", "nobody", "--amount", "5")
+    assert ran.err.startswith("signalbox-cli: --to: ")
+    assert (
+        "nobody"
+        in (await shell.run("pay", "nobody", "--to", "$b.example", "--amount", "5")).err
+    )
+
+
+async def test_what_a_payment_leaves_undecided_and_what_its_receiver_says_is_shown(
+    shell: Shell, bench: Bench
+) -> None:
+    await create(shell, "alice")
+    await create(shell, "bob")
+    payment = await sending(bench)
+    await prepare(bench, payment, 120)
+    await bench.stores.payments.advance_payment(
+        payment.number,
+        Progress(
+            violations=("it lied", "twice"),
+            receipts={1: bytes(25) + b"\7" + bytes(32)},
+            receiver_text="thanks",
+        ),
+    )
+    other = await begin(bench, "other")
+    await bench.stores.payments.end_payment(
+        other.number, Ending(state=PaymentState.FAILED, reason="No."), Progress()
+    )
+    await bench.crash()
+
+    listed = await shell.ok("payments", "list")
+    assert re.search(r"\bp\b.* 0\.00 USD +at least 0 EUR +1\.20 USD", listed)
+    assert re.search(r"other.* failed +0\.00 USD +nothing +\S* +No\.", listed)
+    assert "other" not in await shell.ok("payments", "list", "--undecided")
+    said = await shell.ok("payments", "show", "p")
+    for words in (
+        "undecided               1.20 USD",
+        "broken by the receiver  it lied; twice",
+        "the receiver says       thanks",
+        "receipt of stream 1     7 EUR, AAAA",
+    ):
+        assert words in said
+    listed = await shell.ok("unknown", "list")
+    assert re.search(r"p +alice +\$bob\.example +1\.20 USD\n", listed)
+
+
 async def test_the_books_are_audited_and_what_a_crash_left_is_resolved(
     shell: Shell, bench: Bench
 ) -> None:
@@ -315,7 +385,9 @@ async def test_the_books_are_audited_and_what_a_crash_left_is_resolved(
     transfer = await bench.prepare("alice", "bob", 700)
     await bench.crash()
 
-    assert str(transfer) in await shell.ok("unknown", "list")
+    listed = await shell.ok("unknown", "list")
+    assert str(transfer) in listed
+    assert re.search(r"BY PEER +UNDECIDED\nbob +7\.00 USD\n", listed)
     resolved = await shell.ok("unknown", "resolve", str(transfer), "not-fulfilled")
     assert resolved == f"transfer {transfer} was not fulfilled\n"
     assert (await shell.ok("audit")).endswith("the books hold\n")

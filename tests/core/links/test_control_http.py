@@ -489,6 +489,12 @@ async def test_what_a_crash_left_is_listed_and_resolved(api: ApiClient, bench: B
 
     (row,) = (await api.get("/unknown-transfers")).json
     assert (row["id"], row["outgoing_amount"]) == (str(transfer), "700")
+    assert (await api.get("/unknown-transfers/sums")).json == {
+        "peers": [
+            {"username": "bob", "asset_code": "USD", "asset_scale": 2, "undecided": "700"}
+        ],
+        "payments": [],
+    }
     path = f"/unknown-transfers/{row['id']}/resolve"
     assert (await api.post(path, {"fulfilled": "yes"})).status == 400
     assert (await api.post("/unknown-transfers/x/resolve", {"fulfilled": True})).status == 400
@@ -574,6 +580,7 @@ ADMIN_ONLY = [
     ("GET", "/settlements/unmatched"),
     ("POST", "/settlements/unmatched/assign"),
     ("GET", "/unknown-transfers"),
+    ("GET", "/unknown-transfers/sums"),
     ("POST", "/unknown-transfers/1/resolve"),
     ("GET", "/audit"),
     ("GET", "/exposure"),
