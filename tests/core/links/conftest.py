@@ -17,7 +17,8 @@ import pytest
 from core.account import Account, AccountDirectory, AccountId, Asset, Secret
 from core.clock import WallClock
 from core.links.http_client import HttpLink, HttpLinkLimits
-from core.links.http_front import HttpFront, HttpLimits, serve
+from core.links.http_connection import HttpLimits
+from core.links.http_front import HttpFront, serve
 from core.links.link_states import LinkStates
 from core.links.names import NameLookups
 from core.node_address import NodeAddress

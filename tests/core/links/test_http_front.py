@@ -17,7 +17,8 @@ from core.account import Account, AccountDirectory
 from core.clock import WallClock
 from core.errors import SettingError
 from core.links import http_front
-from core.links.http_front import HttpLimits, serve
+from core.links.http_connection import HttpLimits
+from core.links.http_front import serve
 from core.node_address import NodeAddress
 from core.packet import Fulfill, Reject, Reply, address, parse_reply
 from core.service import IncomingRequest

@@ -17,7 +17,8 @@ from core.links.btp import packet as btp
 from core.links.btp.limits import BtpLimits
 from core.links.btp.link import BtpLink
 from core.links.btp.packet import BtpPacket, SubProtocol
-from core.links.http_front import HttpFront, HttpLimits, serve
+from core.links.http_connection import HttpLimits
+from core.links.http_front import HttpFront, serve
 from core.links.link_states import LinkStates
 from core.links.names import NameLookups
 from core.node_address import NodeAddress
