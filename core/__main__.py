@@ -199,7 +199,7 @@ async def _audit(config: NodeConfig) -> int:
 
 def _audit_text(report: AuditReport) -> str:
     lines = [
-        f"accounts {report.accounts}, transfers {report.transfers}, pending {report.pending}, unknown {report.unknown}"
+        f"accounts {report.accounts}, transfers {report.transfers}, pending {report.pending}, unknown {report.unknown}, late {report.late}"
     ]
     lines += [
         f"{total.code}@{total.scale}: peers {total.peers}, exchange {total.exchange}, spread {total.spread}, "

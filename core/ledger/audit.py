@@ -70,7 +70,7 @@ class Audit:
                 (account.code, account.scale), AssetSheet(account.code, account.scale)
             )
         self._lines: dict[int, Line] = {}
-        self._transfers = self._pending = self._unknown = 0
+        self._transfers = self._pending = self._unknown = self._late = 0
 
     def find(self, sentence: str) -> None:
         """Note something that is wrong."""
@@ -85,6 +85,7 @@ class Audit:
         self._transfers += 1
         self._pending += row.state in (TransferState.PENDING, TransferState.EXPIRED)
         self._unknown += row.state == TransferState.UNKNOWN
+        self._late += row.state == TransferState.LATE
         self._check_state(name, row)
         if row.source not in self._sheets or row.target not in self._sheets:
             self.find(
@@ -106,6 +107,7 @@ class Audit:
         """Check one total of folded rows, and add up what it posts."""
         name = f"The total of {total.transfers} old transfers from account {source} to {target}"
         self._transfers += total.transfers
+        self._late += total.transfers if state == TransferState.LATE else 0
         if source not in self._sheets or target not in self._sheets:
             self.find(f"{name} is of an account that is not there.")
         elif state not in FINAL_STATES:
@@ -151,6 +153,7 @@ class Audit:
             transfers=self._transfers,
             pending=self._pending,
             unknown=self._unknown,
+            late=self._late,
         )
 
     def _line(self, number: int) -> Line:

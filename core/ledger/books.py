@@ -248,6 +248,8 @@ class AuditReport:
     """Rows examined, rolled-up ones counted as folded."""
     pending: int
     unknown: int
+    late: int
+    """How many were fulfilled too late: what is owed for them is the loss of each asset."""
 
     @property
     def passed(self) -> bool:

@@ -554,6 +554,7 @@ class FakeOperator(FakePayments, FakePeering, FakeRates, FakeRoutes, Operator):
             transfers=182_340,
             pending=2,
             unknown=len(self.unknown_rows),
+            late=0,
         )  # fmt: skip
 
     async def exposure(self) -> Sequence[Exposure]:

@@ -212,6 +212,7 @@ def audit_json(report: AuditReport) -> Json:
         "transfers": report.transfers,
         "pending": report.pending,
         "unknown": report.unknown,
+        "late": report.late,
         "totals": [
             {
                 "asset_code": total.code,

@@ -36,7 +36,9 @@ _ALIKE: Final = """
         ON alike.rate = one.rate AND alike.spread = one.spread AND alike.rate_id = 0
     WHERE one.number = ?
 """
-_SENT: Final = "UPDATE payment SET folded = folded + ? WHERE number = ?"
+_SENT: Final = (
+    "UPDATE payment SET folded = folded + ?, folded_late = folded_late + ? WHERE number = ?"
+)
 _SAVE: Final = "INSERT OR REPLACE INTO folded VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 Key: TypeAlias = tuple[int, int, int, int]
@@ -47,7 +49,7 @@ def fold(connection: sqlite3.Connection, *, before_ms: int, rows_max: int) -> in
     """Fold at most `rows_max` transfers whose end is older than `before_ms`; return how many."""
     folded: list[int] = []
     totals: dict[Key, Total] = {}
-    sent: dict[int, int] = {}
+    sent: dict[int, list[int]] = {}
     alike: dict[int, int] = {0: 0}
     for row in _old_rows(connection, before_ms=before_ms, rows_max=rows_max):
         transfer_id, state, source, target, conversion = row[:5]
@@ -58,8 +60,8 @@ def fold(connection: sqlite3.Connection, *, before_ms: int, rows_max: int) -> in
             totals[key] = _load(connection, key)
         totals[key].fold(state, row[5], row[6], row[7], Fraction(row[8] or 0))
         folded.append(transfer_id)
-        if row[11] is not None and state == TransferState.FULFILLED:
-            sent[row[11]] = sent.get(row[11], 0) + row[5]
+        if row[11] is not None and state != TransferState.REJECTED:
+            sent.setdefault(row[11], [0, 0])[state == TransferState.LATE] += row[5]
     connection.executemany(
         _SAVE,
         [
@@ -74,7 +76,7 @@ def fold(connection: sqlite3.Connection, *, before_ms: int, rows_max: int) -> in
             for key, total in totals.items()
         ],
     )
-    connection.executemany(_SENT, [(amount, payment) for payment, amount in sent.items()])
+    connection.executemany(_SENT, [(*amounts, payment) for payment, amounts in sent.items()])
     connection.executemany("DELETE FROM transfer WHERE id = ?", [(i,) for i in folded])
     return len(folded)
 

@@ -12,9 +12,11 @@ from core.ledger.books import TransferState
 # Of transfers that moved nothing there is nothing to add, and their amounts could pass 64 bits.
 _TRANSFERS: Final = """
     SELECT payment, state, sum(incoming_amount) FROM transfer
-    WHERE payment IS NOT NULL AND state IN (0, 1, 3, 5) GROUP BY payment, state
+    WHERE payment IS NOT NULL AND state IN (0, 1, 3, 4, 5) GROUP BY payment, state
 """
-_PAYMENTS: Final = "SELECT number, id, sent, folded, in_flight, undecided FROM payment"
+_PAYMENTS: Final = (
+    "SELECT number, id, sent, folded, in_flight, undecided, late, folded_late FROM payment"
+)
 _RECEIVED: Final = "SELECT connection, received, streams FROM received_payment"
 
 
@@ -23,11 +25,13 @@ def differences(connection: sqlite3.Connection) -> Iterator[str]:
     found = {
         (payment, state): amount for payment, state, amount in connection.execute(_TRANSFERS)
     }
-    for number, payment_id, sent, folded, in_flight, undecided in connection.execute(_PAYMENTS):
+    for row in connection.execute(_PAYMENTS):
+        number, payment_id, sent, folded, in_flight, undecided, late, folded_late = row
         for name, says, states, elsewhere in (
             ("sent", sent, (TransferState.FULFILLED,), folded),
             ("in flight", in_flight, (TransferState.PENDING,), 0),
             ("undecided", undecided, (TransferState.EXPIRED, TransferState.UNKNOWN), 0),
+            ("late", late, (TransferState.LATE,), folded_late),
         ):
             adds_up = sum(found.get((number, int(state)), 0) for state in states) + elsewhere
             if says != adds_up:

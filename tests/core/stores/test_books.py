@@ -98,7 +98,8 @@ async def test_a_fulfillment_after_the_expiry_is_owed_and_a_loss(books: Books) -
     await books.fulfill_late(expired, FULFILLMENT)
 
     assert await numbers(books) == (Balance(), Balance(payable=7))
-    assert [total.loss for total in (await books.audit()).totals] == [-7]
+    report = await books.audit()
+    assert ([total.loss for total in report.totals], report.late) == ([-7], 1)
     await assert_audit_passes(books)
 
 

@@ -140,3 +140,34 @@ async def test_the_log_is_written_ahead_and_each_commit_waits_for_the_disk(
     ]
     connection.close()
     assert modes == ["wal", 2, 1]
+
+
+async def test_what_was_fulfilled_too_late_before_folding_noted_it_is_added_up(
+    open_file: OpenStores, database: Path
+) -> None:
+    names = [name for name, _ in STEPS]
+    prepare_file(database)
+    file = await SqliteFile.open(database)
+    await migrate(file, steps=STEPS[: names.index("m0009_ends_here") + 1])
+    await file.close()
+    with sqlite3.connect(database) as before:
+        for number, late in ((1, 0), (2, 9), (3, 9)):
+            before.execute(
+                "INSERT INTO payment (number, id, account, node, body_hash, receiver, source_amount_max,"
+                " slippage, memo, state, late, created_at_ms, updated_at_ms, ended_at_ms)"
+                " VALUES (?1, ?1, 1, 1, x'', '$bob.example', 9, '0/1', '', 'completed', ?2, 1, 1, 1)",
+                (number, late),
+            )
+        for transfer, payment in ((1, 3), (2, 3), (3, None)):
+            before.execute(
+                "INSERT INTO transfer VALUES (?, 4, 1, 2, 2, 2, NULL, 0, NULL, 1, 1, 1, 'x', x'', NULL, ?, 0)",
+                (transfer, payment),
+            )
+    before.close()
+
+    await open_file()
+
+    with sqlite3.connect(database) as after:
+        rows = after.execute("SELECT number, folded_late FROM payment ORDER BY number")
+        assert rows.fetchall() == [(1, 0), (2, 9), (3, 5)]
+    after.close()
