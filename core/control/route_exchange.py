@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -30,6 +29,7 @@ from core.routing.peer import Peer
 from core.routing.room import routes_max_of
 from core.routing.table import Route, RouteSource, RoutingTable
 
+ALL_WAIT: Final = "Its whole table went and came back too often of late: none of it is used until that has been steady."
 CHANGES_MAX: Final = 2_000
 _ROUTES_AT_ONCE: Final = 2_000
 """So many routes are counted before the loop gets a turn."""
@@ -47,16 +47,15 @@ class RouteExchangeDesk:
 
     async def peers(self) -> Sequence[RoutePeerView]:
         accounts = sorted(self.directory.all(), key=lambda account: account.username)
-        damped = self._damped()
         return [
-            await self._view(account, self._peer(account), damped)
+            await self._view(account, self._peer(account))
             for account in accounts
             if account.id in self.exchange.peers
         ]
 
     async def peer(self, username: str) -> RoutePeerView:
         account = find_account(self.directory, username)
-        return await self._view(account, self._peer(account), self._damped())
+        return await self._view(account, self._peer(account))
 
     async def ask(self, username: str) -> RoutePeerView:
         """Ask a peer for all of its routes; raises UnknownAccount and Conflict."""
@@ -67,7 +66,7 @@ class RouteExchangeDesk:
                 f"{account.name} is not asked for its routes: {_why_off(account, taking=True)}"
             )
         self.exchange.ask_anew(peer)
-        return await self._view(account, peer, self._damped())
+        return await self._view(account, peer)
 
     async def changes(self, *, after_sequence: int, limit: int) -> Sequence[RouteChangeView]:
         log = self.exchange.changes
@@ -202,14 +201,9 @@ class RouteExchangeDesk:
     def _name(self, account_id: AccountId | None) -> str | None:
         return None if account_id is None else name_of(self.directory, account_id)
 
-    def _damped(self) -> Counter[AccountId]:
-        """Return how many routes of each account come and go too often to be used."""
-        return Counter(account_id for account_id, _ in self.exchange.learned.damped)
-
-    async def _view(
-        self, account: Account, peer: Peer, damped: Counter[AccountId]
-    ) -> RoutePeerView:
+    async def _view(self, account: Account, peer: Peer) -> RoutePeerView:
         heard, telling, log = peer.heard, peer.telling, self.exchange.log
+        damping = peer.damping
         state, sentence = _state(peer, 0 if log is None else log.current)
         return RoutePeerView(
             username=account.username,
@@ -222,6 +216,7 @@ class RouteExchangeDesk:
                     "" if peer.asking.given_up else peer.asking.problem,
                     telling.problem,
                     heard.problem,
+                    ALL_WAIT if damping.all_wait else "",
                 )
                 if each
             ),
@@ -240,7 +235,7 @@ class RouteExchangeDesk:
             learned=len(heard.routes),
             used=self.exchange.used[account.id],
             refused=heard.refused,
-            damped=damped[account.id],
+            damped=len(heard.routes) if damping.all_wait else len(damping.waiting),
             advertised=await self._advertised(peer),
             routes_max=routes_max_of(account),
         )

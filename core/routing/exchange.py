@@ -19,7 +19,7 @@ from core.clock import Clock
 from core.node_address import NodeAddress
 from core.routing.auth import origin_auth
 from core.routing.ccp import NO_TABLE, Mode, RouteControl, RouteUpdate, ToldRoute
-from core.routing.damping import CHANGED, WITHDRAWN, Damping
+from core.routing.damping import CHANGED, WITHDRAWN
 from core.routing.forwarding import ForwardingLog
 from core.routing.importing import ImportRules
 from core.routing.learned import LearnedRoutes, Standings
@@ -93,7 +93,6 @@ class RouteExchange:
         self.learned: Final = LearnedRoutes(self._best_changed)
         self.room = Room()
         """How much all that peers tell may take."""
-        self.damping: Final = Damping()
         self.used: Final[Counter[AccountId]] = Counter()
         """How many prefixes each next hop is the best for."""
         self.changes: Final[deque[RouteChange]] = deque(maxlen=CHANGES_KEPT)
@@ -159,6 +158,7 @@ class RouteExchange:
             if not tells_routes_to(account) and not takes_routes_from(account):
                 return
             peer = self.peers[account.id] = Peer(account, rules)
+            self.learned.dampings[account.id] = peer.damping
             if peer.takes:
                 wait = SETTLING_SECONDS if self._is_configured else 0.0
                 peer.asking.due = self.clock.monotonic() + wait
@@ -355,6 +355,8 @@ class RouteExchange:
                 await asyncio.sleep(0)
             if not peer.takes:
                 return
+            if heard.table_id != NO_TABLE:  # where it is not we who asked for all anew
+                self._damp_all(peer, CHANGED)
             self._end_table(peer, is_silent=False)
             heard.table_id, heard.epoch = update.table_id, 0
             heard.refused, heard.problem = 0, ""
@@ -422,7 +424,7 @@ class RouteExchange:
             self._refuse(peer, refusal)
             self._withdraw(peer, told.prefix, penalty=0.0)
             return
-        if known is not None and known.path != route.path:
+        if known is not None:
             self._damp(peer, told.prefix, CHANGED)
         self._save_soon(peer, told.prefix)
         self.hold(peer, route)
@@ -488,10 +490,28 @@ class RouteExchange:
                 self._damp(peer, prefix, penalty)
 
     def _damp(self, peer: Peer, prefix: str, penalty: float) -> None:
-        way = (peer.account.id, prefix)
-        if self.damping.add(way, penalty, self.clock.monotonic()):
-            self.learned.damped.add(way)
+        damping = peer.damping
+        damping.most = max(damping.most, len(peer.heard.routes))
+        waited, all_waited = damping.waits(prefix), damping.all_wait
+        forgotten = damping.add(prefix, penalty, self.clock.monotonic())
+        if forgotten is not None:
+            self.learned.choose_anew(forgotten)
+        if damping.waits(prefix) and not waited:
             self.learned.choose_anew(prefix)
+        if damping.all_wait and not all_waited:
+            self._let_all_wait(peer)
+
+    def _damp_all(self, peer: Peer, penalty: float) -> None:
+        """Count that a table ended."""
+        damping, all_waited = peer.damping, peer.damping.all_wait
+        if peer.heard.routes:
+            damping.add_to_all(penalty, self.clock.monotonic())
+        if damping.all_wait and not all_waited:
+            self._let_all_wait(peer)
+
+    def _let_all_wait(self, peer: Peer) -> None:
+        log.info("the routes of %s come and go too often, and wait", peer.account.username)
+        peer.again = list(peer.heard.routes)
 
     # --- The end of a table
 
@@ -522,24 +542,43 @@ class RouteExchange:
         elif words := self.learned.take_words(peer.account.id):
             heard.ended.append(words)
         peer.unsaved.clear()
+        peer.again.clear()
 
     def _forget(self, peer: Peer, reason: str) -> None:
         self.withdraw_all(peer, reason)
         peer.asking.due = peer.telling.due = None
         peer.telling.mode = Mode.IDLE
         if not peer.heard.ended:
-            del self.peers[peer.account.id]
+            self._delete(peer)
 
-    def clear_stale(self) -> bool:
-        """Take some more of the tables that ended out of use; return whether there is more to do."""
-        room = ROUTES_AT_ONCE
+    def _delete(self, peer: Peer) -> None:
+        del self.peers[peer.account.id], self.learned.dampings[peer.account.id]
+
+    def catch_up(self) -> bool:
+        """Do some more of what may take long: tables that ended go, ways that waited come; return whether there is more."""
+        room, now = ROUTES_AT_ONCE, self.clock.monotonic()
         for account_id, peer in list(self.peers.items()):
             room = self._clear(peer, room)
             if not peer.heard.ended and account_id not in self._accounts:
-                del self.peers[account_id]
+                self._delete(peer)
+            elif room:
+                room = self._reuse(peer, room, now)
             if not room:
                 return True
         return False
+
+    def _reuse(self, peer: Peer, room: int, now: float) -> int:
+        """Find the best way of so many prefixes again where this peer's waits no more, or does from now on."""
+        self._reason = "it has been steady for a while"
+        for prefix in peer.damping.release(now, room):
+            self.learned.choose_anew(prefix)
+            room -= 1
+        if peer.damping.all_wait:
+            self._reason = f"the routes of {peer.account.username} come and go too often"
+        while peer.again and room:
+            self.learned.choose_anew(peer.again.pop())
+            room -= 1
+        return room
 
     def _clear(self, peer: Peer, room: int) -> int:
         """Take so many routes of a peer's ended tables out of use; return how much of that is left."""
@@ -571,17 +610,19 @@ class RouteExchange:
             if expires is None:
                 continue
             if now >= expires:
+                self._damp_all(peer, WITHDRAWN)
                 seconds = peer.heard.hold_down_ms / 1000
                 self.withdraw_all(peer, f"it has not been heard for {seconds:g} s")
                 peer.asking.due = now
             elif is_gone(peer.account):
+                self._damp_all(peer, WITHDRAWN)
                 self.withdraw_all(peer, "its link is gone")
                 peer.asking.due = now
-        self._reason = "it has been steady for a while"
-        for way in [w for w in self.learned.damped if self.damping.may_be_used(w, now)]:
-            self.learned.damped.discard(way)
-            self.learned.choose_anew(way[1])
-        self.damping.forget_old(now)
+        room = LOOKED_AT_ONCE
+        for peer in self.peers.values():
+            if peer.damping.release_all(now):
+                peer.again = list(peer.heard.routes)
+            room -= peer.damping.forget_old(now, room)
 
     def ask_anew(self, peer: Peer) -> None:
         """Ask a peer for all of its routes; until it has told them, those that we have hold."""

@@ -15,6 +15,7 @@ from typing import Final, TypeAlias, final
 
 from core.account import Account, AccountId, RoutingRelation
 from core.routing.auth import passed_on
+from core.routing.damping import Damping
 from core.routing.table import Route
 
 Changed: TypeAlias = Callable[[str, Route | None, Route | None], None]
@@ -84,7 +85,7 @@ _UNKNOWN: Final = (0, len(_PREFERENCE))
 class LearnedRoutes:
     """All ways that peers have told, by prefix; `best` is what packets follow."""
 
-    __slots__ = ("_changed", "_ways", "_words", "best", "damped", "standings")
+    __slots__ = ("_changed", "_ways", "_words", "best", "dampings", "standings")
 
     def __init__(self, changed: Changed) -> None:
         self._changed = changed
@@ -94,8 +95,8 @@ class LearnedRoutes:
         """Every way, where there are several or one that cannot be used."""
         self._words: Final[dict[AccountId, dict[str, Route]]] = {}
         """What accounts that are silent told last of what is under their own addresses."""
-        self.damped: Final[set[tuple[AccountId, str]]] = set()
-        """Ways that come and go too often and are not used for now."""
+        self.dampings: Final[dict[AccountId, Damping]] = {}
+        """Which ways of each peer come and go too often, and are not used for now."""
         self.standings = Standings()
 
     def put(self, route: Route) -> None:
@@ -106,7 +107,7 @@ class LearnedRoutes:
             known = self.best.get(prefix)
             if (
                 (known is None or known.next_hop == next_hop)
-                and (next_hop, prefix) not in self.damped
+                and not self._waits(route)
                 and self.standings.owner(prefix) in (None, next_hop)
             ):
                 if known != route:
@@ -166,18 +167,17 @@ class LearnedRoutes:
 
     def unusable(self, route: Route) -> str:
         """Say why a way is not used whatever its rank, as the end of a sentence; empty where it may be."""
-        if (route.next_hop, route.prefix) in self.damped:
+        if self._waits(route):
             return "it comes and goes too often, and waits until it has been steady"
         return self._doubt(route, self.ways(route.prefix))
 
+    def _waits(self, route: Route) -> bool:
+        damping = self.dampings.get(route.next_hop)
+        return damping is not None and damping.waits(route.prefix)
+
     def _choose(self, prefix: str, ways: list[Route]) -> None:
         before = self.best.get(prefix)
-        damped = self.damped
-        usable = [
-            way
-            for way in ways
-            if (way.next_hop, prefix) not in damped and not self._doubt(way, ways)
-        ]
+        usable = [way for way in ways if not self._waits(way) and not self._doubt(way, ways)]
         after = min(usable, key=self.standings.rank, default=None)
         if len(ways) == len(usable) and len(ways) < 2:
             self._ways.pop(prefix, None)

@@ -8,6 +8,7 @@ from typing import Final, final
 
 from core.account import Account, RoutingRelation
 from core.routing.ccp import NO_TABLE, Mode, TableId
+from core.routing.damping import Damping
 from core.routing.importing import ImportRules
 from core.routing.table import Route
 
@@ -118,6 +119,9 @@ class Peer:
     heard: Heard = field(default_factory=Heard)
     asking: Asking = field(default_factory=Asking)
     telling: Telling = field(default_factory=Telling)
+    damping: Damping = field(default_factory=Damping)
+    again: list[str] = field(default_factory=list)
+    """Prefixes whose best way is to be found again: all that it tells waits from now on, or does not any more."""
     applying: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Updates are applied in the order in which they came."""
     waiting: int = 0

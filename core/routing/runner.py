@@ -101,7 +101,7 @@ class RouteExchangeRunner:
             self.exchange.tick(self._is_gone)
             more = True
             while more:
-                more = self.exchange.clear_stale()
+                more = self.exchange.catch_up()
                 await asyncio.sleep(0)
             await self.exchange.follow_address()
             if self.exchange.own_is_old:

@@ -283,7 +283,7 @@ async def measure(routes: int, folder: Path) -> None:
         bench.exchange.withdraw_all(bench.exchange.peers[accounts[0].id], "the end")
         more = True
         while more:
-            more = bench.exchange.clear_stale()
+            more = bench.exchange.catch_up()
             await asyncio.sleep(0)
         row("withdrawn", lateness)
     assert not bench.exchange.learned.best

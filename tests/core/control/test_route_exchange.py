@@ -230,7 +230,7 @@ async def test_what_the_operator_says_of_an_account_is_in_force_at_once(bench: B
     assert (view.learned, view.refused, view.routes_max) == (2, 2, 2)
 
     await bench.control.change_account("bob", {"receive_routes": False, "send_routes": False})
-    while bench.node.exchange.clear_stale():
+    while bench.node.exchange.catch_up():
         pass
 
     view = await of(bench, "bob")

@@ -149,7 +149,7 @@ class Node:
     async def clear(self) -> None:
         more = True
         while more:
-            more = self.exchange.clear_stale()
+            more = self.exchange.catch_up()
             await asyncio.sleep(0)
 
     def next_hop(self, destination: str) -> str | None:

@@ -16,8 +16,6 @@ from core.routing.ccp import (
     Mode,
     RouteControl,
 )
-from core.routing.damping import ENTRIES_MAX
-from core.routing.exchange import CHANGES_KEPT
 from core.routing.peer import UPDATES_BURST
 from core.routing.table import RouteSource
 from tests.core.routing.network import CHILD, END_USER, PARENT, PEER, REFUSED, Net, told, way
@@ -709,68 +707,6 @@ async def test_a_longer_learned_prefix_goes_before_a_shorter_static_one(net: Net
         RouteSource.LEARNED,
         RouteSource.STATIC,
     ]
-
-
-# --- Flapping
-
-
-async def test_a_route_that_comes_and_goes_waits_and_is_used_again_once_steady(
-    net: Net,
-) -> None:
-    a = net.node("a")
-    await a.add("b")
-    epoch = 0
-    for _ in range(4):
-        await a.hear(
-            "b",
-            told(way("test.x", "test.b"), speaker="test.b", start=epoch, end=epoch + 1),
-        )
-        await a.hear(
-            "b",
-            told(speaker="test.b", start=epoch + 1, end=epoch + 2, withdrawn=["test.x"]),
-        )
-        epoch += 2
-        net.fake_clock.advance(seconds=1)
-    await a.hear(
-        "b",
-        told(
-            way("test.x", "test.b"),
-            way("test.calm", "test.b"),
-            speaker="test.b",
-            start=epoch,
-            end=epoch + 1,
-            hold_down_ms=600_000,
-        ),
-    )
-    assert a.path("test.x") is None
-    assert a.path("test.calm") == ("test.b",)
-    (waiting,) = a.exchange.learned.ways("test.x")
-    assert "comes and goes too often" in a.exchange.learned.unusable(waiting)
-
-    await net.run(200, until=lambda: a.path("test.x") == ("test.b",))
-
-
-async def test_flaps_without_end_take_no_memory_without_end(net: Net) -> None:
-    a = net.node("a")
-    await a.add("b")
-    prefixes = [f"test.n{n}" for n in range(ENTRIES_MAX // 2 + 1_000)]
-    for epoch in range(0, 6, 2):
-        await a.hear(
-            "b",
-            told(
-                *(way(p, "test.b") for p in prefixes),
-                speaker="test.b",
-                start=epoch,
-                end=epoch + 1,
-            ),
-        )
-        await a.hear(
-            "b",
-            told(speaker="test.b", start=epoch + 1, end=epoch + 2, withdrawn=prefixes),
-        )
-
-    assert len(a.exchange.damping) <= ENTRIES_MAX
-    assert len(a.exchange.changes) == CHANGES_KEPT
 
 
 # --- The log of what we tell
