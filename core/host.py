@@ -109,6 +109,7 @@ class NodeHost:
                 make_link,
                 came_up=states.came_up,
                 fetch_rates=RateSourceClient(),
+                holds=states.held,
                 is_gone=states.is_gone,
             )
             btp = links[0].btp

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Final, Protocol, TypeAlias, final
 
 from core.account import Account, AccountDirectory, AccountId
@@ -34,6 +34,7 @@ from core.routing.exchange import RouteExchange, Timing
 from core.routing.routes import build_routes
 from core.routing.runner import RouteExchangeRunner
 from core.routing.table import RoutingTable
+from core.routing.voices import Voices
 from core.service import Incoming, Outgoing, OutgoingRequest, in_order
 from core.services.admission import AdmissionService, Gate
 from core.services.balance import BalanceService
@@ -103,13 +104,15 @@ class Node:
         config: NodeConfig,
         make_link: MakeLink,
         *,
+        holds: Callable[[], Collection[AccountId]] = tuple,
         is_gone: Callable[[Account], bool] = lambda _account: False,
         came_up: Callable[[AccountId], int] = lambda _account: 0,
         fetch_rates: Fetch | None = None,
     ) -> None:
         """Put everything together; nothing runs, and no packet is let in, before `start`.
 
-        `is_gone` tells whether an account's link is down: the routes that it told are withdrawn then.
+        `holds` tells to whom this process has connections, which others of the store cannot use, and `is_gone`
+        whether nobody is there, as far as this process knows: the routes that an account told are withdrawn then.
         `came_up` counts how often its link was back: a parent is asked again for our address.
         `fetch_rates` asks the sources of rates; without it only fixed prices are taken.
         """
@@ -147,20 +150,20 @@ class Node:
             table=self.routing_table,
             timing=Timing(config.route_broadcast_interval_ms, config.route_hold_down_ms),
         )
-        self._talks = False
+        self._voices = Voices(clock, holds=holds, is_gone=is_gone)
         self._exchanging = RouteExchangeRunner(
             self.exchange,
             stores.learned,
             self.link,
-            speaks=lambda: self._talks,
-            is_gone=is_gone,
+            speaks=self._voices.speaks_to,
+            is_gone=self._voices.is_gone,
         )
         self.rate_feeder: Final = RateFeeder(
             stores.rate_feed,
             fetch_rates or NoFetch(),
             clock,
             served=lambda: {account.asset.code for account in self.directory.all()},
-            is_ours=lambda: self._talks,
+            is_ours=lambda: self._voices.is_oldest,
         )
         self.changing: Final = asyncio.Lock()
         """Held while an account is read, changed and written, so that no change is lost to another."""
@@ -470,11 +473,11 @@ class Node:
                 await asyncio.sleep(POLL_SECONDS)
 
     async def elect(self) -> None:
-        """See whether this process is the oldest of those that share the store: that one talks to peers of routes."""
-        nodes = await self.stores.leases.nodes()
-        mine = None if self.lease is None else self.lease.number
-        oldest = min((node.number for node in nodes), default=mine)
-        self._talks = mine is not None and mine == oldest
+        """See what this process does of that which one of those on the store does for all."""
+        leases = self.stores.leases
+        alive = {node.number for node in await leases.nodes()}
+        own = None if self.lease is None else self.lease.number
+        await self._voices.look(leases, alive, own)
 
     async def recover(self) -> None:
         """Settle by rule what dead nodes left."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, final, runtime_checkable
+
+from core.account import AccountId
 
 LEASE_SECONDS = 15
 """How long a node counts as alive after its last sign; its process being gone counts at once."""
@@ -42,3 +45,20 @@ class LeaseStore(Protocol):
 
     async def nodes(self) -> tuple[NodeLease, ...]:
         """Return the processes that are alive now."""
+
+    async def hold(
+        self, opened: Mapping[AccountId, int], closed: Collection[AccountId]
+    ) -> None:
+        """Say to which accounts this process holds connections now, and since when; and to which no more.
+
+        It is forgotten with the process. An account that does not exist is passed over.
+
+        Raises:
+            NodeFenced: it has not signed on, or was declared dead.
+        """
+
+    async def holders(self) -> Mapping[AccountId, Sequence[int]]:
+        """Return the numbers of the processes that hold a connection to each account, the longest-held first.
+
+        One that has died, and was not found yet, may be among them.
+        """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import errno
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final, final
 
@@ -205,6 +206,10 @@ class LinkStates:
         else:
             _let_go(history)
         return is_news
+
+    def held(self) -> Collection[AccountId]:
+        """Return to whom this process has connections, which are of use to no other."""
+        return [account for account, state in self._btp.items() if state.connections]
 
     def is_gone(self, account: Account) -> bool:
         """Tell whether nobody has been there for a while, as far as this process can know.

@@ -90,6 +90,8 @@ class Telling:
     """What a peer has of our table."""
 
     mode: Mode = Mode.IDLE
+    is_here: bool = False
+    """Whether this process is the one that tells it."""
     table_id: TableId = NO_TABLE
     epoch: int = 0
     asked: int = 0

@@ -40,10 +40,10 @@ class RouteExchangeRunner:
         store: LearnedRouteStore,
         link: Outgoing,
         *,
-        speaks: Callable[[], bool],
+        speaks: Callable[[Account], bool],
         is_gone: Callable[[Account], bool],
     ) -> None:
-        """`speaks` tells whether this process is the one that talks to the peers, `is_gone` whether a link is down."""
+        """`speaks` tells whether this process is the one that talks to a peer, `is_gone` whether nobody is there."""
         self.exchange: Final = exchange
         self.keeper: Final = Keeper(exchange, store)
         self._tasks = TaskOwner("route exchange", tasks_max=2)

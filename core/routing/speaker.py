@@ -52,9 +52,9 @@ class Speaker:
         exchange: RouteExchange,
         link: Outgoing,
         tasks: TaskOwner,
-        speaks: Callable[[], bool],
+        speaks: Callable[[Account], bool],
     ) -> None:
-        """`speaks` tells whether this process is the one of several on one store that talks to peers."""
+        """`speaks` tells whether this process is the one of several on one store that talks to a peer."""
         self._exchange = exchange
         self._link = link
         self._tasks = tasks
@@ -64,10 +64,14 @@ class Speaker:
         """Start sending whatever is due; return when the next thing is, on the monotonic clock."""
         exchange, now = self._exchange, self._exchange.clock.monotonic()
         exchange.news_for_listeners()
-        speaks = self._speaks()
         soonest: float | None = None
         for peer in exchange.peers.values():
             asking, telling = peer.asking, peer.telling
+            speaks = self._speaks(peer.account)
+            if telling.is_here and not speaks:
+                # It is told another process's table meanwhile.
+                exchange.start_telling_anew(peer)
+            telling.is_here = speaks
             if asking.due is not None and not asking.under_way:
                 due = max(asking.due, (asking.last or -ASK_GAP_SECONDS) + ASK_GAP_SECONDS)
                 if due > now:
@@ -185,7 +189,11 @@ class Speaker:
         telling.due = now + wait
 
     def _forget_what_all_have_heard(self, table: ForwardingLog) -> None:
-        heard = [p.telling.epoch for p in self._exchange.peers.values() if p.listens]
+        heard = [
+            peer.telling.epoch
+            for peer in self._exchange.peers.values()
+            if peer.listens and peer.telling.is_here
+        ]
         table.heard(min(heard, default=table.current))
 
     # --- Over the link

@@ -177,7 +177,7 @@ class Bench:
         self.keeper = Keeper(self.exchange, stores.learned)
         self.peer = Peer()
         self.tasks = TaskOwner("bench", tasks_max=10)
-        self.speaker = Speaker(self.exchange, self.peer, self.tasks, speaks=lambda: True)
+        self.speaker = Speaker(self.exchange, self.peer, self.tasks, speaks=lambda _: True)
         self.service: RouteExchangeService[Account] = RouteExchangeService(
             FakeIncoming(), self.exchange, own
         )

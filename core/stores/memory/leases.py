@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import final
 
+from core.account import AccountId
 from core.clock import Clock
 from core.errors import NodeFenced
 from core.ledger.lease import LEASE_SECONDS, LeaseStore, NodeLease
@@ -53,6 +55,24 @@ class MemoryLeases(LeaseStore):
             for lease in self._state.nodes.values()
             if lease.ended_at_ms is None and lease.renewed_at_ms > oldest_ms
         )
+
+    async def hold(
+        self, opened: Mapping[AccountId, int], closed: Collection[AccountId]
+    ) -> None:
+        number, held = self._current().number, self._state.held_links
+        for account in closed:
+            held.pop((account, number), None)
+        for account, since_ms in opened.items():
+            if account in self._state.accounts:
+                held[account, number] = since_ms
+
+    async def holders(self) -> Mapping[AccountId, Sequence[int]]:
+        found: dict[AccountId, list[int]] = {}
+        by_age = sorted(self._state.held_links.items(), key=lambda row: (row[1], row[0][1]))
+        for (account, number), _ in by_age:
+            if self._state.nodes[number].ended_at_ms is None:
+                found.setdefault(account, []).append(number)
+        return found
 
     def _current(self) -> NodeLease:
         number = self._state.node.current

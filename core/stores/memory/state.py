@@ -35,6 +35,8 @@ class MemoryState:
     nodes: dict[int, NodeLease] = field(default_factory=dict)
     """Every process that ever signed on; alive is whose `ended_at_ms` is None."""
     node: NodeNumber = field(default_factory=NodeNumber)
+    held_links: dict[tuple[AccountId, int], int] = field(default_factory=dict)
+    """Since when a process holds a connection to an account."""
     payments: dict[PaymentNumber, Payment] = field(default_factory=dict)
     received: dict[tuple[AccountId, str], ReceivedPayment] = field(default_factory=dict)
     """By account and connection."""

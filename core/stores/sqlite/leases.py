@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final, final
 
+from core.account import AccountId
 from core.clock import Clock
 from core.errors import NodeFenced, StoreUnavailable
 from core.ledger.lease import LEASE_SECONDS, LeaseStore, NodeLease
@@ -26,6 +27,19 @@ _ALIVE: Final = (
     "SELECT number, name, pid, started_at_ms, renewed_at_ms FROM node "
     "WHERE ended_at_ms IS NULL ORDER BY number"
 )
+_HOLD: Final = """
+    INSERT INTO held_link (account, node, since_ms) SELECT number, ?, ? FROM account WHERE id = ?
+    ON CONFLICT (account, node) DO UPDATE SET since_ms = excluded.since_ms
+"""
+_LET_GO: Final = """
+    DELETE FROM held_link WHERE node = ? AND account = (SELECT number FROM account WHERE id = ?)
+"""
+_HOLDERS: Final = """
+    SELECT account.id, held_link.node FROM held_link
+    JOIN account ON account.number = held_link.account
+    JOIN node ON node.number = held_link.node
+    WHERE ended_at_ms IS NULL ORDER BY since_ms, held_link.node
+"""
 
 
 @final
@@ -88,6 +102,17 @@ class SqliteLeases(LeaseStore):
 
         return await self._file.read(work)
 
+    async def hold(
+        self, opened: Mapping[AccountId, int], closed: Collection[AccountId]
+    ) -> None:
+        number = self._node.current
+        if number is None:
+            raise NodeFenced("this process has not signed on")
+        await self._file.write(partial(_hold, number=number, opened=opened, closed=closed))
+
+    async def holders(self) -> Mapping[AccountId, Sequence[int]]:
+        return await self._file.read(_holders)
+
     def let_go(self) -> None:
         """Let the lock fall, as the process's end would: for closing without having signed off."""
         if self._lock is not None:
@@ -113,9 +138,13 @@ def declare_dead(
     connection: sqlite3.Connection, numbers: Iterable[int], *, now_ms: int
 ) -> None:
     """End their rows, in the transaction that settles what they left."""
+    dead = tuple(numbers)
     connection.executemany(
         "UPDATE node SET ended_at_ms = ? WHERE number = ? AND ended_at_ms IS NULL",
-        ((now_ms, number) for number in numbers),
+        ((now_ms, number) for number in dead),
+    )
+    connection.executemany(
+        "DELETE FROM held_link WHERE node = ?", ((number,) for number in dead)
     )
 
 
@@ -176,6 +205,31 @@ def _renew(connection: sqlite3.Connection, *, number: int, now_ms: int) -> None:
     )
     if not renewed.rowcount:
         raise NodeFenced(f"node {number} was declared dead; sign on anew")
+
+
+def _hold(
+    connection: sqlite3.Connection,
+    *,
+    number: int,
+    opened: Mapping[AccountId, int],
+    closed: Collection[AccountId],
+) -> None:
+    alive = connection.execute(
+        "SELECT 1 FROM node WHERE number = ? AND ended_at_ms IS NULL", (number,)
+    )
+    if alive.fetchone() is None:
+        raise NodeFenced(f"node {number} was declared dead; sign on anew")
+    connection.executemany(_LET_GO, ((number, account) for account in closed))
+    connection.executemany(
+        _HOLD, ((number, since_ms, account) for account, since_ms in opened.items())
+    )
+
+
+def _holders(connection: sqlite3.Connection) -> Mapping[AccountId, Sequence[int]]:
+    found: dict[AccountId, list[int]] = {}
+    for account, number in connection.execute(_HOLDERS):
+        found.setdefault(AccountId(account), []).append(number)
+    return found
 
 
 def _leases(connection: sqlite3.Connection) -> list[NodeLease]:

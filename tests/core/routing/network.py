@@ -103,7 +103,9 @@ class Node:
         self.wire = Wire(net, name)
         self.tasks = TaskOwner(name, tasks_max=100)
         self.talks = True
-        self.speaker = Speaker(self.exchange, self.wire, self.tasks, speaks=lambda: self.talks)
+        self.speaker = Speaker(
+            self.exchange, self.wire, self.tasks, speaks=lambda _: self.talks
+        )
         self.store, self.state = store, state
         self.keeper = Keeper(self.exchange, store)
         self.service: RouteExchangeService[Account] = RouteExchangeService(

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import pytest
 
+from core.packet import address
 from core.routing.ccp import NO_TABLE, Mode, RouteControl
 from core.routing.store import ROWS_AT_ONCE, LearnedRouteStore, StoredPeer, StoredRoute
-from tests.core.routing.network import Net, Node, told, way
+from tests.core.routing.network import CHILD, Net, Node, told, way
 
 
 @pytest.fixture
@@ -219,6 +220,38 @@ async def test_a_peer_that_asked_one_node_is_told_by_the_one_that_talks(net: Net
     await one.tasks.finish(1)
 
     assert one.wire.updates("b")[0].new_routes[0].prefix == "test.a"
+
+
+async def test_a_peer_that_was_told_by_another_node_meanwhile_is_told_anew(net: Net) -> None:
+    one, b = net.node("a"), net.node("b")
+    await net.connect("a", "b")
+    await one.add("shop", CHILD, ilp_address=address("test.shop"))
+    await net.run(1)
+    await one.keeper.save()
+    two = await started(net, one)
+
+    async def speaks(node: Node) -> None:
+        one.talks, two.talks = node is one, node is two
+        net.nodes["a"] = node  # where what b says goes
+        one.wire.sent.clear()
+        for _ in range(3):
+            net.fake_clock.advance(milliseconds=200)
+            for each in (one, two, b):
+                each.speaker.tick()
+                await each.tasks.finish(5)
+            await b.clear()
+            assert b.path("test.shop") == ("test.a",), "nothing is taken back between the two"
+
+    heard = b.exchange.peers[b.accounts["a"].id].heard
+    tables = [heard.table_id]
+    for node in (two, one):
+        await speaks(node)
+        tables.append(heard.table_id)
+
+    assert len(set(tables)) == 3, "each tells a table of its own"
+    assert [update.from_epoch for update in one.wire.updates("b")] == [0], (
+        "and from its beginning"
+    )
 
 
 async def test_a_restarted_node_goes_on_telling_those_who_had_asked(net: Net) -> None:

@@ -10,6 +10,7 @@ from core.errors import NodeFenced
 from core.ledger.lease import LEASE_SECONDS, RENEW_SECONDS
 from core.stores import Stores
 from core.testing.clock import FakeClock
+from tests.core.stores.people import ALICE, BOB, NOBODY, add_alice_and_bob
 
 
 async def test_a_node_signs_on_with_a_number_of_its_own(
@@ -76,3 +77,32 @@ async def test_who_has_not_signed_on_cannot_renew(stores: Stores) -> None:
 
     with pytest.raises(NodeFenced):
         await stores.leases.renew()
+
+
+async def test_who_holds_a_connection_is_seen_the_one_that_has_held_it_longest_first(
+    stores: Stores,
+) -> None:
+    await add_alice_and_bob(stores)
+    first = (await stores.leases.sign_on("box")).number
+    await stores.leases.hold({ALICE: 5, NOBODY: 5}, ())
+    second = (
+        await stores.leases.sign_on("box")
+    ).number  # the first has died, and was not found yet
+    await stores.leases.hold({ALICE: 3, BOB: 9}, ())
+
+    assert await stores.leases.holders() == {ALICE: [second, first], BOB: [second]}
+
+    await stores.leases.hold({ALICE: 7}, [BOB, NOBODY])
+    assert await stores.leases.holders() == {ALICE: [first, second]}
+
+    await stores.leases.sign_off()
+    assert await stores.leases.holders() == {ALICE: [first]}
+
+
+async def test_who_has_not_signed_on_holds_nothing(stores: Stores) -> None:
+    await add_alice_and_bob(stores)
+
+    with pytest.raises(NodeFenced):
+        await stores.leases.hold({ALICE: 1}, ())
+
+    assert await stores.leases.holders() == {}

@@ -27,6 +27,7 @@ from core.stores.sqlite.migrations.m0007_rate_feed import create_rate_feed
 from core.stores.sqlite.migrations.m0008_account_limits import add_account_limits
 from core.stores.sqlite.migrations.m0009_ends_here import add_ends_here
 from core.stores.sqlite.migrations.m0010_folded_late import add_folded_late
+from core.stores.sqlite.migrations.m0012_held_links import create_held_links
 from core.stores.sqlite.migrations.m0013_what_receivers_said import add_what_receivers_said
 from core.stores.sqlite.migrations.m0014_payer_text import add_payer_text
 
@@ -44,6 +45,7 @@ STEPS: Final[Sequence[tuple[str, Step]]] = (
     ("m0008_account_limits", add_account_limits),
     ("m0009_ends_here", add_ends_here),
     ("m0010_folded_late", add_folded_late),
+    ("m0012_held_links", create_held_links),
     ("m0013_what_receivers_said", add_what_receivers_said),
     ("m0014_payer_text", add_payer_text),
 )

@@ -17,6 +17,7 @@ from core.links.btp import packet as btp
 from core.packet import Fulfill, Prepare, Reject, Reply, address, parse_reply
 from tests.core.links.btp.conftest import Socket, ilp, login, until
 from tests.core.links.conftest import CONDITION, FULFILLMENT, prepare
+from tests.core.routing.network import told, way
 
 TOKENS = {name: f"{name}-token-0123456789" for name in ("alice", "bob")}
 
@@ -178,3 +179,31 @@ async def test_a_node_starts_though_its_peer_is_down_and_says_why_packets_go_now
     assert (
         "127.0.0.1:9 cannot be reached: nobody listens there." in (await whole.link("carol"))[1]
     )
+
+
+@pytest.mark.logs_warning
+async def test_a_stranger_who_calls_itself_a_peer_costs_it_no_route(whole: Whole) -> None:
+    control, exchange = whole.host.control, whole.host.node.exchange
+    await control.change_account("bob", {"routing_relation": "Peer"})
+    account = whole.host.node.directory.by_username("bob")
+    assert account is not None
+    await exchange.take_update(
+        account, told(way("test.far", account.ilp_address), speaker=account.ilp_address)
+    )
+    url = f"{whole.host.url}/accounts/bob/ilp/btp"
+    socket = Socket(await whole.session.ws_connect(url))
+    await socket.say(login("a-strangers-own-token"))
+    assert (await socket.hear()).kind == btp.ERROR
+    assert "wrong token" in (await whole.link("bob"))[1]
+    looks = 0
+
+    def looked() -> None:
+        nonlocal looks
+        looks += 1
+
+    exchange.on_news, was = looked, exchange.on_news
+    async with asyncio.timeout(20):
+        while looks < 3:  # noqa: ASYNC110 - it looks once a second, and tells nobody else
+            await asyncio.sleep(0.05)
+    exchange.on_news = was
+    assert "test.far" in exchange.learned.best
