@@ -46,6 +46,11 @@ _HEADERS: Final = {
     "Accept-Encoding": "identity",
     "User-Agent": "Signalbox",
 }
+_MEANINGS: Final[dict[int, str]] = {
+    HTTPStatus.NOT_FOUND: ": there is no such receiver",
+    HTTPStatus.NOT_ACCEPTABLE: ": it does not speak SPSP",
+    HTTPStatus.TOO_MANY_REQUESTS: ": it was asked too often, try again later",
+}
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 
 
@@ -182,18 +187,9 @@ async def _body(url: URL, response: ClientResponse) -> bytes:
 
 
 def _why(status: int, body: bytes) -> str:
+    meaning = _MEANINGS.get(status, "")
     said = read_spsp_error(body)
-    if said is not None:
-        return f" and says: {said}"
-    match status:
-        case HTTPStatus.NOT_FOUND:
-            return ": there is no such receiver"
-        case HTTPStatus.NOT_ACCEPTABLE:
-            return ": it does not speak SPSP"
-        case HTTPStatus.TOO_MANY_REQUESTS:
-            return ": it was asked too often, try again later"
-        case _:
-            return ""
+    return meaning if said is None else f"{meaning}; it says: {said}"
 
 
 def _unreachable(url: URL, error: Exception) -> SpspError:

@@ -192,7 +192,7 @@ async def test_a_payment_that_cannot_be_says_who_said_no_and_why(nodes: TwoNodes
     )
 
     assert status == 422, answer
-    assert "there is no such receiver" in answer["detail"]
+    assert "There is no nobody here" in answer["detail"]
     assert answer["payment"]["state"] == "failed"
     assert answer["payment"]["sent"] == "0"
     status, answer = await nodes.alpha.call(
@@ -201,25 +201,47 @@ async def test_a_payment_that_cannot_be_says_who_said_no_and_why(nodes: TwoNodes
     assert status == 422, answer
 
 
-async def test_a_limit_on_the_way_fails_the_rest_and_keeps_what_was_sent(
+async def test_an_order_above_the_accounts_credit_is_refused_at_once_and_names_it(
     tmp_path: Path,
 ) -> None:
-    async with TwoNodes.start(tmp_path, largest=1_000, min_balance=-5_500) as nodes:
-        order = {"receiver": nodes.bob, "source_amount": 20_000}
-        status, begun = await nodes.alpha.call(
-            "POST", "/payments", {"username": "alice", **order}
-        )
-        assert status == 202
-        found = await nodes.alpha.once_sent(begun, 5_000)
-        status, _ = await nodes.alpha.call("POST", f"/payments/{found['id']}/cancel")
-        payment = await nodes.alpha.ended(found)
+    async with TwoNodes.start(tmp_path, min_balance=-5_500) as nodes:
+        async with asyncio.timeout(10):
+            status, answer = await nodes.alpha.call(
+                "POST",
+                "/accounts/alice/payments",
+                {"receiver": nodes.bob, "source_amount": 20_000},
+            )
 
-        assert payment["state"] == "cancelled"
-        assert 5_000 <= int(payment["sent"]) <= 5_500
-        assert payment["rejects"] > 0
+        assert status == 422
+        assert (
+            "alice has 0.0055 USD left to send, and the payment needs 0.02 USD."
+            in (answer["detail"])
+        )
+        assert (await nodes.alpha.get("/accounts/alice/balance"))["net"] == "0"
+        order = {"receiver": nodes.bob, "delivered_amount": 5_500}
+        assert (await nodes.alpha.call("POST", "/accounts/alice/payments", order))[0] == 200
+        _, answer = await nodes.alpha.call("POST", "/accounts/alice/payments/quote", order)
+        assert "alice has 0.00 USD left to send" in answer["detail"]
+
+
+async def test_an_account_that_runs_out_on_the_way_ends_the_payment_and_keeps_what_was_sent(
+    tmp_path: Path,
+) -> None:
+    async with TwoNodes.start(tmp_path, largest=1_000, min_balance=-50_000_000) as nodes:
+        begun = await nodes.alpha.begin(receiver=nodes.bob, source_amount=50_000_000)
+        await nodes.alpha.once_sent(begun, 5_000)
+        await nodes.paying.control.correct_balance("alice", -49_000_000, "spent elsewhere")
+        async with asyncio.timeout(20):
+            payment = await nodes.alpha.ended(begun)
+
+        assert payment["state"] == "failed"
+        assert "alice has " in payment["reason"]
+        assert "left to send, what is under way included" in payment["reason"]
+        assert (payment["reject_code"], payment["triggered_by"]) == ("T04", "test.alpha")
+        assert 5_000 <= int(payment["sent"]) <= 1_000_000
         assert nodes.booked(payment["id"]) == int(payment["sent"])
         balance = await nodes.alpha.get("/accounts/alice/balance")
-        assert balance["net"] == f"-{payment['sent']}"
+        assert balance["net"] == f"-{49_000_000 + int(payment['sent'])}"
 
 
 # --- One key, one payment ----------------------------------------------------------------------------
@@ -337,7 +359,9 @@ async def test_an_invoice_is_paid_once_and_takes_no_more(nodes: TwoNodes) -> Non
         await nodes.alpha.begin(receiver=invoice["url"], source_amount="10")
     )
     assert again["state"] == "failed"
-    assert "says: This request for money was paid in full at 2" in again["reason"]
+    assert (
+        "status 410; it says: This request for money was paid in full at 2" in again["reason"]
+    )
     await nodes.audit()
 
 
@@ -641,7 +665,7 @@ async def test_the_command_line_quotes_pays_asks_and_looks_back(slow_nodes: TwoN
     nobody = f"{beta}/accounts/nobody/spsp"
     code, out, _ = await cli(alpha, "pay", "alice", "--to", nobody, "--amount", "1")
     assert code == 1
-    assert "no such receiver" in out
+    assert "There is no nobody here" in out
     code, _, notes = await cli(alpha, "payments", "show", "none")
     assert code == 1
     assert "There is no payment 'none'" in notes

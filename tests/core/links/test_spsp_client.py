@@ -166,12 +166,18 @@ async def test_a_status_is_told(status: int, sentence: str) -> None:
 @pytest.mark.parametrize(
     ("body", "sentence"),
     [
-        (b'{"id": "InvoicePaidError", "message": "It was paid."}', " and says: It was paid"),
+        (
+            b'{"id": "InvoicePaidError", "message": "It was paid."}',
+            ": there is no such receiver; it says: It was paid",
+        ),
         (
             json.dumps({"message": "\x1b[31mgo\nto \u202efdp.exe"}).encode(),
-            " and says: [31mgo to  fdp.exe",
+            ": there is no such receiver; it says: [31mgo to  fdp.exe",
         ),
-        (json.dumps({"message": "long " * 99}).encode(), f" and says: {'long ' * 40}".rstrip()),
+        (
+            json.dumps({"message": "long " * 99}).encode(),
+            f": there is no such receiver; it says: {'long ' * 40}".rstrip(),
+        ),
         (b'{"message": " \\n "}', ": there is no such receiver"),
         (b'{"message": ["no", "text"]}', ": there is no such receiver"),
         (b'["no object"]', ": there is no such receiver"),

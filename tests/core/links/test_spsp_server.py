@@ -441,7 +441,7 @@ async def test_a_request_for_money_that_takes_nothing_more_says_why(
     assert answer.status == 410
     assert answer.headers["Content-Type"] == "application/spsp4+json"
     assert answer.json == {"id": kind, "message": sentence}
-    with pytest.raises(SpspError, match=re.escape(f"the status 410 and says: {sentence[:-1]}")):
+    with pytest.raises(SpspError, match=re.escape(f"the status 410; it says: {sentence[:-1]}")):
         await SpspClient(lambda: Reach.LOOPBACK).resolve(
             f"{node.url}/accounts/bob/invoices/inv-7/spsp"
         )
