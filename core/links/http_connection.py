@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import math
+import re
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -38,9 +39,11 @@ from core.links.http_server import (
     bad_packet,
     reply_response,
 )
+from core.links.strangers import neighbourhood
 from core.packet import Prepare, Reject
 
 _LINGER_OCTETS_MAX: Final = 1024 * 1024
+_EMPTY_LINES: Final = re.compile(rb"(?:\r\n)+")
 
 
 @final
@@ -49,9 +52,13 @@ class HttpLimits:
     """How much of this process a stranger may hold, and for how long."""
 
     connections_max: int = 4096
+    """Once there are so many, one more makes the address with most of them give one up that is idle."""
     connections_per_address_max: int = 512
+    """Of one IPv4 address, or one /64 network of IPv6."""
     in_flight_per_connection_max: int = 16
     """Packets that one connection may have under way; what it sends beyond them is read later."""
+    requests_at_once: int = 32
+    """What is read of one connection in one turn of the loop, before others have theirs."""
     header_seconds: float = 10.0
     """From the first octet of a head to its last."""
     body_seconds: float = 10.0
@@ -99,10 +106,10 @@ class Front(Protocol):
     now: float
     date: bytes
 
-    def admit(self, connection: HttpConnection, remote: str) -> bool:
+    def admit(self, connection: HttpConnection, origin: str) -> bool:
         """Count a new connection; return False where there are too many."""
 
-    def leave(self, connection: HttpConnection, remote: str) -> None:
+    def leave(self, connection: HttpConnection, origin: str) -> None:
         """Uncount a connection that is gone."""
 
     def handle(
@@ -120,22 +127,44 @@ class HttpConnection(asyncio.Protocol):
     """One connection: requests in, answers out in the same order, until it is handed on or ends."""
 
     __slots__ = (
-        "_account", "_body", "_chunks", "_delegate", "_exchanges", "_front", "_in_head",
-        "_is_reading", "_is_writable", "_known_heads", "_left", "_linger_left", "_owes_continue",
-        "_pending", "_problem", "_remote", "_request", "_state", "_transport", "deadline",
+        "_account",
+        "_body",
+        "_chunks",
+        "_delegate",
+        "_exchanges",
+        "_front",
+        "_in_head",
+        "_is_behind",
+        "_is_reading",
+        "_is_upgraded",
+        "_is_writable",
+        "_known_heads",
+        "_left",
+        "_linger_left",
+        "_origin",
+        "_owes_continue",
+        "_pending",
+        "_problem",
+        "_request",
+        "_state",
+        "_transport",
+        "deadline",
     )  # fmt: skip
 
     def __init__(self, front: Front) -> None:
         self._front = front
         self._transport: asyncio.Transport | None = None
-        self._remote = ""
+        self._origin = ""
         self._delegate: asyncio.Protocol | None = None
+        self._is_upgraded = False
         self._state = State.READS
         self._known_heads: dict[bytes, IlpRequest] = {}
         self._pending = b""
         """Received and not yet read: the beginning of a head, or what there is no room for now."""
         self._in_head = False
         self._is_reading = True
+        self._is_behind = False
+        """Whether more has come than was read: the rest has its turn when others had theirs."""
         self._is_writable = True
         self._exchanges: deque[HttpExchange] = deque()
         self._linger_left = _LINGER_OCTETS_MAX
@@ -155,8 +184,8 @@ class HttpConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         opened = cast("asyncio.Transport", transport)
         peer = opened.get_extra_info("peername")
-        self._remote = str(peer[0]) if peer else ""
-        if self._front.admit(self, self._remote):
+        self._origin = neighbourhood(str(peer[0])) if peer else ""
+        if self._front.admit(self, self._origin):
             self._transport = opened
             self.deadline = self._front.now + self._front.limits.idle_seconds
             return
@@ -170,13 +199,15 @@ class HttpConnection(asyncio.Protocol):
         self._transport = None
         self.deadline = math.inf
         self._pending = b""
-        self._front.leave(self, self._remote)
+        self._front.leave(self, self._origin)
         if self._delegate is not None:
             self._delegate.connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         if self._delegate is not None:
             self._delegate.data_received(data)
+        elif self._is_behind:  # a transport that does not stop at once
+            self._pending += data
         elif self._state is State.READS:
             if self._pending:
                 data = self._pending + data
@@ -217,6 +248,22 @@ class HttpConnection(asyncio.Protocol):
     @property
     def is_delegated(self) -> bool:
         return self._delegate is not None
+
+    @property
+    def may_give_way(self) -> bool:
+        """Whether it carries no packet now, and is none that BTP has logged in on, or may."""
+        transport = self._transport
+        return (
+            transport is not None
+            and not transport.is_closing()
+            and not self._exchanges
+            and not self._is_upgraded
+        )
+
+    def give_way(self) -> None:
+        """Make room for another one, whoever has it now."""
+        if self._transport is not None:
+            self._transport.abort()
 
     def time_out(self) -> None:
         """End what has taken too long."""
@@ -293,7 +340,7 @@ class HttpConnection(asyncio.Protocol):
                 transport.write(CONTINUE)
             if self._request is None and not self._in_head:
                 self.deadline = self._front.now + self._front.limits.idle_seconds
-        if not self._is_reading:
+        if not self._is_reading and not self._is_behind:
             self._is_reading = True
             transport.resume_reading()
             pending, self._pending = self._pending, b""
@@ -304,14 +351,21 @@ class HttpConnection(asyncio.Protocol):
     def _read(self, data: bytes) -> None:
         """Take requests from `data`, as many as are whole and as there is room for."""
         limits = self._front.limits
-        at, size = 0, len(data)
+        at, size, requests_left = 0, len(data), limits.requests_at_once
         while at < size and self._state is State.READS:
             if self._request is not None:
                 at = self._read_body(data, at)
                 continue
-            if data[at] == 13 and data.startswith(b"\r\n", at):
-                at += 2  # RFC-9112 §2.2: an empty line before a request is passed over.
+            empty = _EMPTY_LINES.match(data, at)
+            if empty is not None:
+                at = (
+                    empty.end()
+                )  # RFC-9112 §2.2: an empty line before a request is passed over.
                 continue
+            if not requests_left:
+                self._hold_for_a_turn(data[at:])
+                return
+            requests_left -= 1
             if len(self._exchanges) >= limits.in_flight_per_connection_max:
                 self._hold(data[at:])
                 return
@@ -453,6 +507,7 @@ class HttpConnection(asyncio.Protocol):
             return
         upgrade, delegate = self._front.upgrade, self._front.delegate
         taker = None if upgrade is None else upgrade(head)
+        self._is_upgraded = taker is not None
         if taker is None and delegate is not None:
             taker = delegate()
         if taker is None or self._transport is None:
@@ -469,6 +524,16 @@ class HttpConnection(asyncio.Protocol):
         self._pending = rest
         self._in_head = False
         self._pause_reading()
+
+    def _hold_for_a_turn(self, rest: bytes) -> None:
+        """Let others have their turn: one connection is not all that there is."""
+        self._hold(rest)
+        self._is_behind = True
+        self._front.loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        self._is_behind = False
+        self.flush()
 
     def _pause_reading(self) -> None:
         if self._transport is not None and self._is_reading:

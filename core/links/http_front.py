@@ -21,6 +21,7 @@ from core.errors import SettingError
 from core.links.http_connection import HttpConnection, HttpExchange, HttpLimits
 from core.links.http_message import RequestHead
 from core.links.http_server import FAILED, IlpEndpoint, reply_response
+from core.links.strangers import Shares
 from core.node_address import NodeAddress
 from core.packet import ErrorCode, Prepare
 from core.service import Incoming, IncomingRequest
@@ -59,8 +60,7 @@ class HttpFront:
         self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
         self._server: asyncio.Server | None = None
         self._sweeper: asyncio.TimerHandle | None = None
-        self._connections: set[HttpConnection] = set()
-        self._by_address: dict[str, int] = {}
+        self._connections: Shares[HttpConnection] = Shares()
         self._tasks: set[asyncio.Task[None]] = set()
         self._gone: asyncio.Event = asyncio.Event()
         self.is_draining = False
@@ -137,27 +137,34 @@ class HttpFront:
         if self._sweeper is not None:
             self._sweeper.cancel()
 
-    def admit(self, connection: HttpConnection, remote: str) -> bool:
+    def admit(self, connection: HttpConnection, origin: str) -> bool:
         """Count a new connection; return False where there are too many."""
-        count = self._by_address.get(remote, 0)
         if (
             self.is_draining
-            or len(self._connections) >= self.limits.connections_max
-            or count >= self.limits.connections_per_address_max
+            or self._connections.held(origin) >= self.limits.connections_per_address_max
+            or (
+                len(self._connections) >= self.limits.connections_max
+                and not self._makes_room(origin)
+            )
         ):
             return False
-        self._connections.add(connection)
-        self._by_address[remote] = count + 1
+        self._connections.take(connection, origin)
         return True
 
-    def leave(self, connection: HttpConnection, remote: str) -> None:
+    def _makes_room(self, origin: str) -> bool:
+        """Close a connection that carries nothing, of the origin that has most, for one that has fewer."""
+        crowd = self._connections.most()
+        if self._connections.held(origin) + 1 >= len(crowd):
+            return False
+        for connection in crowd:
+            if connection.may_give_way:
+                connection.give_way()
+                return True
+        return False
+
+    def leave(self, connection: HttpConnection, origin: str) -> None:
         """Uncount a connection that is gone."""
-        self._connections.discard(connection)
-        count = self._by_address[remote] - 1
-        if count:
-            self._by_address[remote] = count
-        else:
-            del self._by_address[remote]
+        self._connections.give_back(connection, origin)
         if self.is_draining and self._is_empty():
             self._gone.set()
 

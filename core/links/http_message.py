@@ -27,6 +27,8 @@ _REMEMBERED_MAX: Final = 16
 _REMEMBERED_OCTETS_MAX: Final = 1024
 _CHUNK_LINE_OCTETS_MAX: Final = 256
 _TRAILERS_OCTETS_MAX: Final = 4096
+_CHUNKS_MAX: Final = 1024
+"""Whoever cuts a body smaller than this makes work, and nothing else."""
 _HEX_DIGITS: Final = frozenset(b"0123456789abcdefABCDEF")
 
 
@@ -197,7 +199,15 @@ def _stays_open(version: str, headers: Mapping[bytes, bytes]) -> bool:
 class ChunkedBody:
     """Puts a chunked body together, at most `octets_max`; extensions and trailers are dropped."""
 
-    __slots__ = ("_carry", "_in_trailers", "_left", "_octets_max", "_trailers_left", "body")
+    __slots__ = (
+        "_carry",
+        "_chunks_left",
+        "_in_trailers",
+        "_left",
+        "_octets_max",
+        "_trailers_left",
+        "body",
+    )
 
     def __init__(self, octets_max: int) -> None:
         self.body = bytearray()
@@ -206,6 +216,7 @@ class ChunkedBody:
         """The beginning of a line whose end has not come."""
         self._left = 0
         """Octets that the current chunk still has, its CRLF included; 0 where a line is due."""
+        self._chunks_left = _CHUNKS_MAX
         self._in_trailers = False
         self._trailers_left = _TRAILERS_OCTETS_MAX
 
@@ -245,6 +256,9 @@ class ChunkedBody:
                 if self._trailers_left < 0:
                     raise BadMessage("there is too much behind the last chunk")
                 continue
+            self._chunks_left -= 1
+            if self._chunks_left < 0:
+                raise BadMessage(f"a body may come in {_CHUNKS_MAX} chunks")
             size = _chunk_size(line)
             if len(self.body) + size > self._octets_max:
                 raise BodyTooLarge

@@ -92,6 +92,39 @@ class Chain:
         return ()
 
 
+class Wire(asyncio.Transport):
+    """A socket that says what was done with it."""
+
+    def __init__(self, host: str = "127.0.0.1") -> None:
+        super().__init__({"peername": (host, 1)})
+        self.written = bytearray()
+        self.is_paused = False
+        self.is_closed = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.written += data
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        pass
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def pause_reading(self) -> None:
+        self.is_paused = True
+
+    def resume_reading(self) -> None:
+        self.is_paused = False
+
+    def is_closing(self) -> bool:
+        return self.is_closed
+
+    def close(self) -> None:
+        self.is_closed = True
+
+    abort = close
+
+
 @dataclass
 class Response:
     status: int

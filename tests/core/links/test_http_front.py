@@ -17,7 +17,7 @@ from core.account import Account, AccountDirectory
 from core.clock import WallClock
 from core.errors import SettingError
 from core.links import http_front
-from core.links.http_connection import HttpLimits
+from core.links.http_connection import HttpConnection, HttpLimits
 from core.links.http_front import serve
 from core.node_address import NodeAddress
 from core.packet import Fulfill, Reject, Reply, address, parse_reply
@@ -29,6 +29,7 @@ from tests.core.links.conftest import (
     Response,
     Serve,
     Served,
+    Wire,
     account,
     hash_token,
     post,
@@ -648,6 +649,58 @@ async def test_a_connection_too_many_is_refused_and_room_is_made_again(
     await fourth.send(post(PACKET))
 
     assert (await fourth.response()).status == 200
+
+
+def wired(served: Served, host: str = "127.0.0.1") -> tuple[HttpConnection, Wire]:
+    """Return a connection whose octets a test hands over itself, so that it can count turns."""
+    connection, wire = HttpConnection(served.front), Wire(host)
+    connection.connection_made(wire)
+    return connection, wire
+
+
+async def test_when_the_port_is_full_the_host_with_most_connections_gives_one_up(
+    serving: Serve,
+) -> None:
+    served = await serving(HttpLimits(connections_max=4, connections_per_address_max=4))
+    served.chain.gate.clear()
+    busy, *idle = [wired(served, f"2001:db8::{number}") for number in range(4)]
+    busy[0].data_received(post(PACKET))
+
+    same, other = wired(served, "2001:db8::99"), wired(served, "192.0.2.1")
+
+    assert b"503 " in same[1].written
+    assert [wire.is_closed for _, wire in (busy, *idle)] == [False, True, False, False]
+    assert not other[1].written
+    assert not other[1].is_closed
+    served.chain.gate.set()
+    for connection, _ in (busy, *idle, other):
+        connection.connection_lost(None)
+    assert served.front.connections == 0
+
+
+# --- Much at once
+
+
+async def test_what_comes_at_once_is_read_in_slices_and_others_have_their_turns(
+    serving: Serve,
+) -> None:
+    served = await serving(HttpLimits(requests_at_once=8))
+    connection, wire = wired(served)
+    strange = b"POST /ilp HTTP/1.1\r\nContent-Length: 0\r\n\r\n"
+
+    connection.data_received(strange * 100)
+    connection.data_received(
+        b"\r\n" * 9 + strange * 20
+    )  # as from a transport that does not stop at once
+    turns = [wire.written.count(b" 401 ")]
+    while sum(turns) < 120:
+        before = wire.written.count(b" 401 ")
+        await asyncio.sleep(0)
+        turns.append(wire.written.count(b" 401 ") - before)
+
+    assert max(turns) <= 8
+    await until(lambda: not wire.is_paused)
+    connection.connection_lost(None)
 
 
 # --- The web application

@@ -144,3 +144,10 @@ def test_few_heads_are_remembered_and_no_long_ones() -> None:
     assert known[b"head 999"] == 999
     assert len(known) <= 16
     assert bytes(2000) not in known
+
+
+def test_a_body_in_more_chunks_than_anybody_makes_is_refused() -> None:
+    ChunkedBody(40_000).feed(b"1\r\nx\r\n" * 1023 + b"0\r\n\r\n", 0)
+
+    with pytest.raises(BadMessage, match="1024 chunks"):
+        ChunkedBody(40_000).feed(b"1\r\nx\r\n" * 1025, 0)

@@ -27,7 +27,7 @@ from tests.core.links.btp.conftest import (
     login,
     until,
 )
-from tests.core.links.conftest import FULFILLMENT, prepare
+from tests.core.links.conftest import FULFILLMENT, Wire, prepare
 
 FULFILL = bytes(Fulfill.build(FULFILLMENT).octets)
 SOON_MS = 300
@@ -520,38 +520,6 @@ async def test_of_many_pings_at_once_few_are_answered_the_last_among_them(
             ]
     assert len(pongs) <= 2 * scene.link.limits.pongs_max
     assert pongs == sorted(pongs)
-
-
-class Wire(asyncio.Transport):
-    """A socket that says what was done with it."""
-
-    def __init__(self, host: str = "127.0.0.1") -> None:
-        super().__init__({"peername": (host, 1)})
-        self.written = bytearray()
-        self.is_paused = False
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        self.written += data
-
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        pass
-
-    def get_write_buffer_size(self) -> int:
-        return 0
-
-    def pause_reading(self) -> None:
-        self.is_paused = True
-
-    def resume_reading(self) -> None:
-        self.is_paused = False
-
-    def is_closing(self) -> bool:
-        return False
-
-    def close(self) -> None:
-        pass
-
-    abort = close
 
 
 def wired(scene: Scene) -> tuple[asyncio.Protocol, Wire]:
