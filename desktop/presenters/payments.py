@@ -45,6 +45,7 @@ from desktop.models.payments import (
     ReceivedRow,
 )
 from desktop.names import Names
+from desktop.presenters.decimals import decimal_text, rate_text
 from desktop.presenters.page import PagePresenter
 from desktop.presenters.peer_editor import readable
 from desktop.presenters.peer_rows import RELATIONS
@@ -55,7 +56,6 @@ PAGE_ROWS: Final = 100
 ROWS_MAX: Final = 1_000
 """Of each list; what is older is in the CSV file."""
 FOLLOW_SECONDS: Final = 5.0
-RATE_DIGITS: Final = 6
 UNITS: Final = ("units", 0)
 """How a receiver's amounts are counted who does not say in what."""
 
@@ -467,30 +467,6 @@ def quote_shown(form: PayForm, quote: PaymentQuote) -> QuoteShown:
         problems=tuple(quote.problems),
         pay_text=f"Pay {formatting.amount(quote.source_amount, *ours)}",
     )
-
-
-def rate_text(rate: Fraction, ours: tuple[str, int], theirs: tuple[str, int]) -> str:
-    """Return a rate of smallest units in whole ones: `1 USD = 0.9125 EUR`."""
-    whole = rate * Fraction(10) ** (ours[1] - theirs[1])
-    return f"1 {ours[0]} = {decimal_text(whole)} {theirs[0]}"
-
-
-def decimal_text(value: Fraction, digits: int = RATE_DIGITS) -> str:
-    """Return a number with so many digits that count, cut off and marked where it goes on."""
-    if value == 0:
-        return "0"
-    sign = formatting.MINUS if value < 0 else ""
-    value = abs(value)
-    decimals = 0
-    while decimals < 30 and value * 10**decimals < 10 ** (digits - 1):
-        decimals += 1
-    scaled = value * 10**decimals
-    text = formatting.plain_number(int(scaled), decimals)
-    exact = scaled.denominator == 1
-    if "." in text and exact:
-        text = text.rstrip("0").rstrip(".")
-    whole, point, rest = text.partition(".")
-    return f"{sign}{formatting.count(int(whole))}{point}{rest}{'' if exact else '…'}"
 
 
 def payments_csv(views: Iterable[PaymentView]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
@@ -14,8 +15,10 @@ from core.control.operator import Operator
 from core.control.views import AccountView
 from desktop import formatting
 from desktop.models import peer_filter
+from desktop.models.auto_peer import AutoPeered, AutoPeerForm
 from desktop.models.peers import DeletePlan, PeerDetail, PeerRow, PeersModel, SettlePlan
 from desktop.presenters import graphs
+from desktop.presenters.auto_peer import AutoPeerPresenter
 from desktop.presenters.page import PagePresenter
 from desktop.presenters.peer_editor import PeerEditorPresenter
 from desktop.presenters.peer_form import undo_details
@@ -51,6 +54,8 @@ class PeersPresenter(PagePresenter):
         self.model = PeersModel(self)
         self.editor = PeerEditorPresenter(operator, self.tasks, self)
         self.editor.saved.connect(self._edited)
+        self.auto_peer = AutoPeerPresenter(operator, self.tasks, self)
+        self.auto_peer.peered.connect(self._peered)
         self.loaded = False
         self._views: dict[str, AccountView] = {}
         self._selected = ""
@@ -185,6 +190,18 @@ class PeersPresenter(PagePresenter):
             self.undoable.emit(f"{name} saved", lambda: self._restore(username, before))
         else:
             self.undoable.emit(f"{name} added", lambda: self._remove_again(username))
+        self.refresh()
+
+    def auto_peer_form(self) -> AutoPeerForm:
+        """Return the form to begin with: in the asset that most accounts count."""
+        assets = Counter(view.account.asset for view in self._views.values())
+        if not assets:
+            return AutoPeerForm()
+        [(asset, _)] = assets.most_common(1)
+        return AutoPeerForm(asset_code=asset.code, asset_scale=str(asset.scale))
+
+    def _peered(self, peered: AutoPeered) -> None:
+        self.reported.emit(peered.sentence)
         self.refresh()
 
     def _name_of(self, username: str) -> str:

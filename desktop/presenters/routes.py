@@ -29,6 +29,7 @@ from desktop.names import Names
 from desktop.presenters.page import PagePresenter
 from desktop.presenters.peer_editor import readable
 from desktop.presenters.pieces import PIECE, in_pieces
+from desktop.presenters.ping import PingPresenter
 from desktop.tasks import sentence
 
 
@@ -58,6 +59,7 @@ class RoutesPresenter(PagePresenter):
         self.names = names or Names()
         self.model = RoutesModel(self)
         self.exchange = ExchangeModel(self)
+        self.pings = PingPresenter(operator, self.tasks, self)
         self.changes = ChangesModel(self)
         self.tree = RouteTree()
         self._routes_known = -1

@@ -13,6 +13,7 @@ from desktop.models import peers as columns
 from desktop.models.peer_filter import HINT
 from desktop.models.peers import PeerDetail, PeerRow
 from desktop.presenters.peers import PeersPresenter
+from desktop.views.auto_peer_dialog import AutoPeerDialog
 from desktop.views.cells import BalanceCell, GaugeCell, TrendCell, state_cell
 from desktop.views.confirm_dialog import ConfirmDialog
 from desktop.views.page import Page
@@ -51,6 +52,8 @@ class PeersPage(Page):
         self.count = TextLabel(role="muted")
         self.filter_problem = TextLabel(role="bad", wrap=True)
         self.add_button = action_button("Add peer", primary=True)
+        self.auto_button = action_button("Peer automatically…")
+        self.auto_button.setToolTip("With a node that takes peers by itself, as Rafiki does")
         self.add_button.setToolTip("Ctrl+N")
         self.table = TableView(presenter.model, row_height=ROW_HEIGHT)
         self.table.setAccessibleName("Peers")
@@ -61,6 +64,7 @@ class PeersPage(Page):
             "limit and two tokens, and add it here.",
         )
         self.empty_add_button = empty.add_button("Add a peer", primary=True)
+        self.empty_auto_button = empty.add_button("Peer automatically…")
         self.states = States(self._content(), empty)
         self.editor = PeerEditor(presenter.editor)
         self.peer_inspector = PeerInspector()
@@ -93,6 +97,14 @@ class PeersPage(Page):
         """Open the editor with an empty form."""
         self.peers.editor.begin_new()
 
+    def peer_automatically(self) -> None:
+        """Ask for what is offered to a node that takes peers by itself."""
+        presenter = self.peers.auto_peer
+        dialog = AutoPeerDialog(presenter, self.peers.auto_peer_form(), self)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.shown.connect(self.open)
+        dialog.open()
+
     # --- How it is built
 
     def _content(self) -> QWidget:
@@ -102,6 +114,7 @@ class PeersPage(Page):
         bar.setSpacing(SPACE)
         bar.addWidget(self.filter_line, 1)
         bar.addWidget(self.count)
+        bar.addWidget(self.auto_button)
         bar.addWidget(self.add_button)
         self.filter_problem.setContentsMargins(MARGIN, 0, MARGIN, SPACE)
         self.filter_problem.hide()
@@ -156,6 +169,8 @@ class PeersPage(Page):
         self.states.retried.connect(presenter.refresh)
         self.filter_line.filtered.connect(presenter.filter)
         self.add_button.clicked.connect(self.add)
+        self.auto_button.clicked.connect(self.peer_automatically)
+        self.empty_auto_button.clicked.connect(self.peer_automatically)
         self.empty_add_button.clicked.connect(self.add)
         self.table.chosen.connect(self._choose)
         self.table.opened.connect(lambda row: presenter.editor.begin_edit(row.username))

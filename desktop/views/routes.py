@@ -16,6 +16,7 @@ from desktop.presenters.routes import RoutesPresenter
 from desktop.views.detail import DetailPanel
 from desktop.views.inputs import AmountEdit, Choice
 from desktop.views.page import Page
+from desktop.views.ping_dialog import PingDialog
 from desktop.views.route_answer import RouteAnswerCard
 from desktop.views.route_tabs import (
     ChangesTab,
@@ -56,6 +57,8 @@ class RoutesPage(Page):
         self.amount = AmountEdit()
         self.sender_choice = Choice()
         self.look_up_button = action_button("Look up", primary=True)
+        self.ping_button = action_button("Ping…")
+        self.ping_button.setToolTip("Send a packet there, and see how long it takes")
         self.answer = RouteAnswerCard()
         self.filter_line = FilterLine("Filter: prefix or next hop")
         self.count = TextLabel(role="muted")
@@ -153,6 +156,7 @@ class RoutesPage(Page):
             row.addWidget(TextLabel(words, role="muted"))
             row.addWidget(widget, 1 if widget is self.destination else 0)
         row.addWidget(self.look_up_button)
+        row.addWidget(self.ping_button)
         card.body.addLayout(row)
         return card
 
@@ -222,6 +226,7 @@ class RoutesPage(Page):
         self.amount.returnPressed.connect(self._look_up)
         self.sender_choice.chosen.connect(self._show_unit)
         self.look_up_button.clicked.connect(self._look_up)
+        self.ping_button.clicked.connect(self._ping)
         self.prefix.textChanged.connect(self._enable_add)
         self.prefix.returnPressed.connect(self._add)
         self.add_button.clicked.connect(self._add)
@@ -275,6 +280,13 @@ class RoutesPage(Page):
             else formatting.number(10**sender.asset_scale, sender.asset_scale)
         )
         self.amount.setToolTip("Left empty, one whole unit is asked about")
+
+    def _ping(self) -> None:
+        dialog = PingDialog(
+            self.routes.pings, self.destination.text().strip(), self._senders, self
+        )
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.open()
 
     def _look_up(self) -> None:
         destination = self.destination.text().strip()

@@ -10,12 +10,8 @@ from pathlib import Path
 import pytest
 
 from desktop.models.payments import PayForm, PaymentFilter, PaymentRow, QuoteShown
-from desktop.presenters.payments import (
-    PaymentsPresenter,
-    decimal_text,
-    payments_csv,
-    rate_text,
-)
+from desktop.presenters.decimals import decimal_text, rate_text
+from desktop.presenters.payments import PaymentsPresenter, payments_csv
 from tests.desktop.fake_operator import FakeOperator
 from tests.desktop.waiting import until
 
