@@ -168,3 +168,5 @@ async def test_ilp_protocol_stream_pays_on_several_streams_with_a_receipt_each(
     assert [one.stream_id for one in found] == [1, 3, 5]
     assert sum(one.total_received for one in found) == AMOUNT * RATE
     await scene.holds(paid)
+    (row,) = (await scene.api.call("GET", "/payments/received"))["received"]
+    assert row["payer_text"] == "rent"
