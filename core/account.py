@@ -160,12 +160,25 @@ class NewTokens:
     ilp_over_btp_outgoing: Secret | None = None
 
 
+@final
+@dataclass(frozen=True, slots=True)
+class FormerAccount:
+    """What is left of an account that was deleted, so that its rows can be read."""
+
+    id: AccountId
+    username: str
+    asset: Asset
+
+
 @runtime_checkable
 class AccountStore(Protocol):
     """Where accounts are kept. Incoming tokens are stored as keyed hashes, outgoing ones encrypted."""
 
     async def load_accounts(self) -> Sequence[Account]:
         """Return every account, outgoing secrets decrypted, ordered by username."""
+
+    async def load_former_accounts(self, *, limit: int) -> Sequence[FormerAccount]:
+        """Return what was deleted, the latest first."""
 
     async def insert_account(self, account: Account, tokens: NewTokens) -> None:
         """Add it.
@@ -204,13 +217,21 @@ class AccountStore(Protocol):
 class AccountDirectory:
     """All accounts, in memory, for the packet's path; replaced as a whole when the store changes."""
 
-    __slots__ = ("_by_btp_token_hash", "_by_id", "_by_token_hash", "_by_username", "_watchers")
+    __slots__ = (
+        "_by_btp_token_hash",
+        "_by_id",
+        "_by_token_hash",
+        "_by_username",
+        "_former",
+        "_watchers",
+    )
 
     def __init__(self) -> None:
         self._by_id: dict[AccountId, Account] = {}
         self._by_username: dict[str, Account] = {}
         self._by_token_hash: Mapping[bytes, AccountId] = {}
         self._by_btp_token_hash: Mapping[bytes, AccountId] = {}
+        self._former: dict[AccountId, FormerAccount] = {}
         self._watchers: list[Callable[[], None]] = []
 
     def replace(
@@ -218,8 +239,10 @@ class AccountDirectory:
         accounts: Sequence[Account],
         token_hashes: Mapping[bytes, AccountId],
         btp_token_hashes: Mapping[bytes, AccountId] | None = None,
+        former: Sequence[FormerAccount] = (),
     ) -> None:
         """Serve these from now on, and tell those who watch."""
+        self._former = {account.id: account for account in former}
         self._by_id = {account.id: account for account in accounts}
         self._by_username = {account.username: account for account in accounts}
         self._by_token_hash = token_hashes
@@ -239,6 +262,10 @@ class AccountDirectory:
 
     def by_id(self, account_id: AccountId) -> Account | None:
         return self._by_id.get(account_id)
+
+    def former(self, account_id: AccountId) -> FormerAccount | None:
+        """Return what is left of one that was deleted."""
+        return self._former.get(account_id)
 
     def by_username(self, username: str) -> Account | None:
         return self._by_username.get(username)

@@ -68,6 +68,8 @@ POLL_SECONDS: Final = 0.5
 """How soon a node sees what another one, or an engine, has changed in the store."""
 ROUTES_AT_ONCE: Final = 5_000
 """So many are put into the table in about 10 ms."""
+FORMER_ACCOUNTS_MAX: Final = 10_000
+"""Deleted accounts whose rows are shown by name: some 3 MB."""
 STEP_SECONDS: Final = 1.0
 RECOVER_SECONDS: Final = 5.0
 ROLL_UP_SECONDS: Final = 2.0
@@ -398,8 +400,9 @@ class Node:
             accounts = await stores.accounts.load_accounts()
             token_hashes = await stores.accounts.load_token_hashes()
             btp_hashes = await stores.accounts.load_btp_token_hashes()
+            former = await stores.accounts.load_former_accounts(limit=FORMER_ACCOUNTS_MAX)
             self.directory.replace(
-                [self._known(one) for one in accounts], token_hashes, btp_hashes
+                [self._known(one) for one in accounts], token_hashes, btp_hashes, former
             )
             known = {account.id for account in accounts}
             self.limits.keep_only(known)

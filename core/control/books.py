@@ -9,7 +9,7 @@ from typing import Final, final
 
 from core.account import AMOUNT_MAX_BOOKED, AccountDirectory, Asset, format_amount
 from core.control.accounts import AccountDesk, find_account
-from core.control.routes import name_of
+from core.control.routes import asset_of, name_of
 from core.control.views import AccountView, Exposure, UnknownRow
 from core.errors import SettingError
 from core.ledger.books import AuditReport, Balance, Books, TransferId
@@ -36,9 +36,7 @@ class BooksDesk:
                 from_username=name_of(self.directory, transfer.from_account),
                 to_username=name_of(self.directory, transfer.to_account),
                 outgoing_amount=transfer.outgoing_amount,
-                outgoing_asset=Asset("?", 0)
-                if (account := self.directory.by_id(transfer.to_account)) is None
-                else account.asset,
+                outgoing_asset=asset_of(self.directory, transfer.to_account),
                 destination=transfer.destination,
                 created_at_ms=transfer.created_at_ms,
             )

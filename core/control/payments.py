@@ -37,7 +37,7 @@ from core.control.payment_views import (
 )
 from core.control.payments_operator import PaymentOperator
 from core.control.place import Place
-from core.control.routes import name_of
+from core.control.routes import asset_of, name_of
 from core.errors import Conflict, NotFound
 from core.ledger.books import Books
 from core.payments.notices import Notices
@@ -70,7 +70,6 @@ QUOTE_MS: Final = 30_000
 WAIT_SECONDS_MAX: Final = 60.0
 ROUNDING_TOLD: Final = Fraction(1, 100)
 """What is less is within what any path keeps."""
-_UNKNOWN_ASSET: Final = Asset("?", 0)
 
 Row = TypeVar("Row", Payment, ReceivedPayment, Invoice)
 
@@ -240,8 +239,7 @@ class PaymentDesk(PaymentOperator):
         return None if username is None else find_account(self.directory, username).id
 
     def _asset(self, account: AccountId) -> Asset:
-        known = self.directory.by_id(account)
-        return _UNKNOWN_ASSET if known is None else known.asset
+        return asset_of(self.directory, account)
 
     def _quote(
         self, account: Account, order: Order, found: Found, available: int | None

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, final
 
-from core.account import AccountDirectory, AccountId
+from core.account import AccountDirectory, AccountId, Asset
 from core.control.accounts import find_account
 from core.control.refresh import Refresh, refresh_now
 from core.control.views import RouteView
@@ -86,7 +86,16 @@ class RouteDesk:
 def name_of(directory: AccountDirectory, account_id: AccountId) -> str:
     """Return the account's username; of one that was deleted, what is left to call it by."""
     account = directory.by_id(account_id)
-    return f"deleted {account_id[:8]}" if account is None else account.username
+    if account is not None:
+        return account.username
+    former = directory.former(account_id)
+    return f"deleted {account_id[:8]}" if former is None else f"{former.username} (deleted)"
+
+
+def asset_of(directory: AccountDirectory, account_id: AccountId) -> Asset:
+    """Return what the account's amounts count; of one that was deleted, what they did."""
+    account = directory.by_id(account_id) or directory.former(account_id)
+    return Asset("?", 0) if account is None else account.asset
 
 
 def _checked_prefix(prefix: str) -> str:

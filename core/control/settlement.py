@@ -12,7 +12,7 @@ from core.control.account_check import engine_of
 from core.control.account_views import SETTLEMENTS_LOOKED_AT, accounts_settling
 from core.control.accounts import find_account
 from core.control.engines import EngineDesk, engine_name
-from core.control.routes import name_of
+from core.control.routes import asset_of, name_of
 from core.control.views import EngineView, SettlementDue, SettlementRow, UnmatchedRow
 from core.control.words import owed
 from core.errors import Conflict, SettingError
@@ -28,7 +28,6 @@ from core.settlement.records import (
 log = logging.getLogger(__name__)
 
 UNMATCHED_MAX: Final = 1_000
-_UNKNOWN_ASSET: Final = Asset("?", 0)
 
 
 @final
@@ -148,8 +147,7 @@ class SettlementDesk:
     def _row(
         self, settlement: Settlement, statuses: Mapping[str, EngineStatus]
     ) -> SettlementRow:
-        account = self.directory.by_id(settlement.account)
-        asset = _UNKNOWN_ASSET if account is None else account.asset
+        asset = asset_of(self.directory, settlement.account)
         return SettlementRow(
             id=settlement.id,
             username=name_of(self.directory, settlement.account),

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final, final
 
-from core.account import Account, AccountDirectory, AccountId, Asset
+from core.account import Account, AccountDirectory, AccountId
 from core.clock import Clock
 from core.control.accounts import find_account
 from core.control.reasons import advice, origin_of
+from core.control.routes import asset_of, name_of
 from core.control.sources import TrafficSource
 from core.control.views import History, HistorySample, PacketVerdict, PacketView
 from core.errors import SettingError
@@ -27,7 +28,6 @@ HISTORY_SECONDS_MAX: Final = 20 * 366 * 86_400
 HISTORY_POINTS_MAX: Final = 200_000
 """Of all accounts together, the newest: a request costs no more memory than this, whatever is asked."""
 _KEPT_SECONDS: Final = {Resolution.SECOND: 3_600, Resolution.MINUTE: 30 * 86_400}
-_GONE: Final = Asset("?", 0)
 
 
 @final
@@ -80,22 +80,23 @@ class TrafficDesk:
         )
 
     def _packet(self, record: PacketRecord) -> PacketView:
-        sender = self.directory.by_id(record.from_account)
         receiver = (
             None if record.to_account is None else self.directory.by_id(record.to_account)
         )
         return PacketView(
             sequence=record.sequence,
             at_ms=record.at_ms,
-            from_username=_name(sender, record.from_account),
+            from_username=name_of(self.directory, record.from_account),
             to_username=None
             if record.to_account is None
-            else _name(receiver, record.to_account),
+            else name_of(self.directory, record.to_account),
             destination=record.destination,
             incoming_amount=record.incoming_amount,
-            incoming_asset=_GONE if sender is None else sender.asset,
+            incoming_asset=asset_of(self.directory, record.from_account),
             outgoing_amount=record.outgoing_amount,
-            outgoing_asset=None if receiver is None else receiver.asset,
+            outgoing_asset=None
+            if record.to_account is None
+            else asset_of(self.directory, record.to_account),
             verdict=PacketVerdict.REJECTED if record.code else PacketVerdict.FULFILLED,
             code=record.code,
             triggered_by=record.triggered_by,
@@ -165,7 +166,3 @@ def _sample(
         outgoing_amount=sum(point.outgoing_amount for point in step) if single else 0,
         net=nets[-1] if single and nets else None,
     )
-
-
-def _name(account: Account | None, account_id: AccountId) -> str:
-    return f"deleted {account_id[:8]}" if account is None else account.username

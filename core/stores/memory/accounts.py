@@ -9,7 +9,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import final
 
-from core.account import Account, AccountId, AccountStore, NewTokens, Secret
+from core.account import (
+    Account,
+    AccountId,
+    AccountStore,
+    FormerAccount,
+    NewTokens,
+    Secret,
+)
 from core.errors import AccountExists, UnknownAccount
 from core.ledger.books import Books
 from core.settlement.records import SettlementView
@@ -38,6 +45,10 @@ class MemoryAccounts(AccountStore):
 
     async def load_accounts(self) -> Sequence[Account]:
         return sorted(self._state.accounts.values(), key=lambda account: account.username)
+
+    async def load_former_accounts(self, *, limit: int) -> Sequence[FormerAccount]:
+        latest = [*reversed(self._state.deleted.values())][:limit]
+        return [FormerAccount(one.id, one.username, one.asset) for one in latest]
 
     async def insert_account(self, account: Account, tokens: NewTokens) -> None:
         if account.id in self._state.accounts or account.id in self._state.deleted:

@@ -310,7 +310,11 @@ class MemoryBooks(Books):
         audit = Audit(
             {
                 numbers[account.id]: AuditedAccount(
-                    account.username, account.asset.code, account.asset.scale
+                    account.username
+                    if account.id in self._state.accounts
+                    else f"{account.username} (deleted)",
+                    account.asset.code,
+                    account.asset.scale,
                 )
                 for account in accounts
             }

@@ -13,6 +13,7 @@ from core.account import (
     AccountId,
     AccountStore,
     Asset,
+    FormerAccount,
     NewTokens,
     RoutingRelation,
     Secret,
@@ -33,6 +34,10 @@ from core.stores.sqlite.journal import balance_of, post_correction
 from core.stores.sqlite.secrets import Vault
 from core.stores.sqlite.tables import account_number, count_change, table
 
+_FORMER: Final = """
+    SELECT id, coalesce(former_username, id), asset_code, asset_scale FROM account
+    WHERE deleted_at_ms IS NOT NULL ORDER BY deleted_at_ms DESC, number DESC LIMIT ?
+"""
 _LOAD: Final = "SELECT * FROM account WHERE deleted_at_ms IS NULL ORDER BY username"
 
 _FIELD_OF_INDEX: Final = {
@@ -55,6 +60,9 @@ class SqliteAccounts(AccountStore):
 
     async def load_accounts(self) -> Sequence[Account]:
         return await self._file.read(partial(_load, vault=self._vault))
+
+    async def load_former_accounts(self, *, limit: int) -> Sequence[FormerAccount]:
+        return await self._file.read(partial(_load_former, limit=limit))
 
     async def insert_account(self, account: Account, tokens: NewTokens) -> None:
         row = _row(account) | self._token_columns(account.id, tokens)
@@ -259,6 +267,13 @@ def _refuse_new_asset_once_moved(
     ).fetchone()
     if moved and account.asset != Asset(code, scale):
         raise asset_is_fixed(account.username, Asset(code, scale))
+
+
+def _load_former(connection: sqlite3.Connection, *, limit: int) -> Sequence[FormerAccount]:
+    return [
+        FormerAccount(AccountId(account_id), username, Asset(code, scale))
+        for account_id, username, code, scale in connection.execute(_FORMER, (limit,))
+    ]
 
 
 def _delete(

@@ -12,7 +12,8 @@ from core.ledger.postings import Total
 from core.stores.sqlite import payment_auditing, settlement_auditing
 
 _ACCOUNTS: Final = """
-    SELECT number, coalesce(username, former_username, id), asset_code, asset_scale FROM account
+    SELECT number, coalesce(username, former_username || ' (deleted)', id), asset_code, asset_scale
+    FROM account
 """
 _BALANCES: Final = """
     SELECT account, payable, receivable, pending_in, pending_out, unknown_out FROM balance

@@ -116,6 +116,10 @@ async def test_what_a_crash_left_undecided_is_shown_and_resolved(bench: Bench) -
     assert (await bench.control.status()).unknown_transfers == 1
     assert [exposure.unknown for exposure in await bench.control.exposure()] == [700]
 
+    await bench.control.delete_account("alice")
+    (row,) = await bench.control.unknown_transfers()
+    assert (row.from_username, str(row.outgoing_asset)) == ("alice (deleted)", "USD@2")
+
     await bench.control.resolve_unknown(row.id, fulfilled=True)
 
     assert await bench.control.unknown_transfers() == ()

@@ -8,8 +8,10 @@ import pytest
 
 from core.account import (
     Account,
+    AccountId,
     AccountStore,
     Asset,
+    FormerAccount,
     NewTokens,
     RoutingRelation,
     Secret,
@@ -18,7 +20,7 @@ from core.errors import AccountExists, AccountInUse, SettingError, UnknownAccoun
 from core.packet import address
 from core.settlement.store import EngineIdentity
 from core.stores import Stores
-from core.testing.builders import FULFILLMENT
+from core.testing.builders import EUR, FULFILLMENT, USD
 from tests.core.stores.people import (
     ALICE,
     BOB,
@@ -351,3 +353,18 @@ async def test_the_asset_of_an_account_that_moved_money_is_fixed(stores: Stores)
 
 async def test_the_store_is_an_account_store(stores: Stores) -> None:
     assert isinstance(stores.accounts, AccountStore)
+
+
+async def test_what_was_deleted_can_still_be_called_by_its_name(stores: Stores) -> None:
+    await stores.accounts.insert_account(alice(), NO_TOKENS)
+    await stores.accounts.insert_account(bob(asset=EUR), NO_TOKENS)
+    assert await stores.accounts.load_former_accounts(limit=9) == []
+    await stores.accounts.delete_account(ALICE, even_with_balance=False)
+    await stores.accounts.delete_account(BOB, even_with_balance=False)
+    await stores.accounts.insert_account(alice(id=AccountId("another alice")), NO_TOKENS)
+
+    assert await stores.accounts.load_former_accounts(limit=9) == [
+        FormerAccount(BOB, "bob", EUR),
+        FormerAccount(ALICE, "alice", USD),
+    ]
+    assert len(await stores.accounts.load_former_accounts(limit=1)) == 1

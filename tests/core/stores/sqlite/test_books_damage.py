@@ -16,7 +16,15 @@ from core.stores import Stores
 from core.testing.builders import EUR, FULFILLMENT
 from core.testing.clock import FakeClock
 from tests.core.stores.conftest import OpenStores
-from tests.core.stores.people import ALICE, NO_TOKENS, add_alice_and_bob, bob, transfer
+from tests.core.stores.people import (
+    ALICE,
+    BOB,
+    NO_TOKENS,
+    NOBODY,
+    add_alice_and_bob,
+    bob,
+    transfer,
+)
 
 
 @pytest.fixture
@@ -177,3 +185,21 @@ async def test_a_page_of_noise_is_found(
     damaged = await open_file()
 
     assert (await damaged.books.audit()).findings[0].startswith("The file is damaged: ")
+
+
+async def test_a_deleted_account_is_called_by_its_name(
+    open_file: OpenStores, database: Path
+) -> None:
+    stores = await open_file()
+    await add_alice_and_bob(stores)
+    await stores.leases.sign_on("node")
+    await stores.books.fulfill(await stores.books.prepare(transfer(7)), FULFILLMENT)
+    await stores.accounts.delete_account(BOB, even_with_balance=True)
+    await stores.accounts.insert_account(bob(id=NOBODY), NO_TOKENS)
+    connection = sqlite3.connect(database, isolation_level=None)
+    connection.execute("UPDATE balance SET payable = 1 WHERE account = 2")
+    connection.close()
+
+    first, *_ = (await stores.books.audit()).findings
+
+    assert first.startswith("bob (deleted): payable is 1 and the journal adds up to 7")
