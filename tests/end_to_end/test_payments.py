@@ -221,7 +221,7 @@ async def test_an_order_above_the_accounts_credit_is_refused_at_once_and_names_i
         order = {"receiver": nodes.bob, "delivered_amount": 5_500}
         assert (await nodes.alpha.call("POST", "/accounts/alice/payments", order))[0] == 200
         _, answer = await nodes.alpha.call("POST", "/accounts/alice/payments/quote", order)
-        assert "alice has 0.00 USD left to send" in answer["detail"]
+        assert "has 0.00 USD left to send" in answer["detail"]
 
 
 async def test_an_account_that_runs_out_on_the_way_ends_the_payment_and_keeps_what_was_sent(
