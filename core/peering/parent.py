@@ -16,7 +16,7 @@ from core.clock import Clock
 from core.errors import PacketError, SettingError
 from core.ildcp_message import CONDITION, IldcpAnswer, ildcp_request
 from core.node_address import NodeAddress
-from core.packet import Address, Fulfill, Reject, scheme
+from core.packet import Address, Fulfill, Reject, covers, scheme
 from core.service import Outgoing, OutgoingRequest
 
 log = logging.getLogger(__name__)
@@ -27,6 +27,8 @@ AGAIN_SECONDS: Final = 60.0
 """A parent that answered is asked again: it may have been given another address itself, and cannot tell us."""
 QUIET_SECONDS: Final = 3_600.0
 """One that gives no addresses may be set up otherwise one day."""
+CHANGE_SECONDS: Final = 60.0
+"""Between two changes, however often its link is back: each moves accounts and routes, and tells all peers anew."""
 RETRY_SECONDS_FIRST: Final = 1.0
 RETRY_SECONDS_MAX: Final = 60.0
 _NOWHERE: Final = ("peer", "self")
@@ -64,6 +66,7 @@ class ParentAddress:
         self._ups = -1
         self._due = 0.0
         self._retry_seconds = RETRY_SECONDS_FIRST
+        self._may_change_at = 0.0
 
     @property
     def parent(self) -> Account | None:
@@ -94,6 +97,8 @@ class ParentAddress:
         is_news = parent is not self._asked or ups != self._ups
         if is_news:
             self._retry_seconds = RETRY_SECONDS_FIRST
+        if parent is not self._asked:
+            self._may_change_at = 0.0  # the operator has said something new of it
         if is_news or self._clock.monotonic() >= self._due:
             self._asked, self._ups = parent, ups
             await self.ask(parent)
@@ -113,10 +118,19 @@ class ParentAddress:
             return
         try:
             answer = _read(reply)
-            self._check(answer)
+            self._check(parent, answer)
             self.answered_at_ms = self._clock.now_ms()
             if answer.address != self._address.current:
+                wait = self._may_change_at - self._clock.monotonic()
+                if wait > 0:
+                    self._failed(
+                        f"{parent.name} gave yet another address within a minute, and is asked again"
+                        " once that is over"
+                    )
+                    self._later(wait)
+                    return
                 await self._adopt(answer.address)
+                self._may_change_at = self._clock.monotonic() + CHANGE_SECONDS
         except (PacketError, SettingError) as error:
             self._failed(f"{parent.name} gave an address that cannot be ours: {error}.")
             self._later(QUIET_SECONDS)
@@ -131,11 +145,29 @@ class ParentAddress:
                 f"{parent.asset}: every amount between the two means something else"
             )
 
-    def _check(self, answer: IldcpAnswer) -> None:
-        if scheme(answer.address) in _NOWHERE:
+    def _check(self, parent: Account, answer: IldcpAnswer) -> None:
+        """Raise SettingError where an address cannot be ours; the one that we have was checked when it came."""
+        given, ours, theirs = answer.address, self._address.current, parent.ilp_address
+        if given == ours:
+            return
+        if scheme(given) in _NOWHERE:
+            raise SettingError("ilp_address", f"{given} is for one link or machine only")
+        # One under our own address is what an account has whose operator gave it none.
+        if not covers(ours, theirs) and (given == theirs or not covers(theirs, given)):
             raise SettingError(
-                "ilp_address", f"{answer.address} is for one link or machine only"
+                "ilp_address",
+                f"{given} is not under {theirs}, the address of its account here; if that is"
+                " not what it is called, change it there",
             )
+        for account in self._directory.all():
+            held = account.ilp_address
+            moves = covers(ours, held)  # with us, when our address changes
+            if account.id != parent.id and not moves and covers(held, given):
+                where = "is" if held == given else f"is under {held},"
+                raise SettingError(
+                    "ilp_address",
+                    f"{given} {where} the address of {account.name}, an account here",
+                )
 
     def _refused(self, parent: Account, reject: Reject) -> None:
         code = reject.code.decode("ascii", "replace")

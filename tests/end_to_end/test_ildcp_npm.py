@@ -116,6 +116,12 @@ def test_a_node_is_called_what_its_parent_calls_it_and_so_are_its_children(
         with connector("dad", tmp_path, [line], relation="child"):
             set_route(ours, "test.mum.us.old", "kid")
             assert ours.api("POST", "/accounts/parent/ping").json["answered"] is True
+            await_that(
+                lambda: "is not under test.mum" in ours.api("GET", "/address").json["sentence"],
+                seconds=25,
+            )
+            assert our_address(ours) == "test.mum.us"
+            ours.api("PUT", "/accounts/parent", {"ilp_address": "test.dad"})
             await_that(lambda: our_address(ours) == "test.dad.us", seconds=25)
             assert ours.api("GET", "/accounts/kid").json["ilp_address"] == "test.dad.us.kid"
             prefixes = {row["prefix"] for row in ours.api("GET", "/routes/table").json}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from core.account import Account, AccountDirectory, AccountId, Asset, RoutingRelation
@@ -11,6 +13,7 @@ from core.node_address import NodeAddress
 from core.packet import Address, ErrorCode, Fulfill, Reject, Reply, address
 from core.peering.parent import (
     AGAIN_SECONDS,
+    CHANGE_SECONDS,
     QUIET_SECONDS,
     RETRY_SECONDS_MAX,
     ParentAddress,
@@ -19,7 +22,9 @@ from core.testing.builders import account
 from core.testing.clock import FakeClock
 from core.testing.services import FakeOutgoing
 
-PARENT = account("mum", routing_relation=RoutingRelation.PARENT)
+PARENT = account(
+    "mum", routing_relation=RoutingRelation.PARENT, ilp_address=address("test.mum")
+)
 GIVEN = address("test.mum.us")
 
 
@@ -102,15 +107,83 @@ async def test_it_is_asked_at_once_when_its_link_is_back_and_when_it_is_another(
     await setting.parent.step()
 
     setting.ups += 1
-    setting.link.reply = told("test.mum.other")
     await setting.parent.step()
     assert setting.asked == 2
-    assert setting.adopted == [GIVEN, "test.mum.other"]
-    changed = account("mum", routing_relation=RoutingRelation.PARENT, label="Mum")
-    setting.directory.replace([changed], {})
+    setting.directory.replace([replace(PARENT, label="Mum")], {})
+    setting.link.reply = told("test.mum.other")
     await setting.parent.step()
 
     assert setting.asked == 3
+    assert setting.adopted == [GIVEN, "test.mum.other"]
+
+
+@pytest.mark.logs_warning
+async def test_an_address_changes_once_a_minute_however_often_the_link_is_back(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("WARNING")
+    setting = Setting()
+    await setting.parent.step()
+    for number in range(30):
+        setting.ups += 1
+        setting.link.reply = told(f"test.mum.us{number}")
+        await setting.seconds(1)
+    assert setting.adopted == [GIVEN]
+    assert setting.parent.problem == (
+        "mum gave yet another address within a minute, and is asked again once that is over"
+    )
+    assert len(caplog.records) == 1, "one line while it lasts"
+
+    await setting.seconds(int(CHANGE_SECONDS) - 30)
+
+    assert setting.adopted == [GIVEN, "test.mum.us29"]
+    assert setting.parent.problem == ""
+
+
+@pytest.mark.logs_warning
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("test.dad.us", "test.dad.us is not under test.mum, the address of its account here"),
+        ("test.mummy.us", "test.mummy.us is not under test.mum"),
+        ("test.mum", "test.mum is not under test.mum"),
+        ("g.mum.us", "g.mum.us is not under test.mum"),
+        ("test.mum.bob", "test.mum.bob is the address of bob, an account here"),
+        ("test.mum.bob.us", "is under test.mum.bob, the address of bob, an account here"),
+    ],
+)
+async def test_an_address_that_is_not_the_parents_to_give_is_refused(
+    given: str, words: str
+) -> None:
+    setting = Setting(told(given))
+    setting.directory.replace([PARENT, account("bob", ilp_address=address("test.mum.bob"))], {})
+
+    await setting.parent.step()
+
+    assert setting.adopted == []
+    assert words in setting.parent.problem
+
+
+async def test_an_account_that_moves_with_us_is_not_in_the_way() -> None:
+    setting = Setting(told("test.signalbox.old.us"))
+    parent = replace(PARENT, ilp_address=address("test.signalbox"))
+    setting.address.current = address("test.signalbox.old")
+    kid = account("kid", ilp_address=address("test.signalbox.old.us"))
+    setting.directory.replace([parent, kid], {})
+
+    await setting.parent.step()
+
+    assert setting.adopted == ["test.signalbox.old.us"]
+
+
+async def test_a_parent_whose_operator_gave_it_no_address_may_give_any() -> None:
+    """Its account is called by the default, which is under our own address and says nothing of it."""
+    setting = Setting(told("test.dad.us"))
+    setting.directory.replace([replace(PARENT, ilp_address=address("test.signalbox.mum"))], {})
+
+    await setting.parent.step()
+
+    assert setting.adopted == ["test.dad.us"]
 
 
 async def test_a_node_whose_operator_gave_it_an_address_asks_nobody() -> None:
