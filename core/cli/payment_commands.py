@@ -133,7 +133,7 @@ def received(node: Node, arguments: argparse.Namespace, output: Output) -> None:
             row.get("packets"),
             row.get("closed"),
             row.get("invoice"),
-            row.get("payer_text") or None,
+            str(row.get("payer_text") or "").replace("\n", " ") or None,
         ]
         for row in as_rows(page.get("received"))
     ]

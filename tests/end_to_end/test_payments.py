@@ -23,6 +23,7 @@ from aiohttp import ClientSession, WSCloseCode, WSMsgType
 from core.cli.__main__ import run as signalbox_cli
 from core.host import NodeHost
 from core.payments.notices import QUEUE_MAX
+from core.payments.store import ReceivedFilter
 from core.services.incoming_payments import IncomingPayment
 from tests.end_to_end.test_kill import Nursery
 from tests.end_to_end.two_nodes import (
@@ -660,6 +661,15 @@ async def test_the_command_line_quotes_pays_asks_and_looks_back(slow_nodes: TwoN
     assert out.count("completed") == 2
     code, out, _ = await cli(beta, "payments", "received", "--username", "bob", "--csv")
     assert len(out.splitlines()) == 3
+    store = slow_nodes.paid.node.stores.payments
+    for row in await store.received_payments(ReceivedFilter()):
+        await store.note_connection(row.account, row.connection, payer_text="=rent\nfor May")
+    code, out, _ = await cli(beta, "payments", "received", "--username", "bob", "--csv")
+    lines = csv.DictReader(io.StringIO(out))
+    assert [line["payer_text"] for line in lines] == ["'=rent\nfor May"] * 2
+    code, out, _ = await cli(beta, "payments", "received", "--username", "bob")
+    assert out.splitlines()[0].endswith("THE PAYER'S WORDS")
+    assert [line.count("=rent for May") for line in out.splitlines()] == [0, 1, 1]
     code, out, _ = await cli(beta, "payments", "address", "bob")
     assert out.strip() == bob
     nobody = f"{beta}/accounts/nobody/spsp"
