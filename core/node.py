@@ -20,6 +20,7 @@ from core.config import ILP_ADDRESS_DEFAULT, NodeConfig
 from core.control.words import counted
 from core.errors import NodeFenced, StoreError
 from core.ledger.afterwards import Afterwards
+from core.ledger.books import Recovery
 from core.ledger.lease import RENEW_SECONDS, NodeLease
 from core.node_address import NodeAddress
 from core.own_address import OwnAddress
@@ -308,7 +309,7 @@ class Node:
         if self.config.spread is not None:
             await self.stores.rates.save_spread(self.config.spread)
         self.lease = await self.stores.leases.sign_on(self.config.name)
-        await self.recover()
+        found = await self.recover()
         self.exchange.secret = await self.stores.settings.agree_on_secret(
             ROUTING_SECRET, fresh_secret()
         )
@@ -331,11 +332,12 @@ class Node:
             self._tasks.start(self._every(name, seconds, work), name=name)
         self.gate.open()
         log.info(
-            "node %d is %s, with %s and %s",
+            "node %d is %s, with %s, %s and %s",
             self.lease.number,
             self.address.current,
             counted(len(self.directory), "account"),
             counted(len(self.routing_table), "route"),
+            counted(found.unknown, "undecided packet"),
         )
 
     async def stop(self, drain_seconds: float) -> None:
@@ -482,14 +484,15 @@ class Node:
         own = None if self.lease is None else self.lease.number
         await self._voices.look(leases, alive, own)
 
-    async def recover(self) -> None:
-        """Settle by rule what dead nodes left."""
+    async def recover(self) -> Recovery:
+        """Settle by rule what dead nodes left, and return what that was."""
         found = await self.stores.books.recover()
         if found.nodes or found.transfers:
             log.warning(
-                "%s ended without signing off: %s left undecided",
+                "%s ended without signing off, with %s under way: the books have %s now",
                 counted(found.nodes, "node"),
-                counted(found.transfers - found.voided, "packet"),
+                counted(found.transfers, "packet"),
+                counted(found.unknown, "undecided packet"),
             )
         # Behind the books: what such a payment has sent is final by now.
         for payment in await self.stores.payments.close_dead_payments():
@@ -498,15 +501,16 @@ class Node:
                 payment.id,
                 payment.node,
             )
+        return found
 
     async def _every(
-        self, name: str, seconds: float, work: Callable[[], Awaitable[None]]
+        self, name: str, seconds: float, work: Callable[[], Awaitable[object]]
     ) -> None:
         while True:
             await asyncio.sleep(seconds)
             await self._attempt(name, work)
 
-    async def _attempt(self, name: str, work: Callable[[], Awaitable[None]]) -> bool:
+    async def _attempt(self, name: str, work: Callable[[], Awaitable[object]]) -> bool:
         """Do it; what the store cannot do now is a problem of the node until it can again."""
         try:
             await work()

@@ -118,6 +118,8 @@ class Recovery:
     """How many transfers they left open; each is UNKNOWN now, but for those below."""
     voided: int = 0
     """How many of those would have ended at the dead node itself, and are void."""
+    unknown: int = 0
+    """How many transfers are UNKNOWN in the books by now, whoever left them: as many as the audit says."""
 
 
 @runtime_checkable

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from core.account import Account, AccountId, NewTokens, RoutingRelation, Secret
 from core.config import NodeConfig
 from core.errors import NodeFenced, SettingError, StoreUnavailable
+from core.ledger.books import Transfer
 from core.ledger.lease import LEASE_SECONDS
 from core.node import Node
 from core.packet import ErrorCode, Reject, Reply, address
@@ -21,7 +23,7 @@ from core.routing.table import Route, RouteSource, RoutingTable
 from core.service import OutgoingRequest
 from core.stores.record import Stores, open_stores
 from core.telemetry.history import Resolution
-from core.testing.builders import account, fulfill, prepare
+from core.testing.builders import CONDITION, account, fulfill, prepare
 from core.testing.chain import Chain, FakeLink
 from core.testing.clock import FakeClock
 
@@ -236,6 +238,51 @@ async def test_a_node_with_an_open_leg_ends_without_signing_off(*, answered: boo
     await chain.node.stop(0)
 
     assert len(await chain.stores.leases.nodes()) == (0 if answered else 1)
+
+
+@pytest.mark.logs_warning
+async def test_what_a_node_says_at_its_start_is_what_the_audit_says(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also of packets that the one before it had left undecided before it ended."""
+    caplog.set_level(logging.INFO)
+    clock = FakeClock()
+    url = f"sqlite:///{tmp_path}/node/signalbox.db"
+    config = NodeConfig(store=url, ilp_address=address("test.node"))
+    before = await open_stores(url, clock)
+    for one in (ALICE, BOB):
+        await before.accounts.insert_account(one, NewTokens())
+    await before.leases.sign_on("before")
+    transfer = Transfer(
+        from_account=ALICE.id,
+        to_account=BOB.id,
+        incoming_amount=7,
+        outgoing_amount=7,
+        conversion=None,
+        destination="test.node.bob",
+        condition=CONDITION,
+        expires_at_ms=clock.now_ms() + 1_000,
+    )
+    for number in range(3):
+        pending = await before.books.prepare(transfer)
+        if number:
+            await before.books.expire(pending)
+            await before.books.strand(pending)
+    await before.close()  # without signing off
+
+    stores = await open_stores(url, clock)
+    node = Node(stores, clock, config, lambda *_: FakeLink())
+    await node.start()
+    try:
+        assert (await stores.books.audit()).unknown == 3
+    finally:
+        await node.stop(0)
+        await stores.close()
+
+    assert "with 1 packet under way: the books have 3 undecided packets now" in caplog.text
+    assert (
+        "node 2 is test.node, with 2 accounts, 2 routes and 3 undecided packets" in caplog.text
+    )
 
 
 # --- Its place among the node processes

@@ -276,6 +276,9 @@ class MemoryBooks(Books):
             nodes=len({transfer_id >> TRANSFERS_PER_NODE_BITS for transfer_id in left}),
             transfers=len(left),
             voided=sum(row.transfer.ends_here for row in left.values()),
+            unknown=sum(
+                row.state is TransferState.UNKNOWN for row in self._journal.rows.values()
+            ),
         )
 
     async def roll_up(self, *, before_ms: int, rows_max: int) -> int:

@@ -150,14 +150,14 @@ class SqliteBooks(Books):
 
     async def recover(self) -> Recovery:
         path = self._file.path
-        dead, left, voided = await self._file.write(
+        dead, left, voided, unknown = await self._file.write(
             partial(
                 _settle_the_dead, path=path, own=self._node.current, now_ms=self._clock.now_ms()
             )
         )
         if dead:
             await asyncio.to_thread(remove_lock_files, path, dead)
-        return Recovery(nodes=len(dead), transfers=left, voided=voided)
+        return Recovery(nodes=len(dead), transfers=left, voided=voided, unknown=unknown)
 
     async def roll_up(self, *, before_ms: int, rows_max: int) -> int:
         return await self._file.write(partial(fold, before_ms=before_ms, rows_max=rows_max))
@@ -214,10 +214,11 @@ def _resolve(
 
 def _settle_the_dead(
     connection: sqlite3.Connection, *, path: Path, own: int | None, now_ms: int
-) -> tuple[Sequence[int], int, int]:
+) -> tuple[Sequence[int], int, int, int]:
     """Settle what nodes that are gone left open, by rule.
 
-    Return who was found dead, how many transfers were left, and how many of those are void.
+    Return who was found dead, how many transfers were left, how many of those are void, and how many
+    are unknown in the books by now.
     """
     dead = find_dead_nodes(connection, path, now_ms=now_ms, own=own)
     declare_dead(connection, dead, now_ms=now_ms)
@@ -228,8 +229,9 @@ def _settle_the_dead(
         for transfer_id, held in find_open(connection, node).items()
     }
     connection.executemany("DELETE FROM open_from WHERE node = ?", ended)
+    (unknown_before,) = connection.execute("SELECT count(*) FROM unknown").fetchone()
     if not left:
-        return dead, 0, 0
+        return dead, 0, 0, unknown_before
     lines = load_lines(
         connection, {number for held in left.values() for number in (held.source, held.target)}
     )
@@ -254,7 +256,7 @@ def _settle_the_dead(
     save_sums(connection, payments.values(), now_ms)
     connection.executemany(_SETTLE, decided)
     connection.executemany("INSERT INTO unknown VALUES (?)", unknown)
-    return dead, len(left), len(left) - len(unknown)
+    return dead, len(left), len(left) - len(unknown), unknown_before + len(unknown)
 
 
 def _move(

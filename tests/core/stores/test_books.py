@@ -586,6 +586,10 @@ async def test_what_a_dead_node_left_is_void_upstream_and_unknown_downstream(
     recovery = await books.recover()
 
     assert recovery.transfers == 2
+    again = await books.recover()
+    assert (recovery.unknown, again.unknown) == (2, 2)
+    assert (await books.audit()).unknown == 2
+    assert again.transfers == 0
     assert await numbers(books) == (
         Balance(pending_in=1),
         Balance(pending_out=1, unknown_out=12),
@@ -670,7 +674,7 @@ async def test_what_a_dead_node_was_to_receive_itself_is_void_once_it_is_found(
 
     recovery = await books.recover()
 
-    assert (recovery.transfers, recovery.voided) == (4, 2)
+    assert (recovery.transfers, recovery.voided, recovery.unknown) == (4, 2, 2)
     unknown = await books.unknown_transfers(limit=10)
     assert not {leg.id for leg in unknown} & {pending, expired}
     assert await numbers(books) == (Balance(), Balance(unknown_out=12))
