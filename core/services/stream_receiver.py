@@ -108,7 +108,9 @@ class StreamReceiverService(Generic[A]):
         if refusal is None:
             self._take_data(account.id, heard)
         if refusal is None or heard.closes:
-            text = self.inbox.text(account.id, connection.id)
+            # What brings neither money nor data has nothing to be noted of it.
+            has_news = heard.amount or any(heard.packet.of(StreamData))
+            text = self.inbox.text(account.id, connection.id) if has_news else ""
             request.received = _received(heard, text)
         if refusal is not None:
             return self._reject(account.id, heard, refusal, receivable)

@@ -418,12 +418,13 @@ async def test_what_is_written_on_a_stream_is_kept_with_its_connection(
         stream_prepare(bobs, 0, StreamData(1, 5, b"for May")),
         stream_prepare(bobs, 9, StreamMoney(1, 1), StreamData(1, 0, b"rent ")),
         stream_prepare(bobs, 9, StreamMoney(1, 1)),
+        stream_prepare(bobs, 0, StreamMoney(1, 1)),
     ):
         _, request = await receiver.send(prepare)
         told.append(None if request.received is None else request.received.payer_text)
 
     assert receiver.inbox.text(receiver.bob.id, connection.id) == "rent for May"
-    assert told == [None, "", "rent for May", "rent for May"]
+    assert told == [None, "", "rent for May", "rent for May", ""]
 
 
 async def test_credentials_whose_time_is_over_are_unreachable(receiver: Receiver) -> None:
