@@ -114,6 +114,9 @@ class RatesState:
     reference: str
     spread: str
     guard: str
+    jump_limit: str
+    """As it is typed: `10%`; empty holds none."""
+    jump_samples: str
     problems: Sequence[str]
     held: Sequence[HeldJump]
     codes: Sequence[str]

@@ -18,7 +18,7 @@ from core.control.rates_views import (
     RateSourceDetails,
     RateSourceView,
 )
-from core.control.shares import read_share, share_text
+from core.control.shares import read_fraction, read_share, share_text
 from core.errors import InterledgerError, SettingError
 from core.rates.records import HoldState
 from desktop import formatting
@@ -35,6 +35,7 @@ from desktop.models.rates import (
 )
 from desktop.presenters.page import PagePresenter
 from desktop.presenters.peer_editor import readable
+from desktop.presenters.rate_history import RateHistoryPresenter
 from desktop.tasks import sentence
 
 _PAIRS: Final = re.compile(r"[\s,;]+")
@@ -59,11 +60,25 @@ class RatesPresenter(PagePresenter):
         self.prices = PricesModel(self)
         self.sources = SourcesModel(self)
         self.spreads = SpreadsModel(self)
+        self.history = RateHistoryPresenter(operator, clock, self)
         self.loaded = False
+        self._drawn_rate_id: int | None = None
+        """Of the prices that the history goes up to."""
         self.state: RatesState | None = None
 
     async def update(self) -> None:
-        self._show(await self.operator.rate_feed())
+        view = await self.operator.rate_feed()
+        self._show(view)
+        if self.history.is_seen and view.rate_id != self._drawn_rate_id:
+            self._drawn_rate_id = view.rate_id
+            await self.history.update()
+
+    def see_history(self, *, seen: bool) -> None:
+        """Keep the history up to date only while it is looked at."""
+        if seen != self.history.is_seen:
+            self.history.is_seen = seen
+            if seen:
+                self.tasks.start(self.history.update())
 
     def _show(self, view: RateFeedView) -> None:
         now_ms = self.clock.now_ms()
@@ -162,6 +177,36 @@ class RatesPresenter(PagePresenter):
             return f"the price of {code} stays as it is"
 
         self.run(work, name="deciding a jump")
+
+    def set_guard(self, limit: str, samples: str) -> None:
+        """Say which jumps are held: beyond which share; none where that is empty."""
+
+        async def work() -> str:
+            before = await self.operator.rate_feed()
+            share = read_fraction("jump_limit", limit) if limit.strip() else None
+            times = _number("jump_samples", samples, "times") or 0
+            self._show(await self.operator.set_rate_guard(jump_limit=share, jump_samples=times))
+            words = (
+                "jumps are not held any more"
+                if share is None
+                else f"jumps beyond {share_words(share)} are held"
+            )
+            self.undoable.emit(
+                words,
+                lambda: self._restore_guard(before.jump_limit, before.jump_samples),
+            )
+            return words
+
+        self.run(work, name="setting the guard")
+
+    def _restore_guard(self, limit: Fraction | None, samples: int) -> None:
+        async def work() -> str:
+            self._show(
+                await self.operator.set_rate_guard(jump_limit=limit, jump_samples=samples)
+            )
+            return "the guard is as it was"
+
+        self.run(work, name="setting the guard")
 
     # --- Spreads
 
@@ -294,6 +339,8 @@ def state_of(view: RateFeedView) -> RatesState:
         reference=view.reference,
         spread=share_text(view.spread),
         guard=guard,
+        jump_limit="" if view.jump_limit is None else f"{share_text(view.jump_limit * 100)}%",
+        jump_samples=str(view.jump_samples),
         problems=tuple(view.problems),
         held=tuple(
             HeldJump(
@@ -370,10 +417,10 @@ def _pairs(field: str, text: str) -> dict[str, str]:
     return pairs
 
 
-def _number(field: str, text: str) -> int | None:
+def _number(field: str, text: str, what: str = "seconds") -> int | None:
     bare = text.strip()
     if bare and not bare.isdecimal():
-        raise SettingError(field, f"{bare!r} was found; it needs a whole number of seconds")
+        raise SettingError(field, f"{bare!r} was found; it needs a whole number of {what}")
     return int(bare) if bare else None
 
 

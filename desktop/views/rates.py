@@ -28,6 +28,7 @@ from desktop.views.cells import ToneCell
 from desktop.views.confirm_dialog import ConfirmDialog
 from desktop.views.inputs import Choice
 from desktop.views.page import Page
+from desktop.views.rate_history import RateHistoryView
 from desktop.views.rate_source_dialog import RateSourceDialog
 from desktop.views.states import States
 from desktop.views.tables import TableTab, TableTabs
@@ -40,7 +41,7 @@ from desktop.views.widgets import (
     action_button,
 )
 
-PRICES, SOURCES, SPREADS = range(3)
+PRICES, SOURCES, SPREADS, HISTORY = range(4)
 STATE_TONES: Final = {
     "in force": Tone.OK,
     "set by you": Tone.OK,
@@ -83,6 +84,10 @@ class RatesPage(Page):
         self.pair_button = action_button("Set")
         self.pair_remove_button = action_button("Remove")
         self.guard = TextLabel(role="muted", wrap=True)
+        self.jump_limit = QLineEdit()
+        self.jump_samples = QLineEdit()
+        self.guard_button = action_button("Set")
+        self.history = RateHistoryView(presenter.history)
         self._make_tabs()
         self.tables = self.tabs.tables
         self.states = States(self._content())
@@ -133,10 +138,18 @@ class RatesPage(Page):
         )
         self.guard.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         sources.put_below(self.guard, self.remove_button, self.edit_button, self.add_button)
+        self._put_guard_bar(sources)
         spreads = add(
             "Spreads", presenter.spreads, "No pair has a spread of its own: the node's holds."
         )
         self._fill_spread_bar(spreads)
+        history = add(
+            "History",
+            presenter.history.changes,
+            "No change of this pair's rate is kept.",
+            lambda: 0,
+        )
+        history.put_above(self.history)
         for tab, column in ((prices, PRICE_STATE_COLUMN), (sources, SOURCE_STATE_COLUMN)):
             tab.table.setItemDelegateForColumn(
                 column,
@@ -148,6 +161,25 @@ class RatesPage(Page):
             )
         for tab in self.tabs.tabs:
             tab.add_menu()
+
+    def _put_guard_bar(self, tab: TableTab) -> None:
+        self.jump_limit.setAccessibleName("Jumps beyond this share are held")
+        self.jump_limit.setPlaceholderText("none")
+        self.jump_limit.setToolTip("10%, 0.1 or 1/10; empty holds no jump")
+        self.jump_samples.setAccessibleName("How often a source that is alone has to say so")
+        self.jump_samples.setPlaceholderText("0")
+        self.jump_samples.setToolTip("2 or more; 0 waits for you, or for other sources")
+        for line in (self.jump_limit, self.jump_samples):
+            line.setFixedWidth(70)
+        tab.put_below(
+            TextLabel("Hold jumps beyond", role="muted"),
+            self.jump_limit,
+            TextLabel("; a source that is alone says so", role="muted"),
+            self.jump_samples,
+            TextLabel("times", role="muted"),
+            self.guard_button,
+            None,
+        )
 
     def _fill_spread_bar(self, tab: TableTab) -> None:
         self.spread.setAccessibleName("The node's spread")
@@ -207,6 +239,10 @@ class RatesPage(Page):
         self.remove_button.clicked.connect(self._remove_source)
         self.spread_button.clicked.connect(lambda: presenter.set_spread(self.spread.text()))
         self.spread.returnPressed.connect(lambda: presenter.set_spread(self.spread.text()))
+        self.guard_button.clicked.connect(self._set_guard)
+        for line in (self.jump_limit, self.jump_samples):
+            line.returnPressed.connect(self._set_guard)
+        self.tabs.currentChanged.connect(lambda tab: presenter.see_history(seen=tab == HISTORY))
         self.pair_button.clicked.connect(self._set_pair)
         self.pair_share.returnPressed.connect(self._set_pair)
         self.pair_remove_button.clicked.connect(self._remove_pair)
@@ -225,6 +261,10 @@ class RatesPage(Page):
         self.problems.setText("\n".join(words))
         self.problems.setVisible(bool(words))
         self.guard.setText(state.guard)
+        if not (self.jump_limit.hasFocus() or self.jump_samples.hasFocus()):
+            self.jump_limit.setText(state.jump_limit)
+            self.jump_samples.setText(state.jump_samples)
+        self.history.show_codes(state.codes, state.reference)
         self.unit.setText(state.reference)
         if not self.spread.hasFocus():
             self.spread.setText(state.spread)
@@ -283,6 +323,9 @@ class RatesPage(Page):
             dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
             dialog.confirmed.connect(lambda row=row: self.rates.remove_source(row.name))
             dialog.open()
+
+    def _set_guard(self) -> None:
+        self.rates.set_guard(self.jump_limit.text(), self.jump_samples.text())
 
     def _set_pair(self) -> None:
         if self.pair_share.text().strip():

@@ -81,6 +81,7 @@ class FakeRates(RateFeedOperator):
             )
         }
         self.jump_limit: Fraction | None = Fraction(1, 10)
+        self.snapshots: list[RateSnapshotView] = []
 
     # --- RateFeedOperator
 
@@ -186,6 +187,7 @@ class FakeRates(RateFeedOperator):
     async def set_rate_guard(
         self, *, jump_limit: Fraction | None, jump_samples: int
     ) -> RateFeedView:
+        self._called("set_rate_guard", jump_limit, jump_samples)
         self.jump_limit = jump_limit
         return await self.rate_feed()
 
@@ -236,7 +238,31 @@ class FakeRates(RateFeedOperator):
     async def rate_snapshots(
         self, *, limit: int = 100, before: int | None = None
     ) -> Sequence[RateSnapshotView]:
-        return ()
+        self._called("rate_snapshots", limit, before)
+        newest = [each for each in self.snapshots if before is None or each.id < before]
+        return newest[:limit]
+
+    def add_snapshot(self, at_ms: int, **prices: str) -> None:
+        """Let these prices have been in force since then."""
+        views = [
+            PriceView(
+                code=code,
+                price=price,
+                by_operator=False,
+                sources=("ecb",),
+                at_ms=at_ms,
+                age_ms=0,
+                max_age_ms=None,
+                stale=False,
+                held=None,
+                sentence="The ecb said so.",
+            )
+            for code, price in prices.items()
+        ]
+        number = len(self.snapshots) + 1
+        self.snapshots.insert(
+            0, RateSnapshotView(id=number, at_ms=at_ms, reference="USD", prices=views)
+        )
 
     async def rate_snapshot(self, rate_id: int) -> RateSnapshotView:
         raise NotFound(f"rate {rate_id} is not kept")

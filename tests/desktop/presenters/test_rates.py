@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from decimal import Decimal
 from fractions import Fraction
 
@@ -48,6 +48,42 @@ async def test_a_price_by_hand_leaves_the_other_prices_by_hand_as_they_are(
 
     [(prices,)] = called(operator, "set_rates")
     assert prices == before | {"GBP": Decimal("1.25")}
+
+
+async def test_the_guard_is_set_exactly_and_can_be_taken_back(
+    operator: FakeOperator, rates: RatesPresenter
+) -> None:
+    undo: list[Callable[[], None]] = []
+    rates.undoable.connect(lambda _words, back: undo.append(back))
+    assert rates.state is not None
+    assert (rates.state.jump_limit, rates.state.jump_samples) == ("10%", "3")
+
+    rates.set_guard("12.5%", "")
+    await rates.tasks.finish()
+    undo[0]()
+    await rates.tasks.finish()
+    rates.set_guard("", "2")
+    await rates.tasks.finish()
+
+    assert called(operator, "set_rate_guard") == [
+        (Fraction(1, 8), 0),
+        (Fraction(1, 10), 3),
+        (None, 2),
+    ]
+
+
+async def test_a_guard_that_cannot_be_read_is_not_set(
+    operator: FakeOperator, rates: RatesPresenter
+) -> None:
+    said: list[str] = []
+    rates.failed.connect(said.append)
+
+    rates.set_guard("much", "2")
+    rates.set_guard("10%", "often")
+    await rates.tasks.finish()
+
+    assert len(said) == 2
+    assert not called(operator, "set_rate_guard")
 
 
 @pytest.mark.parametrize("text", ["", "free", "-1", "0", "NaN", "inf"])

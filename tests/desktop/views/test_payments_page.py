@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from fractions import Fraction
 
 import pytest
 from PySide6.QtWidgets import QApplication, QLineEdit
@@ -13,7 +14,7 @@ from desktop.presenters.rates import RatesPresenter
 from desktop.views.pay_card import DELIVERED
 from desktop.views.payments import REQUESTS, PaymentsPage
 from desktop.views.rate_source_dialog import RateSourceDialog
-from desktop.views.rates import RatesPage
+from desktop.views.rates import HISTORY, RatesPage
 from tests.desktop.fake_operator import FakeOperator
 from tests.desktop.waiting import until
 
@@ -198,6 +199,39 @@ async def test_a_held_price_is_taken_with_its_button(
 
     assert called(operator, "confirm_rate_jump") == [("XRP",)]
     assert not rates.held.isVisible()
+
+
+async def test_how_a_pair_moved_is_drawn_once_it_is_looked_at(
+    operator: FakeOperator, rates: RatesPage
+) -> None:
+    operator.add_snapshot(operator.clock.now_ms() - 60_000, CHF="1.10")
+    operator.add_snapshot(operator.clock.now_ms() - 30_000, CHF="1.20")
+    assert not called(operator, "rate_snapshots")
+
+    rates.tabs.setCurrentIndex(HISTORY)
+    rates.history.source.choose("CHF")
+    rates.history.source.chosen.emit("CHF")
+    await rates.rates.tasks.finish()
+
+    assert [row.rate for row in rates.rates.history.changes.rows] == [
+        "1 CHF = 1.2 USD",
+        "1 CHF = 1.1 USD",
+    ]
+    assert rates.history.graph.data is not None
+    assert len(rates.history.graph.data.curves) == 1
+
+
+async def test_the_guard_is_shown_and_set_beside_the_sources(
+    operator: FakeOperator, rates: RatesPage
+) -> None:
+    assert rates.jump_limit.text() == "10%"
+
+    rates.jump_limit.setText("5%")
+    rates.guard_button.click()
+    await rates.rates.tasks.finish()
+
+    assert called(operator, "set_rate_guard") == [(Fraction(1, 20), 3)]
+    assert "5\u00a0%" in rates.guard.text()
 
 
 async def test_a_source_is_asked_before_it_is_saved(
