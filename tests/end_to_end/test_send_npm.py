@@ -11,6 +11,7 @@ import secrets
 import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Self
@@ -231,6 +232,30 @@ async def test_a_fixed_amount_is_delivered_and_costs_what_the_rate_says(
         assert await receiver.received() == 50_001
     assert await scene.balance("alice") == -50_001_000
     assert await scene.balance("bob") == 50_001
+    assert await scene.audited()
+
+
+@pytest.mark.parametrize(("script", "settings"), RECEIVERS)
+async def test_small_packets_into_cents_lose_little_and_fail_for_no_rounding(
+    scene: Scene, script: str, settings: dict[str, Any]
+) -> None:
+    """Five cents of a dollar a packet are four and a half of a euro, of which the half would be lost."""
+    await scene.host.control.set_rates({"USD": Decimal(1), "EUR": Decimal(10) / 9})
+    await scene.account("alice", asset_scale=6, max_packet_amount=50_000)
+    bob = await scene.account("bob", asset_code="EUR", asset_scale=2)
+    async with Program(script, {**settings, **bob}) as receiver:
+        sender, asked = scene.sender("alice"), terms(receiver, source_amount=1_987_654)
+        quote = await sender.quote(asked)
+        outcome = await sender.pay(asked, quote)
+
+        assert outcome.is_completed, outcome
+        assert quote.lost_by_rounding < Fraction(1, 50)
+        assert outcome.packets_rejected < 10
+        assert 175 <= outcome.delivered <= 178  # 178.9 cents, if nothing were lost
+        assert await receiver.received() == outcome.delivered
+        assert not outcome.violations
+    assert await scene.balance("alice") == -outcome.source_sent
+    assert await scene.balance("bob") == outcome.delivered
     assert await scene.audited()
 
 
