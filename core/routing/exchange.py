@@ -205,11 +205,11 @@ class RouteExchange:
         )
         if standings.same_ranks(before):
             return
-        self._reason = "the operator changed an account"
         for number, prefix in enumerate(self.learned.contested(), 1):
-            self.learned.choose_anew(prefix)
             if number % ROUTES_AT_ONCE == 0:
                 await asyncio.sleep(0)
+            self._reason = "the operator changed an account"
+            self.learned.choose_anew(prefix)
         if standings.owners != before.owners:
             await self._change_owners(before)
         await self._tell_all([prefix for prefix in self._own if prefix in self.learned.best])
@@ -224,6 +224,7 @@ class RouteExchange:
             if number % LOOKED_AT_ONCE == 0:
                 await asyncio.sleep(0)
             if before.owner(prefix) != standings.owner(prefix):
+                self._reason = "the operator changed an account"
                 self.learned.choose_anew(prefix)
 
     async def _sift(self, peer: Peer) -> None:
@@ -623,6 +624,7 @@ class RouteExchange:
             if peer.damping.release_all(now):
                 peer.again = list(peer.heard.routes)
             room -= peer.damping.forget_old(now, room)
+        self.own_is_old |= self.log is not None and self.log.is_worn
 
     def ask_anew(self, peer: Peer) -> None:
         """Ask a peer for all of its routes; until it has told them, those that we have hold."""
@@ -661,7 +663,7 @@ class RouteExchange:
         self.own_is_old = False
         if self.log is None:
             return
-        if self.log.own != self.address.current:
+        if self.log.own != self.address.current or self.log.is_worn:
             await self._rewrite_log()
             return
         before, after = self._own, await self._own_routes()

@@ -32,8 +32,10 @@ UPDATE_OCTETS_MAX: Final = 32_000
 """A packet carries 32,767 octets of data, and some peers take frames of 40,000."""
 EPOCHS_PER_UPDATE: Final = 50
 """ilp-connector tells no more at once; epochs in which nothing is left do not count."""
-EPOCHS_LOOKED_AT: Final = 500
-"""So many are gone through for one update, where most of them say nothing to this peer."""
+CHANGES_LOOKED_AT: Final = 4_000
+"""So many are gone through for one update, in about 4 ms, where most of them say nothing to this peer."""
+EPOCHS_MAX: Final = 2**31
+"""Half of what an update has octets for; beyond it everybody is told anew, as another table."""
 EPOCH_OCTETS_MAX: Final = 10_000
 """So that at least one epoch fits in an update, our own address in every path included."""
 EPOCH_ROUTES_MAX: Final = 100
@@ -134,6 +136,11 @@ class ForwardingLog:
         """How many changes the log holds, withdrawals included."""
         return len(self._entries)
 
+    @property
+    def is_worn(self) -> bool:
+        """Whether its epochs come to an end."""
+        return self.current >= EPOCHS_MAX
+
     def routes(self) -> Iterable[Route]:
         """Return every route that is told."""
         return (entry.route for entry in self._entries.values() if entry.route is not None)
@@ -190,10 +197,13 @@ class ForwardingLog:
         said = 0
         to_epoch = self.current
         start = bisect_left(self._order, from_epoch)
-        for looked, epoch in enumerate(islice(self._order, start, None), 1):
-            new, gone = self._epoch(self._epochs.get(epoch, ()), listener)
+        looked = 0
+        for epoch in islice(self._order, start, None):
+            prefixes = self._epochs.get(epoch, ())
+            looked += 1 + len(prefixes)
+            new, gone = self._epoch(prefixes, listener)
             size = sum(map(len, new)) + sum(map(len, gone))
-            if size > room or said == EPOCHS_PER_UPDATE or looked > EPOCHS_LOOKED_AT:
+            if size > room or said == EPOCHS_PER_UPDATE or looked > CHANGES_LOOKED_AT:
                 to_epoch = epoch
                 break
             room -= size

@@ -9,7 +9,7 @@ from core.account import AccountId
 from core.packet import address
 from core.routing.ccp import RouteUpdate
 from core.routing.forwarding import (
-    EPOCHS_LOOKED_AT,
+    CHANGES_LOOKED_AT,
     EPOCHS_PER_UPDATE,
     WITHDRAWN_OCTETS,
     ForwardingLog,
@@ -119,9 +119,15 @@ def test_nothing_new_is_a_heartbeat() -> None:
     assert (told.from_epoch, told.to_epoch, told.routes, told.withdrawn) == (3, 3, 0, 0)
 
 
-def test_epochs_that_say_nothing_to_a_peer_are_passed_over_hundreds_at_a_time() -> None:
+@pytest.mark.parametrize("together", [False, True], ids=["one an epoch", "many an epoch"])
+def test_changes_that_say_nothing_to_a_peer_are_passed_over_thousands_at_a_time(
+    together: bool,
+) -> None:
     log = ForwardingLog(OWN)
-    put_singly(log, 3 * EPOCHS_LOOKED_AT)
+    for number in range(3 * CHANGES_LOOKED_AT):
+        log.put(f"test.n{number}", route(f"test.n{number}"))
+        if not together:
+            log.seal()
     whom = listener(only_under=("test.other",))
 
     epoch = updates = 0
@@ -130,7 +136,7 @@ def test_epochs_that_say_nothing_to_a_peer_are_passed_over_hundreds_at_a_time() 
         assert (told.routes, told.withdrawn) == (0, 0)
         epoch, updates = told.to_epoch, updates + 1
 
-    assert updates == 3
+    assert updates == (4 if together else 6), "an epoch takes a look, too"
 
 
 def test_what_may_not_be_told_is_withdrawn_and_what_is_filtered_is_not_mentioned() -> None:

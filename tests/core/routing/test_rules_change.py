@@ -8,6 +8,7 @@ import pytest
 
 from core.packet import address
 from core.routing.exchange import ROUTES_AT_ONCE
+from core.routing.forwarding import EPOCHS_MAX
 from core.routing.peer import Heard
 from tests.core.routing.network import Net, Node, sizes, told, way
 
@@ -91,3 +92,18 @@ async def test_many_routes_are_looked_at_a_few_hundred_at_a_time(node: Node) -> 
 
     assert (seen[0], seen[-1]) == (count, 0)
     assert max(one - two for one, two in pairwise(seen)) <= ROUTES_AT_ONCE
+
+
+async def test_a_node_whose_epochs_come_to_an_end_tells_all_anew() -> None:
+    net = Net()
+    a, b = net.node("a"), net.node("b")
+    await net.connect("a", "b")
+    await net.run(2)
+    assert a.exchange.log is not None
+    a.exchange.log.current = EPOCHS_MAX
+
+    await net.run(5)
+
+    assert a.exchange.log.current < 10
+    assert b.path("test.a") == ("test.a",)
+    assert a.wire.updates("b")[-1].table_id != a.wire.updates("b")[0].table_id
