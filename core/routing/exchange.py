@@ -272,6 +272,7 @@ class RouteExchange:
         await self.speak_up()
         telling = peer.telling
         telling.mode = control.mode
+        telling.has_said = True
         telling.asked_table_id = control.table_id
         telling.asked_epoch = control.epoch
         telling.refusals = telling.failures = 0
@@ -323,9 +324,25 @@ class RouteExchange:
             async with peer.applying:
                 if self.peers.get(account.id) is peer and peer.takes:
                     await self._apply(peer, update)
+                    await self._tell_unasked(peer)
         finally:
             peer.waiting -= 1
         self.on_news()
+
+    async def _tell_unasked(self, peer: Peer) -> None:
+        """Tell a peer that tells us, though it did not ask.
+
+        interledger-rs asks the peers that it has when it starts, and nobody whose account is added later: two of them tell each
+        other unasked. A parent of that kind says no to what a child tells, so only peers are told so.
+        """
+        if peer.never_asked:
+            await self.speak_up()
+        if peer.never_asked:  # nor meanwhile
+            peer.telling.mode = Mode.SYNC
+            self.start_telling_anew(peer)
+            # Who does ask does so about now.
+            peer.telling.due = self.clock.monotonic() + SETTLING_SECONDS
+            peer.is_unsaved = True
 
     def malformed(self, account: Account, problem: str) -> None:
         """Note that a peer sent something that is no message of the protocol."""
@@ -419,6 +436,9 @@ class RouteExchange:
         route = Route(told.prefix, peer.account.id, RouteSource.LEARNED, told.path, told.auth)
         known = peer.heard.routes.get(told.prefix)
         if known == route:
+            return
+        if peer.rules.is_echo(told.prefix, told.path):
+            self._withdraw(peer, told.prefix, penalty=0.0)
             return
         refusal = self.refusal(peer, route, update.speaker)
         if refusal:

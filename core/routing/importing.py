@@ -29,6 +29,10 @@ class ImportRules:
     standings: Standings
     """Whose addresses are whose, since nobody else speaks in the name of an account."""
 
+    def is_echo(self, prefix: str, path: Sequence[str]) -> bool:
+        """Tell whether a peer gives back what we told, as interledger-rs does with everything: not taken, and no problem."""
+        return self.own not in path[:1] and (prefix == self.own or self.own in path)
+
     def refusal(self, prefix: str, path: Sequence[str], speaker: str) -> str:
         """Say why a route is not taken; empty where it is."""
         own = self.own

@@ -90,6 +90,8 @@ class Telling:
     """What a peer has of our table."""
 
     mode: Mode = Mode.IDLE
+    has_said: bool = False
+    """Whether it has said to this process if it wants to be told."""
     is_here: bool = False
     """Whether this process is the one that tells it."""
     table_id: TableId = NO_TABLE
@@ -150,8 +152,18 @@ class Peer:
 
     @property
     def listens(self) -> bool:
-        """Whether it is to be told our routes, and has asked for them."""
+        """Whether it is to be told our routes, and wants to be."""
         return self.telling.mode is Mode.SYNC and self.tells
+
+    @property
+    def never_asked(self) -> bool:
+        """Whether it is a peer that may be told our routes, and has not said if it wants to be."""
+        return (
+            self.tells
+            and not self.telling.has_said
+            and self.telling.mode is Mode.IDLE
+            and self.account.routing_relation is RoutingRelation.PEER
+        )
 
     def may_send(self, now: float) -> bool:
         """Count one more update; False where they come too fast to be looked at."""

@@ -15,6 +15,7 @@ from core.routing.ccp import (
     NO_TABLE,
     Mode,
     RouteControl,
+    ToldRoute,
 )
 from core.routing.peer import UPDATES_BURST
 from core.routing.table import RouteSource
@@ -564,6 +565,40 @@ async def test_interledger_rs_with_its_empty_path_zero_proof_and_short_hold_down
     assert a.path("test.rs") is None
 
 
+async def test_a_peer_that_tells_and_never_asks_as_interledger_rs_is_told_too(net: Net) -> None:
+    a = net.node("a")
+    await a.add("rs")
+    await a.add("quiet")
+    await a.add("mother", PARENT)
+    for name in ("rs", "quiet", "mother"):
+        a.wire.answers[name] = Fulfill.build(FULFILLMENT)
+    for name in ("rs", "mother"):
+        await a.hear(name, told(way(f"test.{name}"), speaker=f"test.{name}"))
+
+    await net.run(5)
+
+    (update,) = a.wire.updates("rs")
+    assert (update.from_epoch, next(route.prefix for route in update.new_routes)) == (
+        0,
+        "test.a",
+    )
+    assert a.wire.updates("quiet") == a.wire.updates("mother") == []
+
+
+async def test_a_peer_that_said_that_it_wants_no_routes_is_told_none_though_it_tells(
+    net: Net,
+) -> None:
+    a = net.node("a")
+    account = await a.add("b")
+    a.wire.answers["b"] = Fulfill.build(FULFILLMENT)
+    await a.exchange.take_control(account, RouteControl(Mode.IDLE, NO_TABLE, 0))
+    await a.hear("b", told(way("test.b"), speaker="test.b"))
+
+    await net.run(40)
+
+    assert a.wire.updates("b") == []
+
+
 # --- What is not taken
 
 
@@ -576,9 +611,7 @@ async def test_interledger_rs_with_its_empty_path_zero_proof_and_short_hold_down
         (way("test1.x", "test.b"), "test1.x is not in our network, test"),
         (way("peer.x", "test.b"), "peer.x is not in our network"),
         (way("self.x", "test.b"), "self.x is not in our network"),
-        (way("test.a", "test.b"), "test.a is this node's own"),
         (way("test.a.kid", "test.b"), "test.a.kid is this node's own"),
-        (way("test.x", "test.b", "test.a", "test.x"), "leads through this node itself"),
         (way("test.x", "test.other"), "does not begin with test.b, who told it"),
         (way("test.x", "test.b", *["test.h"] * 32), "is too long: 33 nodes"),
         (way("test.x", "test.b", *["test." + "h" * 999] * 5), "is too long: 6 nodes"),
@@ -597,6 +630,24 @@ async def test_a_route_that_cannot_be_is_refused_with_a_reason_and_the_rest_is_t
     heard = a.exchange.peers[a.accounts["b"].id].heard
     assert heard.refused == 1
     assert why in heard.problem
+
+
+@pytest.mark.parametrize(
+    "echo", [way("test.a", "test.b"), way("test.x", "test.b", "test.a", "test.x")]
+)
+async def test_what_a_peer_gives_back_of_what_we_told_is_not_taken_and_no_problem(
+    net: Net, echo: ToldRoute
+) -> None:
+    a = net.node("a")
+    await a.add("b")
+    await a.hear("b", told(way("test.x", "test.b", "test.x"), speaker="test.b"))
+    assert a.path("test.x") == ("test.b", "test.x")
+
+    await a.hear("b", told(echo, speaker="test.b", start=1, end=2))
+
+    assert a.path(echo.prefix) is None
+    heard = a.exchange.peers[a.accounts["b"].id].heard
+    assert (heard.refused, heard.problem) == (0, "")
 
 
 async def test_only_what_may_be_imported_is_taken(net: Net) -> None:
