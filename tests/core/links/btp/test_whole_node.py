@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import ClientSession
@@ -14,8 +17,10 @@ from core.config import Bind, NodeConfig
 from core.control.views import AccountDetails, LinkState
 from core.host import NodeHost
 from core.links.btp import packet as btp
-from core.packet import Fulfill, Prepare, Reject, Reply, address, parse_reply
-from tests.core.links.btp.conftest import Socket, ilp, login, until
+from core.links.btp.limits import BtpLimits
+from core.links.btp.link import BtpLink
+from core.packet import ErrorCode, Fulfill, Prepare, Reject, Reply, address, parse_reply
+from tests.core.links.btp.conftest import Listening, Socket, ilp, login, until
 from tests.core.links.conftest import CONDITION, FULFILLMENT, prepare
 from tests.core.routing.network import told, way
 
@@ -207,3 +212,76 @@ async def test_a_stranger_who_calls_itself_a_peer_costs_it_no_route(whole: Whole
             await asyncio.sleep(0.05)
     exchange.on_news = was
     assert "test.far" in exchange.learned.best
+
+
+@pytest.fixture
+def slow_to_dial(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the nodes that are started from here on dial whom they could not reach ten minutes later."""
+    limits = BtpLimits(retry_seconds=(600.0,), wish_seconds=0.0)
+    monkeypatch.setattr("core.host.BtpLink", partial(BtpLink, limits=limits))
+
+
+@pytest.mark.logs_warning
+async def test_a_ping_dials_a_peer_that_would_be_dialled_later_and_says_when_if_it_is_not_there(
+    slow_to_dial: None, whole: Whole, listening: Listening, unused_tcp_port: int
+) -> None:
+    port, control = unused_tcp_port, whole.host.control
+    await control.create_account(
+        AccountDetails(
+            username="carol",
+            asset_code="USD",
+            asset_scale=9,
+            ilp_over_btp_url=f"btp+ws://127.0.0.1:{port}",
+            ilp_over_btp_outgoing_token="carols-token-0123456789",
+        )
+    )
+    async with asyncio.timeout(20):
+        while "dialled again in" not in (await whole.link("carol"))[1]:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+    nobody = await control.ping("carol")
+    assert not nobody.answered
+    assert nobody.sentence.startswith(
+        f"carol did not answer: 127.0.0.1:{port} cannot be reached: nobody listens there."
+        " It is dialled again in "
+    )
+
+    async def rejects(socket: Socket) -> None:
+        async for message in socket.ws:
+            asked = btp.parse_packet(message.data)
+            no = Reject.build(ErrorCode.UNREACHABLE, triggered_by="test.node.carol", message="")
+            await socket.say(ilp(btp.RESPONSE, asked.request_id, no.octets))
+
+    await listening(rejects, port=port)
+    assert (await control.ping("carol")).answered
+
+
+@pytest.mark.logs_warning
+async def test_a_node_starts_at_once_though_none_of_its_peers_can_be_reached(
+    tmp_path: Path,
+) -> None:
+    config = NodeConfig(
+        store=f"sqlite:///{tmp_path}/node.db",
+        http_bind=Bind("127.0.0.1", 0),
+        admin_token=Secret("the-operators-own-token-0001"),
+        drain_seconds=0,
+    )
+    links: Sequence[dict[str, Any]] = (
+        {"ilp_over_http_url": "http://127.0.0.1:9/ilp"},
+        {"ilp_over_http_url": "https://nobody.invalid/ilp", "routing_relation": "Peer"},
+        {"ilp_over_http_url": "http://127.0.0.1:9/ilp", "routing_relation": "Parent"},
+        {"ilp_over_btp_url": "btp+ws://127.0.0.1:9", "routing_relation": "Peer"},
+        {"ilp_over_btp_url": "btp+wss://nobody.invalid", "routing_relation": "Peer"},
+        {"ilp_over_btp_incoming_token": "bobs-own-token-01234", "routing_relation": "Peer"},
+    )
+    for _ in range(2):
+        async with asyncio.timeout(20):
+            host = await NodeHost.start(config)
+        assert host.node.is_ready
+        for number, link in enumerate(links):
+            if len(host.node.directory) < len(links):
+                plain = AccountDetails(
+                    username=f"peer-{number}", asset_code="USD", asset_scale=9
+                )
+                await host.control.create_account(replace(plain, **link))
+        await host.stop()
