@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 from PySide6.QtCore import QObject, Signal
@@ -12,6 +13,7 @@ from core.control.peering_views import PingKind, PingReport
 from core.errors import InterledgerError, SettingError
 from desktop import formatting
 from desktop.models.ping import PingForm, PingShown
+from desktop.names import Names
 from desktop.presenters.decimals import decimal_text
 from desktop.presenters.peer_editor import readable
 from desktop.tasks import TaskScope, sentence
@@ -30,9 +32,14 @@ class PingPresenter(QObject):
     """A field of the form, or nothing, and why there is no ping."""
 
     def __init__(
-        self, operator: Operator, tasks: TaskScope, parent: QObject | None = None
+        self,
+        operator: Operator,
+        tasks: TaskScope,
+        names: Names | None = None,
+        parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
+        self._names = names or Names()
         self._operator = operator
         self._tasks = tasks
         self._pinging: asyncio.Task[None] | None = None
@@ -67,7 +74,10 @@ class PingPresenter(QObject):
         except InterledgerError as error:
             self.refused.emit("", sentence(error))
         else:
-            self.pinged.emit(ping_shown(report))
+            accounts = (form.username, form.destination.strip())
+            self.pinged.emit(
+                ping_shown(report, lambda text: self._names.in_words(text, *accounts))
+            )
 
     async def _ping(self, form: PingForm, asset: tuple[str, int] | None) -> PingReport:
         destination = form.destination.strip()
@@ -95,8 +105,8 @@ class PingPresenter(QObject):
             self.refused.emit("", "Cancelled; what was on its way is booked as it ends.")
 
 
-def ping_shown(report: PingReport) -> PingShown:
-    """Return what came of a ping as it is shown."""
+def ping_shown(report: PingReport, named: Callable[[str], str]) -> PingShown:
+    """Return what came of a ping as it is shown; `named` calls accounts as the screen does."""
     facts = [("Answered", f"{report.answered} of {report.sent}")]
     for label, latency_us in (
         ("Fastest", report.latency_us_least),
@@ -118,9 +128,9 @@ def ping_shown(report: PingReport) -> PingShown:
             )
     return PingShown(
         answered=report.answered > 0,
-        sentence=report.sentence,
+        sentence=named(report.sentence),
         facts=tuple(facts),
-        attempts=tuple((each.answered, each.sentence) for each in report.attempts),
+        attempts=tuple((each.answered, named(each.sentence)) for each in report.attempts),
     )
 
 

@@ -59,7 +59,7 @@ class RoutesPresenter(PagePresenter):
         self.names = names or Names()
         self.model = RoutesModel(self)
         self.exchange = ExchangeModel(self)
-        self.pings = PingPresenter(operator, self.tasks, self)
+        self.pings = PingPresenter(operator, self.tasks, self.names, self)
         self.changes = ChangesModel(self)
         self.tree = RouteTree()
         self._routes_known = -1

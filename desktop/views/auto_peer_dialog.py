@@ -18,7 +18,7 @@ from PySide6.QtWidgets import (
 from desktop.models.auto_peer import AutoPeered, AutoPeerForm
 from desktop.presenters.auto_peer import AutoPeerPresenter
 from desktop.views.inputs import CheckBox
-from desktop.views.widgets import MARGIN, SPACE, Heading, TextLabel, action_button
+from desktop.views.widgets import MARGIN, SPACE, Heading, TextLabel, action_button, grow_to_fit
 
 WIDTH_MIN: Final = 600
 _FIELDS: Final = (
@@ -161,6 +161,7 @@ class AutoPeerDialog(QDialog):
         self.answer.set_role(role)
         self.answer.setText(words)
         self.answer.show()
+        grow_to_fit(self)
 
     def _show_peer(self) -> None:
         self.shown.emit(self._username)

@@ -20,7 +20,6 @@ from PySide6.QtWidgets import (
     QApplication,
     QButtonGroup,
     QHBoxLayout,
-    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
@@ -184,8 +183,6 @@ class Graph(QWidget):
         self._layout.setSpacing(SPACE // 2)
         self._layout.addWidget(self.legend)
         self.setMinimumHeight(120)
-        # What pyqtgraph would like to have is half a screen: it gets what is left.
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Ignored)
 
     @property
     def data(self) -> GraphData | None:

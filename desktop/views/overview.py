@@ -197,6 +197,8 @@ class _Content(QScrollArea):
 def _graph_card(title: str, graph: Graph) -> Card:
     card = Card(title)
     graph.setMinimumHeight(GRAPH_HEIGHT)
+    # What pyqtgraph would like to have is half a screen: it gets what is left.
+    graph.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Ignored)
     card.body.addWidget(graph, 1)
     return card
 

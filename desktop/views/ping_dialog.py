@@ -20,7 +20,16 @@ from desktop.models.routes import Sender
 from desktop.presenters.ping import PingPresenter
 from desktop.views.detail import FactsGrid
 from desktop.views.inputs import AmountEdit, Choice
-from desktop.views.widgets import MARGIN, SPACE, Heading, Pill, TextLabel, Tone, action_button
+from desktop.views.widgets import (
+    MARGIN,
+    SPACE,
+    Heading,
+    Pill,
+    TextLabel,
+    Tone,
+    action_button,
+    grow_to_fit,
+)
 
 WIDTH_MIN: Final = 620
 ATTEMPTS_SHOWN: Final = 20
@@ -151,7 +160,9 @@ class PingDialog(QDialog):
             for answered, words in shown.attempts[:ATTEMPTS_SHOWN]
         ]
         self.attempts.setText("\n".join(lines))
-        self.attempts.setVisible(len(lines) > 1)
+        # What is said of each alike is said above already.
+        self.attempts.setVisible(len({*lines}) > 1)
+        grow_to_fit(self)
 
     def _show_refusal(self, field: str, why: str) -> None:
         self._say("Not sent" if field else "No answer", Tone.WARN, why)
@@ -171,6 +182,7 @@ class PingDialog(QDialog):
         self.sentence.setText(sentence)
         self.pill.show()
         self.sentence.show()
+        grow_to_fit(self)
 
     def reject(self) -> None:
         """Close, and wait no longer."""

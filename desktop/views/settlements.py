@@ -95,6 +95,14 @@ class SettlementsPage(Page):
             return
         self.tabs.select(target, UNDER_WAY, DONE, FAILED, DUE, NOT_DUE)
 
+    def pose(self) -> None:
+        """Show what was settled, where nothing waits."""
+        for tab in (DUE, UNDER_WAY, DONE):
+            if self.tables[tab].table_model.shown:
+                self.tabs.setCurrentIndex(tab)
+                break
+        super().pose()
+
     # --- How it is built
 
     def _make_tabs(self) -> None:

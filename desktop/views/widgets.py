@@ -393,6 +393,15 @@ def action_button(text: str, *, primary: bool = False, danger: bool = False) -> 
     return button
 
 
+def grow_to_fit(window: QWidget) -> None:
+    """Make a window high enough for what its layout shows now; it never shrinks under the pointer."""
+    layout = window.layout()
+    if layout is not None:
+        layout.activate()
+        needed = layout.totalHeightForWidth(window.width())
+        window.resize(window.width(), max(window.height(), needed, window.sizeHint().height()))
+
+
 def icon_button(icon_name: str, tooltip: str) -> QToolButton:
     """Return a small button with an icon, which says what it does to a screen reader too."""
     button = _IconButton(icon_name)

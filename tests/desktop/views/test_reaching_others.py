@@ -61,6 +61,7 @@ async def test_an_address_is_pinged_from_where_it_was_looked_up(routes: RoutesPa
     assert dialog.pill.text == "Answered"
     assert dialog.facts.text_of("Answered") == "3 of 3"
     assert dialog.attempts.text().count("✓ It answered.") == 3
+    assert not dialog.attempts.isVisible(), "what is said of each alike is said once"
     dialog.close_button.click()
 
 
@@ -74,6 +75,9 @@ async def test_the_hop_that_rejects_a_ping_is_shown(routes: RoutesPage) -> None:
 
     assert dialog.pill.text == "No answer"
     assert "F02 from test.hop" in dialog.sentence.text()
+    layout = dialog.layout()
+    assert layout is not None
+    assert dialog.height() >= layout.totalHeightForWidth(dialog.width())
     dialog.close_button.click()
 
 
