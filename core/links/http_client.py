@@ -39,7 +39,7 @@ from core.links.link_states import (
     asks_itself,
     of_connecting,
 )
-from core.links.names import NameLookups
+from core.links.names import Host, NameLookups
 from core.node_address import NodeAddress
 from core.packet import ErrorCode, Reject, Reply, parse_reply
 from core.service import Explanation, OutgoingRequest, Step, Verdict
@@ -308,6 +308,7 @@ class _Pool:
         self.target: Final = target
         self.loop: Final = asyncio.get_running_loop()
         self.history: Final[LinkHistory] = link.states.history(account.id)
+        self._host = Host(link.names, target.host, target.port)
         self.connections: set[_Connection] = set()
         self.idle: list[_Connection] = []
         """The one used last is used first, so that surplus ones grow old and are dropped."""
@@ -405,10 +406,8 @@ class _Pool:
         self._opening += 1
         try:
             async with asyncio.timeout_at(min(deadline, limit)):
-                connection = await self.link.names.connect(
+                connection = await self._host.connect(
                     lambda: _Connection(self),
-                    target.host,
-                    target.port,
                     tls=tls,
                     seconds=self.link.limits.connect_seconds,
                 )

@@ -20,6 +20,9 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 LOOKUPS_MAX: Final = 32
 """At once, each a thread; one more is refused: the name servers of all these do not answer."""
+LOOKUP_SECONDS: Final = 5.0
+PLACES_MAX: Final = 4
+"""Addresses of one name that are tried."""
 
 _NUMERIC: Final = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
 _Found: TypeAlias = list[tuple[Any, ...]]
@@ -56,48 +59,6 @@ class NameLookups:
             found = self._start(key)
         # One who asks and goes leaves the look-up to the others.
         return await asyncio.shield(found)
-
-    async def connect(
-        self,
-        protocol: Callable[[], _P],
-        host: str,
-        port: int,
-        *,
-        tls: ssl.SSLContext | None,
-        seconds: float,
-    ) -> _P:
-        """Open a connection to the first of a host's addresses that takes it; each has its share of the time.
-
-        Raises:
-            OSError: there is no such name, no address takes it, or TLS cannot be agreed on.
-            TimeoutError: the last address did not answer in its share; whoever calls bounds the whole.
-        """
-        places = await self._places(host, port)
-        loop = asyncio.get_running_loop()
-        problem: OSError | None = None
-        for place in places:
-            try:
-                async with asyncio.timeout(seconds / len(places)):
-                    _, opened = await loop.create_connection(
-                        protocol,
-                        place,
-                        port,
-                        ssl=tls,
-                        server_hostname=None if tls is None else host,
-                    )
-            except ssl.SSLError:
-                raise  # somebody is there, and another address would hardly say otherwise
-            except OSError as error:  # a TimeoutError is one
-                problem = error
-            else:
-                return opened
-        raise problem or OSError("its name stands for no address")
-
-    async def _places(self, host: str, port: int) -> list[str]:
-        """Return a host's addresses; one that is an address stands for itself."""
-        with contextlib.suppress(ValueError):
-            return [str(ipaddress.ip_address(host))]
-        return [place[2] for place in await self.find(host, port, socket.AF_UNSPEC)]
 
     def _start(self, key: _Key) -> asyncio.Future[_Found]:
         if len(self._running) >= self._lookups_max:
@@ -170,3 +131,75 @@ class _Resolver(AbstractResolver):
 
     async def close(self) -> None:
         """There is nothing to close: a look-up ends when the operating system answers."""
+
+
+@final
+class Host:
+    """A host that is connected to again and again."""
+
+    def __init__(self, names: NameLookups, host: str, port: int) -> None:
+        self._names = names
+        self._host = host
+        self._port = port
+        self._places: list[str] = []
+        """The addresses that its name last stood for."""
+
+    async def connect(
+        self,
+        protocol: Callable[[], _P],
+        *,
+        tls: ssl.SSLContext | None,
+        seconds: float,
+        lookup_seconds: float = LOOKUP_SECONDS,
+    ) -> _P:
+        """Open a connection to the first of its addresses that takes it; each has its share of the time.
+
+        Raises:
+            OSError: there is no such name, no address takes it, or TLS cannot be agreed on.
+            TimeoutError: the last address did not answer.
+        """
+        places = await self._find(lookup_seconds)
+        loop = asyncio.get_running_loop()
+        for number, place in enumerate(places, 1):
+            try:
+                async with asyncio.timeout(seconds / len(places)):
+                    _, opened = await loop.create_connection(
+                        protocol,
+                        place,
+                        self._port,
+                        ssl=tls,
+                        server_hostname=None if tls is None else self._host,
+                    )
+            except OSError:
+                if number == len(places):
+                    raise
+            else:
+                return opened
+        raise socket.gaierror(socket.EAI_NONAME, "its name stands for no address")
+
+    async def _find(self, seconds: float) -> list[str]:
+        """Return its addresses: those that it had before, where its name servers do not answer."""
+        if _is_address(self._host):
+            return [self._host]
+        problem: OSError
+        try:
+            async with asyncio.timeout(seconds):
+                found = await self._names.find(self._host, self._port, socket.AF_UNSPEC)
+        except TimeoutError:
+            problem = socket.gaierror(socket.EAI_AGAIN, "its name was not found in time")
+        except OSError as error:
+            problem = error
+        else:
+            self._places = [place[2] for place in found[:PLACES_MAX]]
+            return self._places
+        if not self._places:
+            raise problem
+        return self._places
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

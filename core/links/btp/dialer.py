@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import math
 import random
-import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,11 +17,9 @@ from core.links.btp import websocket as ws
 from core.links.btp.connection import BtpConnection, Owner
 from core.links.btp.limits import BtpLimits
 from core.links.link_states import LinkStates
-from core.links.names import NameLookups
+from core.links.names import Host, NameLookups
 
 _PORTS: Final = {"ws": 80, "wss": 443}
-_PLACES_MAX: Final = 4
-"""Addresses of one name that are tried."""
 
 
 @final
@@ -131,8 +127,7 @@ class Dialer:
         self._owner = owner
         self._chance = chance
         self._connection: BtpConnection | None = None
-        self._places: list[str] = []
-        """The addresses that its name last stood for."""
+        self._host = Host(owner.names, target.host, target.port)
         self._wish = asyncio.Event()
         """Set where it is to be dialled now, and not when its time has come."""
         self._is_waiting = False
@@ -201,7 +196,12 @@ class Dialer:
         owner, target = self._owner, self.target
         self._began_at = owner.loop.time()
         try:
-            connection = await self._connect()
+            connection = await self._host.connect(
+                lambda: owner.connection_to(self.account, target),
+                tls=owner.tls() if target.is_tls else None,
+                seconds=owner.limits.connect_seconds,
+                lookup_seconds=owner.limits.lookup_seconds,
+            )
         except TimeoutError:
             why = "it did not take the connection in time"
         except ssl.SSLCertVerificationError as error:
@@ -239,53 +239,3 @@ class Dialer:
         return lasted >= limits.retry_seconds[-1] or (
             lasted >= limits.steady_seconds and connection.was_useful
         )
-
-    async def _connect(self) -> BtpConnection:
-        """Open the socket to the first of the addresses that takes it; each has its share of the time."""
-        owner, target = self._owner, self.target
-        places = await self._find()
-        tls = owner.tls() if target.is_tls else None
-        for number, place in enumerate(places, 1):
-            try:
-                async with asyncio.timeout(owner.limits.connect_seconds / len(places)):
-                    _, connection = await owner.loop.create_connection(
-                        lambda: owner.connection_to(self.account, target),
-                        place,
-                        target.port,
-                        ssl=tls,
-                        server_hostname=target.host if tls is not None else None,
-                    )
-            except OSError:
-                if number == len(places):
-                    raise
-            else:
-                return connection
-        raise OSError("its name stands for no address")
-
-    async def _find(self) -> list[str]:
-        """Return the host's addresses: those that it had before, where its name servers do not answer."""
-        host, port = self.target.host, self.target.port
-        if _is_address(host):
-            return [host]
-        problem: OSError
-        try:
-            async with asyncio.timeout(self._owner.limits.lookup_seconds):
-                found = await self._owner.names.find(host, port, socket.AF_UNSPEC)
-        except TimeoutError:
-            problem = OSError("its name was not found in time")
-        except OSError as error:
-            problem = error
-        else:
-            self._places = [place[2] for place in found[:_PLACES_MAX]]
-            return self._places
-        if not self._places:
-            raise problem
-        return self._places
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True

@@ -10,7 +10,7 @@ import pytest
 
 from core.config import Reach
 from core.errors import SpspError
-from core.links.names import NameLookups
+from core.links.names import Host, NameLookups
 from core.links.spsp_client import SpspClient
 from tests.core.links.conftest import SilentServer, until
 
@@ -96,9 +96,8 @@ async def test_a_connection_goes_to_the_first_address_that_takes_it() -> None:
 
     server = await asyncio.get_running_loop().create_server(Talker, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    opened = await NameLookups(look_up=look_up).connect(
-        Talker, "peer.example", port, tls=None, seconds=10
-    )
+    host = Host(NameLookups(look_up=look_up), "peer.example", port)
+    opened = await host.connect(Talker, tls=None, seconds=10)
 
     assert opened.place == ("127.0.0.1", port)
     server.close()
@@ -110,3 +109,30 @@ class Talker(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.place = transport.get_extra_info("peername")
         transport.close()
+
+
+async def test_a_host_that_was_found_before_is_connected_to_while_its_name_servers_are_silent() -> (
+    None
+):
+    silent = SilentServer()
+    is_silent = False
+
+    def look_up(host: str, port: int, *_: object) -> list[tuple[Any, ...]]:
+        if is_silent:
+            return silent()
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    server = await asyncio.get_running_loop().create_server(Talker, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    names = NameLookups(look_up=look_up)
+    known, unknown = Host(names, "peer.example", port), Host(names, "other.example", port)
+    await known.connect(Talker, tls=None, seconds=10)
+    is_silent = True
+    try:
+        again = await known.connect(Talker, tls=None, seconds=10, lookup_seconds=0.01)
+        assert again.place == ("127.0.0.1", port)
+        with pytest.raises(socket.gaierror, match="its name was not found in time"):
+            await unknown.connect(Talker, tls=None, seconds=10, lookup_seconds=0.01)
+    finally:
+        silent.answers.set()
+        server.close()
