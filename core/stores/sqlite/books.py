@@ -38,6 +38,7 @@ from core.service import Booked, Received
 from core.stores.node_number import NodeNumber
 from core.stores.sqlite.auditing import audit
 from core.stores.sqlite.connection import SqliteFile
+from core.stores.sqlite.conversions import Sweep, delete_unused, find_unused
 from core.stores.sqlite.folding import fold
 from core.stores.sqlite.journal import (
     account_number,
@@ -79,6 +80,7 @@ class SqliteBooks(Books):
         self._clock = clock
         self._node = node
         self._packets = Packets(file, clock, node)
+        self._sweep = Sweep(clock.monotonic)
 
     async def prepare(self, transfer: Transfer) -> TransferId:
         refuse_unbookable(transfer)
@@ -160,7 +162,14 @@ class SqliteBooks(Books):
         return Recovery(nodes=len(dead), transfers=left, voided=voided, unknown=unknown)
 
     async def roll_up(self, *, before_ms: int, rows_max: int) -> int:
-        return await self._file.write(partial(fold, before_ms=before_ms, rows_max=rows_max))
+        folded = await self._file.write(partial(fold, before_ms=before_ms, rows_max=rows_max))
+        if folded < rows_max:  # there is time for more
+            if self._sweep.is_due:
+                self._sweep.found(await self._file.read_at_length(find_unused))
+            unused = self._sweep.take(rows_max)
+            if unused.numbers:
+                await self._file.write(partial(delete_unused, unused=unused))
+        return folded
 
     async def audit(self) -> AuditReport:
         return await self._file.read_at_length(audit)

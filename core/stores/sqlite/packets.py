@@ -82,6 +82,12 @@ _INSERT: Final = """
         payment, ends_here)
     VALUES (?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
+_CONVERSION: Final = (
+    "SELECT number FROM conversion WHERE rate = ? AND spread = ? AND rate_id = ?"
+)
+_NEW_CONVERSION: Final = (
+    "INSERT INTO conversion (rate, spread, rate_id) VALUES (?, ?, ?) RETURNING number"
+)
 _CONVERSIONS_MAX: Final = 1_000
 """Numbers that are remembered: those of the pairs in use; rates come and go."""
 _DECIDE: Final = "UPDATE transfer SET state = ?, final_at_ms = ?, result = ? WHERE id = ?"
@@ -266,6 +272,7 @@ class Packets(Batch[Operation, int]):
 
     def _look_anew(self, connection: sqlite3.Connection, own: int) -> None:
         self._lines.clear()
+        self._conversions.clear()  # another may have deleted what nothing named
         alive, version = connection.execute(_STANDING, (own,)).fetchone()
         if not alive:
             raise NodeFenced(
@@ -470,14 +477,10 @@ class Packets(Batch[Operation, int]):
         number = self._conversions.get(key)
         if number is None:
             values = (fraction_text(rate), fraction_text(spread), rate_id)
-            connection.execute(
-                "INSERT OR IGNORE INTO conversion (rate, spread, rate_id) VALUES (?, ?, ?)",
-                values,
-            )
-            (number,) = connection.execute(
-                "SELECT number FROM conversion WHERE rate = ? AND spread = ? AND rate_id = ?",
-                values,
-            ).fetchone()
+            row = connection.execute(_CONVERSION, values).fetchone()
+            if row is None:
+                row = connection.execute(_NEW_CONVERSION, values).fetchone()
+            (number,) = row
             if len(self._conversions) >= _CONVERSIONS_MAX:
                 self._conversions.clear()
             self._conversions[key] = number
