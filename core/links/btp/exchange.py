@@ -172,17 +172,18 @@ class Exchange(Generic[W]):
     # --- Logging in
 
     def login(self, token: str, username: str) -> bytes:
-        """Return the first packet of a client: who it is."""
+        """Return the first packet of a client: who it is.
+
+        Without a username there is no word of it: an empty one is refused by the Interledger.rs of 2020, whose tokens have it.
+        """
         self._login_id = self._take_id()
-        return BtpPacket(
-            MESSAGE,
-            self._login_id,
-            (
-                SubProtocol("auth", OCTET_STREAM, b""),
-                SubProtocol.of_text("auth_token", token),
-                SubProtocol.of_text("auth_username", username),
-            ),
-        ).encode()
+        entries = [
+            SubProtocol("auth", OCTET_STREAM, b""),
+            SubProtocol.of_text("auth_token", token),
+        ]
+        if username:
+            entries.append(SubProtocol.of_text("auth_username", username))
+        return BtpPacket(MESSAGE, self._login_id, tuple(entries)).encode()
 
     def accept(self) -> bytes:
         """Return the answer to who was let in."""

@@ -162,6 +162,14 @@ def test_a_client_says_its_token_and_waits_for_the_answer() -> None:
     assert exchange.phase is Phase.OPEN
 
 
+def test_a_client_without_a_username_does_not_speak_of_one() -> None:
+    exchange: Exchange[Asking] = Exchange(is_server=False, first_id=7, in_flight_max=10)
+
+    said = parse_packet(exchange.login("me:sesame", ""))
+
+    assert [entry.name for entry in said.entries] == ["auth", "auth_token"]
+
+
 def test_a_client_that_is_refused_knows_why() -> None:
     exchange, _ = client()
     error = BtpError("F00", "NotAcceptedError", 1000, b"invalid auth_token")
