@@ -287,9 +287,10 @@ def _state(peer: Peer, current: int) -> tuple[RouteExchangeState, str]:
     if asking.problem or telling.failures:
         return RouteExchangeState.FAILING, asking.problem or telling.problem
     if peer.takes and heard.table_id == NO_TABLE:
-        return RouteExchangeState.ASKING, f"{name} was asked for its routes."
+        by = " by another node on this store" if telling.is_elsewhere else ""
+        return RouteExchangeState.ASKING, f"{name} was asked for its routes{by}."
     behind = (peer.takes and heard.epoch < heard.current_epoch) or (
-        peer.listens and telling.epoch < current
+        peer.listens and not telling.is_elsewhere and telling.epoch < current
     )
     if behind:
         return RouteExchangeState.CATCHING_UP, f"Updates with {name} are under way."

@@ -418,7 +418,7 @@ class RouteExchange:
         heard.expires = self.clock.monotonic() + heard.hold_down_ms / 1000
         peer.is_unsaved = True
         asking = peer.asking
-        self.own_is_old |= asking.given_up
+        self.own_is_old |= peer.is_quiet
         asking.has_told = True
         asking.after_gap = False
         asking.refusals, asking.given_up, asking.problem = 0, False, ""
@@ -716,9 +716,7 @@ class RouteExchange:
         quiet = {
             account.id
             for account in accounts
-            if (peer := self.peers.get(account.id)) is None
-            or not peer.takes
-            or peer.asking.given_up
+            if (peer := self.peers.get(account.id)) is None or peer.is_quiet
         }
 
         def make() -> dict[str, Route]:

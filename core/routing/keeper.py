@@ -154,7 +154,8 @@ class Keeper:
                     now_ms, now = exchange.clock.now_ms(), exchange.clock.monotonic()
                     heard.expires = now + (stored.expires_at_ms - now_ms) / 1000
                 if not is_silent or exchange.learned.words(peer.account.id):
-                    peer.asking.has_told = True
+                    exchange.own_is_old |= peer.is_quiet
+                peer.asking.has_told = True
             peer.generation, peer.version = stored.generation, stored.version
             peer.saved_epoch = stored.epoch
             await self._hear_wishes(peer, stored)

@@ -79,6 +79,8 @@ class Asking:
     """How often in a row the peer itself said no."""
     given_up: bool = False
     """It does not speak the protocol: it is asked rarely, and nobody is alarmed."""
+    by_another: bool = False
+    """Another process asks it, or did: what it has told is in the store, and what it refused only that one knows."""
     problem: str = ""
     tell_idle: bool = False
     """It is told that its routes are not wanted any more."""
@@ -92,8 +94,8 @@ class Telling:
     mode: Mode = Mode.IDLE
     has_said: bool = False
     """Whether it has said to this process if it wants to be told."""
-    is_here: bool = False
-    """Whether this process is the one that tells it."""
+    is_elsewhere: bool = False
+    """Whether another process on the store is the one that tells it."""
     table_id: TableId = NO_TABLE
     epoch: int = 0
     asked: int = 0
@@ -149,6 +151,12 @@ class Peer:
     @property
     def takes(self) -> bool:
         return takes_routes_from(self.account)
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether it tells nothing of itself, so that its own address is told in its stead."""
+        asking = self.asking
+        return not self.takes or asking.given_up or (asking.by_another and not asking.has_told)
 
     @property
     def listens(self) -> bool:

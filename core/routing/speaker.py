@@ -68,10 +68,14 @@ class Speaker:
         for peer in exchange.peers.values():
             asking, telling = peer.asking, peer.telling
             speaks = self._speaks(peer.account)
-            if telling.is_here and not speaks:
-                # It is told another process's table meanwhile.
-                exchange.start_telling_anew(peer)
-            telling.is_here = speaks
+            if telling.is_elsewhere is speaks:
+                telling.is_elsewhere = not speaks
+                if not speaks:
+                    # It is told another process's table meanwhile.
+                    exchange.start_telling_anew(peer)
+                    asking.by_another = exchange.own_is_old = True
+                    asking.problem = telling.problem = ""
+                    telling.failures = 0
             if asking.due is not None and not asking.under_way:
                 due = max(asking.due, (asking.last or -ASK_GAP_SECONDS) + ASK_GAP_SECONDS)
                 if due > now:
@@ -192,7 +196,7 @@ class Speaker:
         heard = [
             peer.telling.epoch
             for peer in self._exchange.peers.values()
-            if peer.listens and peer.telling.is_here
+            if peer.listens and not peer.telling.is_elsewhere
         ]
         table.heard(min(heard, default=table.current))
 

@@ -103,9 +103,9 @@ class Node:
         self.wire = Wire(net, name)
         self.tasks = TaskOwner(name, tasks_max=100)
         self.talks = True
-        self.speaker = Speaker(
-            self.exchange, self.wire, self.tasks, speaks=lambda _: self.talks
-        )
+        self.leaves: set[str] = set()
+        """To whom another process on its store talks."""
+        self.speaker = Speaker(self.exchange, self.wire, self.tasks, speaks=self._speaks)
         self.store, self.state = store, state
         self.keeper = Keeper(self.exchange, store)
         self.service: RouteExchangeService[Account] = RouteExchangeService(
@@ -115,6 +115,9 @@ class Node:
         self.static: dict[str, AccountId] = {}
         self.gone: set[str] = set()
         self.is_dead = False
+
+    def _speaks(self, to: Account) -> bool:
+        return self.talks and to.username not in self.leaves
 
     async def add(self, name: str, relation: RoutingRelation = PEER, **changes: Any) -> Account:
         changes.setdefault("ilp_address", address(f"test.{name}"))

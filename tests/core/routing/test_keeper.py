@@ -9,7 +9,7 @@ import pytest
 from core.packet import address
 from core.routing.ccp import NO_TABLE, Mode, RouteControl
 from core.routing.store import ROWS_AT_ONCE, LearnedRouteStore, StoredPeer, StoredRoute
-from tests.core.routing.network import CHILD, Net, Node, told, way
+from tests.core.routing.network import CHILD, REFUSED, Net, Node, told, way
 
 
 @pytest.fixture
@@ -252,6 +252,55 @@ async def test_a_peer_that_was_told_by_another_node_meanwhile_is_told_anew(net: 
     assert [update.from_epoch for update in one.wire.updates("b")] == [0], (
         "and from its beginning"
     )
+
+
+async def test_a_peer_without_the_protocol_is_told_of_by_a_node_that_does_not_ask_it(
+    net: Net,
+) -> None:
+    """What it has refused is known to the process alone that asks it."""
+    one, b = net.node("a"), net.node("b")
+    await net.connect("a", "b")
+    await one.add("static")
+    one.wire.answers["static"] = REFUSED
+    await net.run(1)
+    await one.keeper.save()
+    two = await started(net, one)
+    two.wire.answers["static"] = REFUSED
+    one.leaves, two.leaves = {"b"}, {"static"}
+    net.nodes["a"] = two  # where b says what it says
+
+    await net.run(5)
+
+    assert b.path("test.static") == ("test.a",)
+    assert two.wire.controls("static") == 0
+    two.leaves = set()  # the other has died
+    for _ in range(40):
+        await net.run(1)
+        assert b.path("test.static") == ("test.a",), (
+            "that it has to be asked anew is no news of it"
+        )
+    assert two.wire.controls("static") > 0
+
+
+async def test_a_peer_that_speaks_for_itself_is_told_with_what_it_told_another_node(
+    net: Net,
+) -> None:
+    one, b = net.node("a"), net.node("b")
+    await net.connect("a", "b")
+    await one.add("c")
+    await net.run(1)
+    two = await started(net, one)
+    one.leaves, two.leaves = {"b"}, {"c"}
+    net.nodes["a"] = two
+    await net.run(2)
+    assert b.path("test.c") == ("test.a",), "so far it has told nobody of itself"
+
+    await one.hear("c", told(way("test.c", "test.c"), speaker="test.c"))
+    await one.keeper.save()
+    await two.keeper.look()
+    await net.run(2)
+
+    assert b.path("test.c") == ("test.a", "test.c")
 
 
 async def test_a_restarted_node_goes_on_telling_those_who_had_asked(net: Net) -> None:
