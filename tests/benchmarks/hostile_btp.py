@@ -4,7 +4,11 @@ A packet stream of one peer is measured alone, then under each attack in turn: h
 forged logins, and connections that send one octet of a handshake and no more. The strangers come from
 many addresses of the loopback network, as from many machines.
 
+And for how long a peer that has logged in holds up all others, with as many pings, pieces of nothing
+or packets as one read from a socket takes: CPU time of the longest turn of the loop.
+
     python -m tests.benchmarks.hostile_btp
+    python -m tests.benchmarks.hostile_btp --only pings
 """
 
 from __future__ import annotations
@@ -14,16 +18,27 @@ import asyncio
 import contextlib
 import json
 import resource
+import ssl
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from statistics import median
 from typing import Any, Final
 
+from core.account import AccountDirectory
+from core.clock import WallClock
 from core.links.btp import packet as btp, websocket as ws
+from core.links.btp.link import BtpLink
 from core.links.btp.packet import BtpPacket, SubProtocol
+from core.links.http_message import parse_request_head
+from core.links.link_states import LinkStates
+from core.node_address import NodeAddress
+from core.packet import address
 from tests.benchmarks.forwarding import ROOT, Subject, signalbox
+from tests.core.links.conftest import Chain, Wire, account, hash_token, prepare
 
 PER_ADDRESS: Final = 400
 AT_ONCE: Final = 200
@@ -57,6 +72,62 @@ ATTACKS: Final[dict[str, Attack]] = {
     "forged logins": forged,
     "frames that do not end": slow,
 }
+
+
+READ: Final = 256 * 1024
+"""What asyncio reads from a socket at once."""
+FLOODS: Final = {
+    "empty pings": b"\x89\x80abcd",
+    "empty pieces": b"\x00\x80abcd",
+    "messages that are no packet": b"\x82\x80abcd",
+    "packets": ws.FrameWriter(is_server=False).frame(
+        btp.write_ilp(btp.MESSAGE, 1, prepare(bytes(100)).octets)
+    ),
+}
+
+
+async def longest_hold(piece: bytes) -> tuple[float, int]:
+    """Let one read's worth come on a connection; return the longest turn's milliseconds, and how many there were."""
+    link = BtpLink(
+        clock=WallClock(),
+        address=NodeAddress(address("test.node")),
+        states=LinkStates(WallClock()),
+        tls=ssl.create_default_context,
+    )
+    alice, directory = (
+        account("alice", has_ilp_over_btp_incoming_token=True),
+        AccountDirectory(),
+    )
+    directory.replace([alice], {}, {hash_token("a-token"): alice.id})
+    link.start(Chain(), directory, hash_token)
+    asked = ws.upgrade_request(host="node", target="/btp", key=ws.new_key())
+    connection = link.accept(parse_request_head(asked))
+    assert connection is not None
+    wire = Wire()
+    connection.connection_made(wire)
+    entries = (SubProtocol("auth", 0, b""), SubProtocol.of_text("auth_token", "a-token"))
+    login = BtpPacket(btp.MESSAGE, 1, entries).encode()
+    start = b"\x02\x80abcd" if piece[0] == 0 else b""
+    flood = start + piece * (READ // len(piece))
+    connection.data_received(asked + ws.FrameWriter(is_server=False).frame(login))
+    turns = []
+    since = time.thread_time()
+    connection.data_received(flood)
+    while not turns or (wire.is_paused and not wire.is_closed):
+        await asyncio.sleep(0)
+        turns.append((time.thread_time() - since) * 1000)
+        since = time.thread_time()
+    connection.connection_lost(None)
+    await link.close(0)
+    return max(turns), len(turns)
+
+
+def floods() -> None:
+    print("| 256 KiB of | longest hold, CPU ms | turns |")
+    print("|---|---|---|")
+    for name, piece in FLOODS.items():
+        found = [asyncio.run(longest_hold(piece)) for _ in range(5)]
+        print(f"| {name} | {median(hold for hold, _ in found):.2f} | {found[0][1]} |")
 
 
 async def attack(port: int, count: int, how: Attack) -> int:
@@ -105,7 +176,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=10_000, help="default: %(default)s")
     parser.add_argument("--seconds", type=float, default=5.0, help="default: %(default)s")
+    parser.add_argument("--only", choices=["strangers", "pings"], help="default: both")
     asked = parser.parse_args()
+    if asked.only != "strangers":
+        floods()
+    if asked.only == "pings":
+        return
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     node = [sys.executable, "-m", "core", "run"]
