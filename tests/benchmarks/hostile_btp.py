@@ -110,7 +110,7 @@ async def longest_hold(piece: bytes) -> tuple[float, int]:
     start = b"\x02\x80abcd" if piece[0] == 0 else b""
     flood = start + piece * (READ // len(piece))
     connection.data_received(asked + ws.FrameWriter(is_server=False).frame(login))
-    turns = []
+    turns: list[float] = []
     since = time.thread_time()
     connection.data_received(flood)
     while not turns or (wire.is_paused and not wire.is_closed):
