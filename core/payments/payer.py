@@ -84,7 +84,7 @@ RETRY_SECONDS: Final = 0.5
 VIOLATION_CHARACTERS_MAX: Final = 300
 """Some have words of the receiver's in them."""
 POLL_SECONDS: Final = 1.0
-"""How soon whoever waits for a payment of another node sees a change; of our own it is told at once."""
+"""How soon whoever waits for a payment of another node sees a change; of our own it is told."""
 CANCELLED: Final = Ending(
     state=PaymentState.CANCELLED,
     reason="It was cancelled; what had left until then stays sent.",
@@ -460,7 +460,7 @@ class Payer:
             return ending, nothing
         except (SettingError, StoreError) as error:
             return Ending(state=PaymentState.FAILED, reason=f"{error}."), nothing
-        if found is None or running.why is not None:
+        if found is None:
             return running.why or CANCELLED, nothing
         needed = found.quote.source_estimate
         try:
@@ -485,7 +485,6 @@ class Payer:
 
         def note(progress: SenderProgress) -> None:
             running.progress = progress
-            running.tell()
 
         async with asyncio.TaskGroup() as group:
             writing = group.create_task(self._write_progress(payment, running))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -23,8 +23,9 @@ from core.control.payment_views import (
 from core.errors import SettingError
 from core.ledger.books import Transfer
 from core.packet import address
-from core.payments.payer import Found, Order
+from core.payments.payer import Found, Order, Pace
 from core.payments.records import Ending, NewPayment, Payment, PaymentState, Progress, Route
+from core.payments.store import PaymentStore
 from core.stream.sender.terms import PaymentTerms, Quote
 from core.stream.spsp import SpspDetails
 from core.testing.builders import CONDITION, USD
@@ -132,6 +133,37 @@ async def test_of_a_payment_that_failed_before_its_receiver_was_known_nothing_is
     assert view.sentence == "0.00 USD of 5.00 USD sent, nothing delivered."
 
 
+async def test_nothing_is_said_to_be_delivered_only_where_that_is_known(bench: Bench) -> None:
+    payment = await begin(bench)
+    route = Route(
+        destination="test.node.bob.token",
+        min_rate=Fraction(1),
+        source_amount_max=500,
+        receiver_asset_code=None,
+        receiver_asset_scale=None,
+    )
+    await bench.stores.payments.let_send(payment.number, route)
+    await bench.stores.payments.advance_payment(
+        payment.number, Progress(delivered_is_least=True)
+    )
+
+    sentence = (await bench.control.payment("p")).sentence
+    assert sentence == "0.00 USD of 5.00 USD sent, at least 0 units delivered."
+
+
+async def test_what_a_sender_knows_is_shown_before_it_is_written_down(bench: Bench) -> None:
+    await sending(bench)
+    pace = Pace(
+        packets=3, rejects=1, delivered=7, delivered_exact=False, packets_per_second=2.0
+    )
+    payer = Paying(pace, bench.stores.payments)
+
+    view = await bench.control_with(payer=payer).payment("p")
+
+    assert (view.packets, view.rejects, view.delivered) == (3, 1, 7)
+    assert not view.delivered_exact
+
+
 async def test_what_is_undecided_is_added_up_by_peer_and_by_payment(bench: Bench) -> None:
     await bench.add("carol", asset_code="EUR", asset_scale=4)
     first, second = await sending(bench, "p-1"), await sending(bench, "p-2")
@@ -156,6 +188,22 @@ async def test_what_is_undecided_is_added_up_by_peer_and_by_payment(bench: Bench
     ]
     listed = await bench.control.payments(PaymentQuery(undecided=True))
     assert [view.id for view in listed.rows] == ["p-2", "p-1"]
+
+
+@dataclass(frozen=True)
+class Paying:
+    """A payer that makes one payment."""
+
+    going: Pace
+    store: PaymentStore
+
+    async def find(self, payment_id: str) -> Payment:
+        found = await self.store.payment(payment_id)
+        assert found is not None
+        return found
+
+    def pace(self, payment_id: str) -> Pace:
+        return self.going
 
 
 # --- Quotes

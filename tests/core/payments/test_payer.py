@@ -20,6 +20,7 @@ from core.errors import (
     StoreUnavailable,
     UnknownAccount,
 )
+from core.ledger.books import Transfer
 from core.packet import ErrorCode, Prepare, Reject, Reply, address
 from core.payments.payer import (
     ACCOUNT_QUOTES_MAX,
@@ -40,7 +41,7 @@ from core.stores.record import Stores
 from core.stream.sender.sender import OnProgress, Send
 from core.stream.sender.terms import Outcome, OutcomeState, PaymentTerms, Progress, Quote
 from core.stream.spsp import SpspDetails
-from core.testing.builders import account, fulfill, prepare
+from core.testing.builders import CONDITION, FULFILLMENT, account, fulfill, prepare
 from core.testing.payments import FakeResolver
 
 BOB: Final = "$bob.example"
@@ -348,6 +349,15 @@ async def test_a_payment_is_cancelled_while_it_is_paid(bench: Bench) -> None:
     assert payment.delivered == 50
 
 
+async def test_what_was_cancelled_before_the_node_stopped_was_cancelled(bench: Bench) -> None:
+    payment = await bench.start()
+    await bench.script.begun.wait()
+    await bench.payer.cancel(payment.id)
+    await bench.payer.finish(5)
+
+    assert (await bench.payer.find(payment.id)).state is PaymentState.CANCELLED
+
+
 async def test_another_process_can_cancel_it(bench: Bench) -> None:
     payment = await bench.start()
     await bench.script.begun.wait()
@@ -535,6 +545,34 @@ async def test_an_account_that_runs_out_on_the_way_ends_the_payment_and_says_so(
     )
     assert (payment.reject_code, payment.triggered_by) == ("T04", "test.node")
     assert payment.delivered == 50
+
+
+async def test_what_is_under_way_and_what_is_sent_are_no_lack(bench: Bench) -> None:
+    await bench.have(100)
+    payment = await bench.start()
+    await bench.script.begun.wait()
+    bob = account("bob")
+    await bench.stores.accounts.insert_account(bob, NewTokens())
+    under_way = await bench.stores.books.prepare(
+        Transfer(
+            from_account=payment.account,
+            to_account=bob.id,
+            incoming_amount=40,
+            outgoing_amount=40,
+            conversion=None,
+            destination="test.bob.token",
+            condition=CONDITION,
+            expires_at_ms=2**40,
+            payment=payment.number,
+        )
+    )
+    bench.chain.reply = SHORT
+    await bench.script.sends[-1](prepare())
+    await bench.stores.books.fulfill(under_way, FULFILLMENT)
+    await bench.script.sends[-1](prepare())
+    bench.script.paying.set()
+
+    assert (await bench.ended(payment)).state is PaymentState.COMPLETED
 
 
 async def test_a_lack_of_liquidity_elsewhere_ends_nothing(bench: Bench) -> None:
