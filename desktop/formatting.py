@@ -215,6 +215,11 @@ def shortened(text: str, length: int) -> str:
     return f"{text[:head]}…{text[head - length + 1 :]}"
 
 
+def one_line(text: str) -> str:
+    """Return text of several lines in one, for a cell."""
+    return " ".join(text.split())
+
+
 def tooltip(text: str) -> str:
     """Return text for a tooltip, which guesses whether it is markup: what could be is escaped and marked."""
     if "<" not in text and "&" not in text:

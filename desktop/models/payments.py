@@ -25,6 +25,8 @@ STATE_TEXTS: Final = {
     "paid": "Paid",
     "expired": "Expired",
 }
+UNDECIDED: Final = "undecided"
+"""Among the states to filter by: of what ended undecidedly, whatever became of the rest."""
 CUSTOMER_RELATIONS: Final = frozenset(("end point", "child"))
 STATE_COLUMN: Final = 1
 """Of payments and of invoices: a delegate colours it."""
@@ -92,8 +94,11 @@ class QuoteShown:
     sentence: str
     facts: Sequence[tuple[str, str]]
     problems: Sequence[str]
+    """Why it cannot be paid as it is."""
     pay_text: str
     """For the button: `Pay 12.40 USD`."""
+    warnings: Sequence[str] = ()
+    """What is worth a thought before it is paid."""
 
 
 @final
@@ -131,6 +136,14 @@ class PaymentRow:
     created_at_ms: int
     updated_at_ms: int
     ended_at_ms: int | None
+    late: int = 0
+    """Fulfilled too late: the receiver has it, the account was not charged, and it is our loss."""
+    violations: Sequence[str] = ()
+    """Partly remote text."""
+    receipts: Sequence[tuple[int, int, str]] = ()
+    """Of each stream: its number, the total that the receiver has signed, and the receipt in base64url."""
+    receiver_text: str = ""
+    """Remote text."""
 
     @property
     def is_open(self) -> bool:
@@ -149,7 +162,7 @@ class PaymentRow:
         """What was asked for."""
         if self.source_amount is not None:
             return f"send {formatting.amount(self.source_amount, *self.asset)}"
-        return f"deliver {self._theirs(self.delivered_amount or 0)}"
+        return f"deliver {self.theirs(self.delivered_amount or 0)}"
 
     @property
     def sent_text(self) -> str:
@@ -158,9 +171,16 @@ class PaymentRow:
     @property
     def delivered_text(self) -> str:
         at_least = "" if self.delivered_exact else "≥ "
-        return f"{at_least}{self._theirs(self.delivered)}"
+        return f"{at_least}{self.theirs(self.delivered)}"
 
-    def _theirs(self, amount: int) -> str:
+    @property
+    def delivered_words(self) -> str:
+        """As `delivered_text`, where there is room for words."""
+        at_least = "" if self.delivered_exact else "at least "
+        return f"{at_least}{self.theirs(self.delivered)}"
+
+    def theirs(self, amount: int) -> str:
+        """Return an amount in what the receiver counts."""
         if self.receiver_asset is None:
             return f"{formatting.count(amount)} of its units"
         return formatting.amount(amount, *self.receiver_asset)
@@ -221,6 +241,8 @@ class ReceivedRow:
     closed: bool
     first_at_ms: int
     last_at_ms: int
+    payer_text: str = ""
+    """Remote text."""
 
     @property
     def received_text(self) -> str:
@@ -241,7 +263,10 @@ class PaymentFilter:
 
     def passes(self, row: PaymentRow) -> bool:
         wanted = self.text.casefold()
-        return (not self.state or row.state == self.state) and (
+        state = not self.state or row.state == self.state
+        if self.state == UNDECIDED:
+            state = row.undecided > 0
+        return state and (
             not wanted
             or wanted in row.receiver.casefold()
             or wanted in row.memo.casefold()
@@ -367,11 +392,17 @@ RECEIVED_COLUMNS: Final[Sequence[Column[ReceivedRow]]] = (
     ),
     Column(title="Connection", text=lambda row: row.state_text, width=94, gives_way=3),
     Column(
+        title="The payer wrote",
+        text=lambda row: formatting.one_line(row.payer_text),
+        width=180,
+        gives_way=4,
+    ),
+    Column(
         title="Address",
         text=lambda row: row.destination,
         width=240,
         stretch=True,
-        gives_way=4,
+        gives_way=5,
     ),
 )
 

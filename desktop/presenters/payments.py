@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import csv
-import io
 import secrets
+from base64 import urlsafe_b64encode
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from PySide6.QtCore import QObject, Signal
 
 from core.account import Asset
 from core.clock import Clock
 from core.control.operator import Operator
+from core.control.payment_csv import PAYMENT_COLUMNS, csv_lines, payment_lines
 from core.control.payment_views import (
     InvoiceOrder,
     InvoiceQuery,
@@ -44,6 +44,7 @@ from desktop.models.payments import (
     ReceivedModel,
     ReceivedRow,
 )
+from desktop.models.table import TableModel
 from desktop.names import Names
 from desktop.presenters.decimals import decimal_text, rate_text
 from desktop.presenters.page import PagePresenter
@@ -60,6 +61,7 @@ UNITS: Final = ("units", 0)
 """How a receiver's amounts are counted who does not say in what."""
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 class PaymentsPresenter(PagePresenter):
@@ -120,18 +122,14 @@ class PaymentsPresenter(PagePresenter):
             found = await self.operator.payments(PaymentQuery(before=before, limit=PAGE_ROWS))
             return found.rows, found.next
 
-        views = await self._newest(page, first=not self.loaded)
-        rows = await in_pieces(views, lambda view: payment_row(view, self.names))
-        self.history.replace(_merged(self.history.rows, rows, lambda row: row.id))
+        await self._update_list(self.history, page, payment_row, lambda row: row.id)
 
     async def _update_invoices(self) -> None:
         async def page(before: int | None) -> tuple[Sequence[InvoiceView], int | None]:
             found = await self.operator.invoices(InvoiceQuery(before=before, limit=PAGE_ROWS))
             return found.rows, found.next
 
-        views = await self._newest(page, first=not self.loaded)
-        rows = await in_pieces(views, lambda view: invoice_row(view, self.names))
-        self.invoices.replace(_merged(self.invoices.rows, rows, lambda row: row.id))
+        await self._update_list(self.invoices, page, invoice_row, lambda row: row.id)
 
     async def _update_received(self) -> None:
         async def page(before: int | None) -> tuple[Sequence[ReceivedView], int | None]:
@@ -140,9 +138,19 @@ class PaymentsPresenter(PagePresenter):
             )
             return found.rows, found.next
 
+        await self._update_list(self.received, page, received_row, lambda row: row.number)
+
+    async def _update_list(
+        self,
+        model: TableModel[R],
+        page: Callable[[int | None], Awaitable[tuple[Sequence[T], int | None]]],
+        row_of: Callable[[T, Names], R],
+        key: Callable[[R], object],
+    ) -> None:
+        """Show the newest views of a list as rows, and behind them the older ones that were known."""
         views = await self._newest(page, first=not self.loaded)
-        rows = await in_pieces(views, lambda view: received_row(view, self.names))
-        self.received.replace(_merged(self.received.rows, rows, lambda row: row.number))
+        rows = await in_pieces(views, lambda view: row_of(view, self.names))
+        model.replace(_merged(model.rows, rows, key))
 
     @staticmethod
     async def _newest(
@@ -342,7 +350,7 @@ class PaymentsPresenter(PagePresenter):
                 views += page.rows
                 if (before := page.next) is None:
                     break
-            text = payments_csv(views)
+            text = csv_lines([PAYMENT_COLUMNS]) + payment_lines(views)
             try:
                 await asyncio.to_thread(path.write_text, text, encoding="utf-8", newline="")
             except OSError as error:
@@ -402,6 +410,13 @@ def payment_row(view: PaymentView, names: Names) -> PaymentRow:
         created_at_ms=view.created_at_ms,
         updated_at_ms=view.updated_at_ms,
         ended_at_ms=view.ended_at_ms,
+        late=view.late,
+        violations=tuple(view.violations),
+        receipts=tuple(
+            (each.stream, each.total, urlsafe_b64encode(each.receipt).decode())
+            for each in view.receipts
+        ),
+        receiver_text=view.receiver_text,
     )
 
 
@@ -440,6 +455,7 @@ def received_row(view: ReceivedView, names: Names) -> ReceivedRow:
         closed=view.closed,
         first_at_ms=view.first_at_ms,
         last_at_ms=view.last_at_ms,
+        payer_text=view.payer_text,
     )
 
 
@@ -457,6 +473,8 @@ def quote_shown(form: PayForm, quote: PaymentQuote) -> QuoteShown:
         facts.append(("Kept on the way", f"{_percent(quote.fees)} of the market rate"))
     if quote.packet_amount_max is not None:
         facts.append(("Largest packet", formatting.amount(quote.packet_amount_max, *ours)))
+    if quote.lost_by_rounding:
+        facts.append(("Lost by rounding", f"at most {_percent(quote.lost_by_rounding)}"))
     if quote.available is not None:
         facts.append(("Left to send", formatting.amount(quote.available, *ours)))
     facts.append(("Receiver", quote.destination))
@@ -465,47 +483,9 @@ def quote_shown(form: PayForm, quote: PaymentQuote) -> QuoteShown:
         sentence=quote.sentence,
         facts=tuple(facts),
         problems=tuple(quote.problems),
+        warnings=tuple(quote.warnings),
         pay_text=f"Pay {formatting.amount(quote.source_amount, *ours)}",
     )
-
-
-def payments_csv(views: Iterable[PaymentView]) -> str:
-    """Return payments as CSV; amounts are decimal text, exact, without grouping."""
-    out = io.StringIO()
-    writer: Any = csv.writer(out)
-    writer.writerow(
-        (
-            "id", "account", "receiver", "destination", "state", "asset", "sent", "in_flight",
-            "undecided", "receiver_asset", "delivered", "delivered_exact", "packets", "rejects",
-            "reject_code", "triggered_by", "reason", "memo", "created_at", "ended_at",
-        )
-    )  # fmt: skip
-    for view in views:
-        scale, theirs = view.asset.scale, view.receiver_asset
-        ended = view.ended_at_ms
-        writer.writerow(
-            _safe(cell)
-            for cell in (
-                view.id, view.username, view.receiver, view.destination, view.state.value,
-                view.asset.code,
-                formatting.plain_number(view.sent, scale),
-                formatting.plain_number(view.in_flight, scale),
-                formatting.plain_number(view.undecided, scale),
-                "" if theirs is None else theirs.code,
-                formatting.plain_number(view.delivered, 0 if theirs is None else theirs.scale),
-                "yes" if view.delivered_exact else "no",
-                str(view.packets), str(view.rejects), view.reject_code, view.triggered_by,
-                view.reason, view.memo,
-                formatting.timestamp(view.created_at_ms),
-                "" if ended is None else formatting.timestamp(ended),
-            )
-        )  # fmt: skip
-    return out.getvalue()
-
-
-def _safe(cell: str) -> str:
-    """Return text that a spreadsheet takes for text: others write some of it."""
-    return f"'{cell}" if cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell
 
 
 def _merged(before: Sequence[T], newest: Sequence[T], key: Callable[[T], object]) -> list[T]:

@@ -195,8 +195,9 @@ class PayCard(Card):
         if quote is None:
             return
         self.problem.hide()
-        self.sentence.setText("\n".join((quote.sentence, *(f"▲ {p}" for p in quote.problems))))
-        self.sentence.set_role("warn" if quote.problems else "text")
+        thoughts = [f"▲ {words}" for words in (*quote.problems, *quote.warnings)]
+        self.sentence.setText("\n".join((quote.sentence, *thoughts)))
+        self.sentence.set_role("warn" if thoughts else "text")
         half = (len(quote.facts) + 1) // 2
         self.facts.show_facts(quote.facts[:half])
         self.more_facts.show_facts(quote.facts[half:])

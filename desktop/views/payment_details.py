@@ -29,6 +29,10 @@ INVOICE_TONES: Final = {
     "expired": Tone.PAUSED,
     "cancelled": Tone.PAUSED,
 }
+UNDECIDED_ADVICE: Final = "What is undecided was not charged to the account, and may have arrived: the receiver knows."
+LATE_ADVICE: Final = (
+    "What was fulfilled too late has arrived, was not charged, and is your loss."
+)
 
 
 def show_payment(panel: DetailPanel, row: PaymentRow) -> None:
@@ -38,7 +42,7 @@ def show_payment(panel: DetailPanel, row: PaymentRow) -> None:
         ("From", row.name),
         ("Asked to", row.wanted_text),
         ("Sent", row.sent_text),
-        ("Delivered", row.delivered_text),
+        ("Delivered", row.delivered_words),
         ("In flight", formatting.amount(row.in_flight, *row.asset)),
         ("Packets", formatting.count(row.packets)),
         ("Rejects", formatting.count(row.rejects)),
@@ -52,17 +56,29 @@ def show_payment(panel: DetailPanel, row: PaymentRow) -> None:
     ]
     if row.memo:
         facts.insert(2, ("Note", row.memo))
+    if row.late:
+        facts.insert(6, ("Fulfilled too late", formatting.amount(row.late, *row.asset)))
     if row.undecided:
         facts.insert(6, ("Undecided", formatting.amount(row.undecided, *row.asset)))
     if row.reject_code:
         by = f" by {row.triggered_by}" if row.triggered_by else ""
         facts.insert(6, ("Last reject", f"{row.reject_code}{by}"))
+    for stream, total, receipt in row.receipts:
+        facts.append((f"Receipt, stream {stream}", f"{row.theirs(total)}: {receipt}"))
+    advice = [row.reason or row.sentence]
+    if row.undecided:
+        advice.append(UNDECIDED_ADVICE)
+    if row.late:
+        advice.append(LATE_ADVICE)
+    advice += [f"▲ {formatting.one_line(violation)}." for violation in row.violations]
     panel.show_details(
         f"Payment of {row.wanted_text.partition(' ')[2]}",
         (row.state_text, PAYMENT_TONES.get(row.state, Tone.PLAIN)),
         facts,
-        advice=row.reason or row.sentence,
+        advice="\n".join(advice),
         advice_title="What became of it" if not row.is_open else "How far it is",
+        said=row.receiver_text,
+        said_by="the receiver",
     )
 
 
@@ -110,4 +126,6 @@ def show_received(panel: DetailPanel, row: ReceivedRow) -> None:
         state,
         facts,
         advice="Which of your accounts its packets came through is known; who is behind that is not.",
+        said=row.payer_text,
+        said_by="the payer",
     )

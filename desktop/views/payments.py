@@ -18,6 +18,7 @@ from PySide6.QtWidgets import (
 from desktop.models.payments import (
     STATE_COLUMN,
     STATE_TEXTS,
+    UNDECIDED,
     InvoiceRow,
     Payer,
     PaymentFilter,
@@ -59,6 +60,7 @@ SHOWN_STATES: Final = (
         (state, STATE_TEXTS[state])
         for state in ("sending", "completed", "failed", "cancelled", "interrupted")
     ),
+    (UNDECIDED, "Undecided"),
 )
 
 

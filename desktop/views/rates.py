@@ -174,7 +174,7 @@ class RatesPage(Page):
         tab.put_below(
             TextLabel("Hold jumps beyond", role="muted"),
             self.jump_limit,
-            TextLabel("; a source that is alone says so", role="muted"),
+            TextLabel("and, of a source that is alone, until it says so", role="muted"),
             self.jump_samples,
             TextLabel("times", role="muted"),
             self.guard_button,

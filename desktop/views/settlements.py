@@ -134,7 +134,9 @@ class SettlementsPage(Page):
         unknown.add_menu(unknown.add_copy("Copy transfer", lambda row: row.id))
         _put_buttons(due[0], "", self.settle_button)
         _put_buttons(
-            due[1], "These settle by themselves once more is owed.", self.settle_early_button
+            due[1],
+            "Nothing is paid of these by itself yet: the reason stands with each.",
+            self.settle_early_button,
         )
         _put_buttons(
             unmatched,

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from fractions import Fraction
+from typing import Any
 
 from core.account import Asset
 from core.control.payment_views import (
@@ -48,6 +49,7 @@ class FakePayments(PaymentOperator):
         self.invoice_views: list[InvoiceView] = []
         self.received_views: list[ReceivedView] = []
         self.keys: dict[str, str] = {}
+        self.quote_changes: dict[str, Any] = {}
 
     def add_payments(self, count: int) -> None:
         """Have so many payments, requests and receipts in the past."""
@@ -120,7 +122,7 @@ class FakePayments(PaymentOperator):
         )
         delivered = int(amount * RATE)
         slippage = SLIPPAGE_DEFAULT if order.slippage is None else order.slippage
-        return PaymentQuote(
+        quote = PaymentQuote(
             username=order.username,
             asset=asset,
             receiver=order.receiver,
@@ -138,6 +140,7 @@ class FakePayments(PaymentOperator):
             sentence=f"{amount} buy {delivered}, of which most arrives.",
             problems=() if amount < 10**12 else ("That is more than the account may send.",),
         )
+        return replace(quote, **self.quote_changes)
 
     async def start_payment(
         self, order: PaymentOrder, *, idempotency_key: str | None = None

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from core.control.payment_views import ReceiptView
 from desktop.models.payments import PayForm, PaymentFilter, PaymentRow, QuoteShown
+from desktop.names import Names
 from desktop.presenters.decimals import decimal_text, rate_text
-from desktop.presenters.payments import PaymentsPresenter, payments_csv
+from desktop.presenters.payments import PaymentsPresenter, payment_row
 from tests.desktop.fake_operator import FakeOperator
 from tests.desktop.waiting import until
 
@@ -149,6 +151,48 @@ async def test_a_thousand_payments_are_loaded_once_and_then_only_the_newest(
     await presenter.close()
 
 
+async def test_a_row_has_what_the_receiver_signed_and_wrote_and_what_is_not_sure(
+    operator: FakeOperator,
+) -> None:
+    operator.add_payments(1)
+    view = replace(
+        operator.payment_views[0],
+        delivered=1_130,
+        delivered_exact=False,
+        undecided=5,
+        late=7,
+        receipts=(ReceiptView(1, 1_100, b"\xff\xfe"),),
+        violations=("it confirmed less than before",),
+        receiver_text="thank you",
+    )
+
+    row = payment_row(view, Names())
+
+    assert row.delivered_words == "at least 11.30\u00a0EUR"
+    assert row.receipts == ((1, 1_100, "__4="),)
+    assert (row.late, row.receiver_text) == (7, "thank you")
+    assert row.violations == ("it confirmed less than before",)
+    assert PaymentFilter(state="undecided").passes(row)
+    assert not PaymentFilter(state="undecided").passes(replace(row, undecided=0))
+
+
+async def test_a_quotes_warnings_and_rounding_are_shown_and_hinder_nothing(
+    operator: FakeOperator, payments: PaymentsPresenter
+) -> None:
+    quotes: list[QuoteShown] = []
+    payments.quoted.connect(quotes.append)
+    operator.quote_changes = {
+        "warnings": ("The receiver counts in few units.",),
+        "lost_by_rounding": Fraction(1, 200),
+    }
+
+    await payments.quote(FORM)
+
+    assert quotes[-1].warnings == ("The receiver counts in few units.",)
+    assert not quotes[-1].problems
+    assert dict(quotes[-1].facts)["Lost by rounding"] == "at most 0.5\u00a0%"
+
+
 async def test_a_csv_file_has_every_payment_exactly_and_no_formula(
     operator: FakeOperator, payments: PaymentsPresenter, tmp_path: Path
 ) -> None:
@@ -165,7 +209,7 @@ async def test_a_csv_file_has_every_payment_exactly_and_no_formula(
     for row in rows:
         view = views[row["id"]]
         assert Fraction(row["sent"]) * 10**view.asset.scale == view.sent
-    assert payments_csv([]).startswith("id,account,receiver")
+    assert rows[0].keys() >= {"delivered_exact", "violations", "receiver_text"}
 
 
 @pytest.mark.parametrize(

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication, QLineEdit
 
+from core.control.payment_views import ReceiptView
 from desktop.presenters.payments import PaymentsPresenter
 from desktop.presenters.rates import RatesPresenter
+from desktop.views.detail import plain
 from desktop.views.pay_card import DELIVERED
-from desktop.views.payments import REQUESTS, PaymentsPage
+from desktop.views.payments import HISTORY, RECEIVED, REQUESTS, PaymentsPage
 from desktop.views.rate_source_dialog import RateSourceDialog
-from desktop.views.rates import HISTORY, RatesPage
+from desktop.views.rates import HISTORY as RATE_HISTORY, RatesPage
 from tests.desktop.fake_operator import FakeOperator
 from tests.desktop.waiting import until
 
@@ -174,6 +178,32 @@ async def test_a_request_for_money_is_made_and_shown_with_what_to_hand_out(
     assert bar.amount.text() == ""
 
 
+async def test_what_the_receiver_wrote_is_quoted_as_its_words_and_read_as_plain_text(
+    operator: FakeOperator, page: PaymentsPage
+) -> None:
+    operator.add_payments(1)
+    operator.payment_views[0] = replace(
+        operator.payment_views[0],
+        receiver_text="<b>paid</b>",
+        undecided=10,
+        receipts=(ReceiptView(1, 1_100, b"receipt"),),
+    )
+    operator.received_views[0] = replace(operator.received_views[0], payer_text="for the lamp")
+    await page.payments.update_and_report()
+
+    page.tables[HISTORY].selectRow(0)
+    assert plain(page.detail.said.text()) == "“<b>paid</b>”"
+    assert page.detail.said.textFormat() is Qt.TextFormat.PlainText
+    assert page.detail.said_by.text() == "Said by the receiver (unverified):"
+    assert "may have arrived" in page.detail.advice.text()
+    assert page.detail.facts.text_of("Receipt, stream 1").startswith("11.00\u00a0EUR: ")
+
+    page.tabs.setCurrentIndex(RECEIVED)
+    page.tables[RECEIVED].selectRow(0)
+    assert page.detail.said_by.text() == "Said by the payer (unverified):"
+    assert page.detail.said.text() == "“for the lamp”"
+
+
 async def test_without_an_account_the_page_says_what_is_missing(qapp: QApplication) -> None:
     operator = FakeOperator(peers=0)
     made = PaymentsPage(PaymentsPresenter(operator, operator.clock))
@@ -208,7 +238,7 @@ async def test_how_a_pair_moved_is_drawn_once_it_is_looked_at(
     operator.add_snapshot(operator.clock.now_ms() - 30_000, CHF="1.20")
     assert not called(operator, "rate_snapshots")
 
-    rates.tabs.setCurrentIndex(HISTORY)
+    rates.tabs.setCurrentIndex(RATE_HISTORY)
     rates.history.source.choose("CHF")
     rates.history.source.chosen.emit("CHF")
     await rates.rates.tasks.finish()
