@@ -4,7 +4,8 @@ The window runs here, without a display, put together as the application does; p
 process and end in another. A precise timer of Qt's is to fire every 16 ms: how much more lies between two
 of its ticks is how long something has held up the window, be it another program that had the processor: what a
 busy machine does to a window that does nothing is the first line. `busy` is what the window's own thread
-has computed from one tick to the next, which other programs hardly change.
+has computed from one tick to the next, which other programs hardly change: a tick that is late while the thread
+computed for less than 16 ms has waited for the processor, and `computing in` counts the others.
 
     python -m tests.benchmarks.window --seconds 60
     python -m tests.benchmarks.window --seconds 600 --page all --who
@@ -86,6 +87,10 @@ class Ticks:
         self.busy_ms.append((used - self._used) * 1000)
         self._used = used
 
+    def used_ms(self) -> float:
+        """Return what the window's thread has computed since the last tick."""
+        return (time.thread_time() - self._used) * 1000
+
     def take(self) -> tuple[list[float], list[float]]:
         """Return what there is since the last call: how late each was, and how busy it was till then."""
         taken = self.late_ms, self.busy_ms
@@ -147,8 +152,11 @@ class Watchdog:
             return  # a look that takes longer than a period must not look at itself
         self._looking = True
         overdue = (time.perf_counter() - self._ticks.last) * 1000 - TICK_MS
-        if overdue > HELD_UP_MS:
-            self.seen[_where(frame)] += 1
+        if self._ticks.used_ms() > HELD_UP_MS:
+            self.seen[f"computing: {_where(frame)}"] += 1
+        elif overdue > HELD_UP_MS:
+            # It has not computed that long: another program had the processor.
+            self.seen["waiting for the processor"] += 1
         self._looking = False
 
     def stop(self) -> None:
@@ -239,17 +247,19 @@ class Measured:
         self.memory.append((time.perf_counter() - since, memory))
         print(
             f"{name:14} {(after.fulfills - before.fulfills) / took:6.0f}/s  CPU {cpu / took:4.0%}  "
-            f"{self.late(late)}  {self.busy(busy)}  longest callback {longest:5.1f} ms  RSS {memory:5.1f} MB",
+            f"{self.late(late, busy)}  {self.busy(busy)}  longest callback {longest:5.1f} ms  RSS {memory:5.1f} MB",
             flush=True,
         )
 
     @staticmethod
-    def late(late: Sequence[float]) -> str:
+    def late(late: Sequence[float], busy: Sequence[float]) -> str:
+        """Say how late ticks were, and of the late ones how many were so because the window was computing."""
         shares = [percentile(late, share) for share in (0.5, 0.99, 1.0)]
-        held = sum(1 for each in late if each > HELD_UP_MS)
+        held = [used for each, used in zip(late, busy, strict=True) if each > HELD_UP_MS]
+        ours = sum(1 for used in held if used > HELD_UP_MS)
         return (
             f"late by p50 {shares[0]:4.1f}  p99 {shares[1]:5.1f}  max {shares[2]:6.1f} ms  "
-            f"> {HELD_UP_MS:.0f} ms: {held} of {len(late)}"
+            f"> {HELD_UP_MS:.0f} ms: {len(held)} of {len(late)}, computing in {ours}"
         )
 
     @staticmethod
@@ -309,7 +319,7 @@ async def look(desktop: Desktop, asked: argparse.Namespace) -> None:
         f"\nall            {told['fulfilled'] / told['seconds']:6.0f}/s, not fulfilled "
         f"{told['others'] + told['broken']}, not sent {told['skipped']}; answered after p50 "
         f"{told['p50_us'] / 1000:.1f} ms, p99 {told['p99_us'] / 1000:.1f} ms\n"
-        f"               {measured.late(measured.late_ms)}  {measured.busy(measured.busy_ms)}  longest callback {measured.longest:.1f} ms\n"
+        f"               {measured.late(measured.late_ms, measured.busy_ms)}  {measured.busy(measured.busy_ms)}  longest callback {measured.longest:.1f} ms\n"
         f"               RSS {measured.memory[0][1]:.1f} MB at first, {measured.memory[-1][1]:.1f} MB at last, "
         f"in the second half {measured.growth():+.2f} MB a minute   (wanted: {TARGETS})"
     )
