@@ -243,7 +243,9 @@ class BtpConnection(asyncio.Protocol):
                 f"{self.name} reads more slowly than packets come for it.",
             )
         waiting = Waiting(request, owner.loop.create_future(), deadline)
-        octets = self._exchange.ask(waiting, request.prepare.octets)
+        octets = self._exchange.ask(
+            waiting, request.prepare.octets, goes_first=asks_itself(request)
+        )
         if octets is None:
             return owner.address.reject(
                 ErrorCode.CONNECTOR_BUSY,

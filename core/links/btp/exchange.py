@@ -35,6 +35,8 @@ from core.links.btp.packet import (
 
 _PREPARE: Final = 12
 _REPLIES: Final = frozenset({13, 14})
+KEPT_FREE_MAX: Final = 8
+"""Of the packets that may be under way, for the few questions of ours."""
 
 
 class Waiting(Protocol):
@@ -199,9 +201,15 @@ class Exchange(Generic[W]):
 
     # --- Asking
 
-    def ask(self, waiting: W, packet: bytes | memoryview) -> bytes | None:
-        """Return the packet that asks for a reply; None where as much is under way as may be."""
-        if len(self._in_flight) >= self._in_flight_max:
+    def ask(
+        self, waiting: W, packet: bytes | memoryview, *, goes_first: bool = False
+    ) -> bytes | None:
+        """Return the packet that asks for a reply; None where as much is under way as may be.
+
+        What goes first has some room of its own, so that those who send through us cannot keep it out.
+        """
+        kept_free = 0 if goes_first else min(KEPT_FREE_MAX, self._in_flight_max // 10)
+        if len(self._in_flight) >= self._in_flight_max - kept_free:
             return None
         request_id = self._take_id()
         self._in_flight[request_id] = waiting

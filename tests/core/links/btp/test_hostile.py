@@ -14,8 +14,8 @@ from core.control.views import LinkState
 from core.links.btp import link, packet as btp, websocket as ws
 from core.links.btp.packet import BtpPacket, SubProtocol
 from core.links.http_message import parse_request_head
-from core.packet import ErrorCode, Fulfill, Reject, Reply, parse_reply
-from core.service import IncomingRequest
+from core.packet import ErrorCode, Fulfill, Prepare, Reject, Reply, parse_reply
+from core.service import IncomingRequest, OutgoingRequest
 from tests.core.links.btp.conftest import (
     QUICK,
     Listening,
@@ -393,6 +393,37 @@ async def test_no_more_packets_are_under_way_on_a_connection_than_may_be(
         await scene.send(scene.accounts["alice"]), "T03"
     )
 
+    await scene.link.close(0)
+    for task in waiting:
+        rejected(await task, "T01")
+
+
+@pytest.mark.logs_warning
+async def test_a_question_of_ours_has_room_where_packets_of_others_have_none_left(
+    setting: Setting,
+) -> None:
+    """Else a receiver that keeps packets unanswered would let the peer hear nothing of us, and seem gone."""
+    scene = await setting(replace(QUICK, in_flight_max=20))
+    socket = await scene.log_in()
+    waiting = [sending(scene) for _ in range(18)]
+    for _ in waiting:
+        await socket.hear()
+    rejected(await scene.send(scene.accounts["alice"]), "T03")
+
+    alice = scene.accounts["alice"]
+    packet = Prepare.build(
+        amount=0,
+        expires_at_ms=prepare().expires_at_ms,
+        condition=bytes(32),
+        destination=alice.ilp_address,
+    )
+    question = asyncio.get_running_loop().create_task(
+        scene.link.send(OutgoingRequest(alice, alice, packet, 0, packet.expires_at_ms))
+    )
+    asked = await socket.hear()
+    await socket.say(ilp(btp.RESPONSE, asked.request_id, FULFILL))
+
+    assert isinstance(await question, Fulfill)
     await scene.link.close(0)
     for task in waiting:
         rejected(await task, "T01")
