@@ -23,7 +23,7 @@ from core.routing.damping import CHANGED, WITHDRAWN
 from core.routing.forwarding import ForwardingLog
 from core.routing.importing import ImportRules
 from core.routing.learned import LearnedRoutes, Standings
-from core.routing.peer import Peer, takes_routes_from, tells_routes_to
+from core.routing.peer import Peer, contents, takes_routes_from, tells_routes_to
 from core.routing.room import Room, megabytes, octets_max_of, octets_of, routes_max_of
 from core.routing.routes import told_routes
 from core.routing.table import Precedence, Route, RouteSource, RoutingTable
@@ -257,7 +257,7 @@ class RouteExchange:
     def refuses_control(self, account: Account) -> str:
         """Say why an account is not told our routes; empty where it is."""
         peer = self.peers.get(account.id)
-        if peer is not None and peer.tells:
+        if (peer is not None and peer.tells) or contents(account):
             return ""
         return (
             f"We are not configured to send routes to you: {account.username} is our "

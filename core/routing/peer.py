@@ -31,6 +31,18 @@ def tells_routes_to(account: Account) -> bool:
     return account.routing_relation in _EXCHANGES
 
 
+def contents(account: Account) -> bool:
+    """Tell whether an account's question for routes is answered with yes, though it is told none: a child's that nobody decided of.
+
+    It needs none, since its parent gets all that it has no route to; but Interledger.rs joins no parent that says no.
+    """
+    return (
+        account.enabled
+        and account.routing_relation is RoutingRelation.CHILD
+        and account.send_routes is None
+    )
+
+
 def takes_routes_from(account: Account) -> bool:
     """Tell whether an account's routes are taken: by the operator's word, or by its relation."""
     if not account.enabled or account.routing_relation is RoutingRelation.NON_ROUTING_ACCOUNT:

@@ -119,15 +119,22 @@ class Speaker:
         exchange, now = self._exchange, self._exchange.clock.monotonic()
         interval = exchange.timing.interval_ms / 1000
         if _is_yes(reply):
-            exchange.own_is_old |= asking.given_up
-            asking.refusals, asking.given_up, asking.problem = 0, False, ""
-            if heard.expires is None and asking.due is None:
-                asking.due = now + 2 * interval  # unless it tells something before
-            return
-        why = _why_not(reply)
-        if self._is_ours(reply):
+            why = "with yes, and has told none yet."
+            if asking.has_told:
+                exchange.own_is_old |= asking.given_up
+                asking.refusals, asking.given_up = 0, False
+            else:
+                asking.refusals += 1  # a parent says yes to each child, and may tell it nothing
+            asking.problem = ""
+            if asking.refusals < REFUSALS_MAX:
+                if heard.expires is None and asking.due is None:
+                    asking.due = now + 2 * interval  # unless it tells something before
+                return
+        elif self._is_ours(reply):
+            why = _why_not(reply)
             asking.problem = f"It cannot be asked for its routes: {why}"
         else:
+            why = _why_not(reply)
             asking.refusals += _is_meant(reply)
             asking.problem = f"Asked for its routes, it answered {why}"
         if asking.refusals >= REFUSALS_MAX:

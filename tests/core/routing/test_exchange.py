@@ -144,6 +144,23 @@ async def test_a_child_is_told_nothing_and_tells_nothing_unless_the_operator_say
     assert net.nodes["kid"].path("test.a") == ("test.a",)
 
 
+async def test_a_child_that_asks_is_answered_yes_and_soon_asks_rarely(net: Net) -> None:
+    """Interledger.rs joins no parent that says no; and what has a parent sends there what it has no route to."""
+    net.node("a")
+    kid = net.node("kid")
+    await net.connect("a", "kid", CHILD)
+    await net.run(400)
+    assert kid.wire.controls("a") == 3
+    assert kid.exchange.peers[kid.accounts["a"].id].asking.given_up
+    assert net.nodes["a"].wire.sent == []
+
+    await net.nodes["a"].change("kid", send_routes=False)
+    await net.run(2 * 3600, until=lambda: kid.wire.controls("a") == 4)
+    assert "not configured to send routes" in net.nodes["a"].exchange.refuses_control(
+        net.nodes["a"].accounts["kid"]
+    )
+
+
 async def test_a_parent_hears_of_children_and_not_of_peers_and_other_parents(net: Net) -> None:
     for name in ("me", "parent", "peer", "kid", "uncle"):
         net.node(name)
