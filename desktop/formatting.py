@@ -202,6 +202,11 @@ def moment(at_ms: int, zone: tzinfo | None = None) -> str:
     return f"{datetime.fromtimestamp(at_ms // 1000, UTC).astimezone(zone):%Y-%m-%d %H:%M:%S %Z}"
 
 
+def short_moment(at_ms: int, zone: tzinfo | None = None) -> str:
+    """Return day and minute, for a column: `11-24 12:00`."""
+    return f"{datetime.fromtimestamp(at_ms // 1000, UTC).astimezone(zone):%m-%d %H:%M}"
+
+
 def timestamp(at_ms: int, zone: tzinfo | None = None) -> str:
     """Return date, time and offset, for programs, ISO 8601: `2026-11-24 12:00:03+00:00`."""
     return datetime.fromtimestamp(at_ms // 1000, UTC).astimezone(zone).isoformat(" ")

@@ -9,6 +9,7 @@ from typing import Final, final
 from PySide6.QtCore import QObject
 
 from desktop import formatting
+from desktop.models.columns import amount_column, moment_column
 from desktop.models.table import Column, TableModel
 
 AssetText = tuple[str, int]
@@ -277,18 +278,8 @@ class PaymentFilter:
         return bool(self.text or self.state)
 
 
-def _time(at_ms: int) -> str:
-    return formatting.moment(at_ms)[5:16]
-
-
 PAYMENT_COLUMNS: Final[Sequence[Column[PaymentRow]]] = (
-    Column(
-        title="Started",
-        text=lambda row: _time(row.created_at_ms),
-        sort_key=lambda row: row.created_at_ms,
-        tooltip=lambda row: formatting.moment(row.created_at_ms),
-        width=104,
-    ),
+    moment_column("Started", lambda row: row.created_at_ms),
     Column(
         title="State",
         text=lambda row: row.state_text,
@@ -298,18 +289,13 @@ PAYMENT_COLUMNS: Final[Sequence[Column[PaymentRow]]] = (
     ),
     Column(title="From", text=lambda row: row.name, width=110, gives_way=2),
     Column(title="To", text=lambda row: row.receiver, width=200, stretch=True),
-    Column(
-        title="Sent",
-        text=lambda row: row.sent_text,
-        sort_key=lambda row: (row.asset, row.sent),
-        right=True,
-        width=120,
+    amount_column(
+        "Sent", lambda row: row.sent_text, lambda row: (row.asset, row.sent), width=120
     ),
-    Column(
-        title="Delivered",
-        text=lambda row: row.delivered_text,
-        sort_key=lambda row: (row.receiver_asset or ("", 0), row.delivered),
-        right=True,
+    amount_column(
+        "Delivered",
+        lambda row: row.delivered_text,
+        lambda row: (row.receiver_asset or ("", 0), row.delivered),
         width=120,
     ),
     Column(title="Note", text=lambda row: row.memo, width=140, gives_way=3),
@@ -324,13 +310,7 @@ PAYMENT_COLUMNS: Final[Sequence[Column[PaymentRow]]] = (
 )
 
 INVOICE_COLUMNS: Final[Sequence[Column[InvoiceRow]]] = (
-    Column(
-        title="Made",
-        text=lambda row: _time(row.created_at_ms),
-        sort_key=lambda row: row.created_at_ms,
-        tooltip=lambda row: formatting.moment(row.created_at_ms),
-        width=104,
-    ),
+    moment_column("Made", lambda row: row.created_at_ms),
     Column(
         title="State",
         text=lambda row: row.state_text,
@@ -339,18 +319,13 @@ INVOICE_COLUMNS: Final[Sequence[Column[InvoiceRow]]] = (
         width=100,
     ),
     Column(title="For", text=lambda row: row.name, width=110),
-    Column(
-        title="Asked",
-        text=lambda row: row.amount_text,
-        sort_key=lambda row: (row.asset, row.amount),
-        right=True,
-        width=120,
+    amount_column(
+        "Asked", lambda row: row.amount_text, lambda row: (row.asset, row.amount), width=120
     ),
-    Column(
-        title="Received",
-        text=lambda row: row.received_text,
-        sort_key=lambda row: (row.asset, row.received),
-        right=True,
+    amount_column(
+        "Received",
+        lambda row: row.received_text,
+        lambda row: (row.asset, row.received),
         width=120,
         gives_way=1,
     ),
@@ -366,19 +341,12 @@ INVOICE_COLUMNS: Final[Sequence[Column[InvoiceRow]]] = (
 )
 
 RECEIVED_COLUMNS: Final[Sequence[Column[ReceivedRow]]] = (
-    Column(
-        title="Last packet",
-        text=lambda row: _time(row.last_at_ms),
-        sort_key=lambda row: row.last_at_ms,
-        tooltip=lambda row: formatting.moment(row.last_at_ms),
-        width=104,
-    ),
+    moment_column("Last packet", lambda row: row.last_at_ms),
     Column(title="For", text=lambda row: row.name, width=120),
-    Column(
-        title="Received",
-        text=lambda row: row.received_text,
-        sort_key=lambda row: (row.asset, row.received),
-        right=True,
+    amount_column(
+        "Received",
+        lambda row: row.received_text,
+        lambda row: (row.asset, row.received),
         width=130,
     ),
     Column(title="Came through", text=lambda row: row.from_name, width=130, gives_way=1),

@@ -9,6 +9,7 @@ from typing import Final, final
 from PySide6.QtCore import QObject
 
 from desktop import formatting
+from desktop.models.columns import amount_column, moment_column
 from desktop.models.table import Column, TableModel
 
 LADDER: Final = ("intent", "signed", "sent", "final")
@@ -168,21 +169,15 @@ class EngineCard:
     last_words: Sequence[str] = ()
 
 
-def _when(title: str = "When") -> Column[SettlementEntry]:
-    return Column(
-        title=title,
-        text=lambda row: formatting.clock_time(row.updated_at_ms).partition(".")[0],
-        sort_key=lambda row: row.updated_at_ms,
+SETTLEMENT_COLUMNS: Final[Sequence[Column[SettlementEntry]]] = (
+    moment_column(
+        "When",
+        lambda row: row.updated_at_ms,
         tooltip=lambda row: (
             f"decided {formatting.moment(row.created_at_ms)}, "
             f"last change {formatting.moment(row.updated_at_ms)}"
         ),
-        width=76,
-    )
-
-
-SETTLEMENT_COLUMNS: Final[Sequence[Column[SettlementEntry]]] = (
-    _when(),
+    ),
     Column(
         title="Peer",
         text=lambda row: row.who,
@@ -196,28 +191,18 @@ SETTLEMENT_COLUMNS: Final[Sequence[Column[SettlementEntry]]] = (
         sort_key=lambda row: (row.steps_done, row.state),
         width=232,
     ),
-    Column(
-        title="Amount",
-        text=lambda row: row.amount_text,
-        sort_key=lambda row: (row.asset, row.amount),
-        right=True,
-        width=130,
+    amount_column(
+        "Amount", lambda row: row.amount_text, lambda row: (row.asset, row.amount), width=130
     ),
-    Column(
-        title="On the ledger",
-        text=lambda row: row.ledger_text,
-        sort_key=lambda row: (row.ledger_asset, row.ledger_amount),
-        right=True,
+    amount_column(
+        "On the ledger",
+        lambda row: row.ledger_text,
+        lambda row: (row.ledger_asset, row.ledger_amount),
         width=140,
         gives_way=3,
     ),
-    Column(
-        title="Fee",
-        text=lambda row: row.fee_text,
-        sort_key=lambda row: row.fee or 0,
-        right=True,
-        width=120,
-        gives_way=5,
+    amount_column(
+        "Fee", lambda row: row.fee_text, lambda row: row.fee or 0, width=120, gives_way=5
     ),
     Column(
         title="Transaction",
@@ -243,18 +228,13 @@ DUE_COLUMNS: Final[Sequence[Column[DueRow]]] = (
     Column(
         title="Peer", text=lambda row: row.name, tooltip=lambda row: row.username, width=110
     ),
-    Column(
-        title="You owe",
-        text=lambda row: row.owed_text,
-        sort_key=lambda row: (row.asset, row.owed),
-        right=True,
-        width=130,
+    amount_column(
+        "You owe", lambda row: row.owed_text, lambda row: (row.asset, row.owed), width=130
     ),
-    Column(
-        title="Settles at",
-        text=lambda row: row.threshold_text,
-        sort_key=lambda row: (row.asset, row.threshold or 0),
-        right=True,
+    amount_column(
+        "Settles at",
+        lambda row: row.threshold_text,
+        lambda row: (row.asset, row.threshold or 0),
         width=110,
         gives_way=1,
     ),
@@ -265,11 +245,10 @@ DUE_COLUMNS: Final[Sequence[Column[DueRow]]] = (
         width=280,
         stretch=True,
     ),
-    Column(
-        title="Down to",
-        text=lambda row: row.settle_to_text,
-        sort_key=lambda row: (row.asset, row.settle_to or 0),
-        right=True,
+    amount_column(
+        "Down to",
+        lambda row: row.settle_to_text,
+        lambda row: (row.asset, row.settle_to or 0),
         width=100,
         gives_way=2,
     ),
@@ -277,19 +256,9 @@ DUE_COLUMNS: Final[Sequence[Column[DueRow]]] = (
 )
 
 UNMATCHED_COLUMNS: Final[Sequence[Column[UnmatchedEntry]]] = (
-    Column(
-        title="Seen",
-        text=lambda row: formatting.moment(row.seen_at_ms)[:19],
-        sort_key=lambda row: row.seen_at_ms,
-        tooltip=lambda row: formatting.moment(row.seen_at_ms),
-        width=146,
-    ),
-    Column(
-        title="Amount",
-        text=lambda row: row.amount_text,
-        sort_key=lambda row: (row.asset, row.amount),
-        right=True,
-        width=150,
+    moment_column("Seen", lambda row: row.seen_at_ms),
+    amount_column(
+        "Amount", lambda row: row.amount_text, lambda row: (row.asset, row.amount), width=150
     ),
     Column(title="From", text=lambda row: row.sender, width=320),
     Column(title="Engine", text=lambda row: row.engine, width=100, gives_way=3),
@@ -303,20 +272,13 @@ UNMATCHED_COLUMNS: Final[Sequence[Column[UnmatchedEntry]]] = (
 )
 
 UNKNOWN_COLUMNS: Final[Sequence[Column[UnknownEntry]]] = (
-    Column(
-        title="Since",
-        text=lambda row: formatting.moment(row.created_at_ms)[:19],
-        sort_key=lambda row: row.created_at_ms,
-        tooltip=lambda row: formatting.moment(row.created_at_ms),
-        width=146,
-    ),
+    moment_column("Since", lambda row: row.created_at_ms),
     Column(title="From", text=lambda row: row.from_name, width=110),
     Column(title="To", text=lambda row: row.to_name, width=110),
-    Column(
-        title="Amount out",
-        text=lambda row: row.amount_text,
-        sort_key=lambda row: (row.asset, row.amount),
-        right=True,
+    amount_column(
+        "Amount out",
+        lambda row: row.amount_text,
+        lambda row: (row.asset, row.amount),
         width=140,
     ),
     Column(
