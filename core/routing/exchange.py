@@ -27,12 +27,12 @@ from core.routing.peer import Peer, contents, takes_routes_from, tells_routes_to
 from core.routing.room import Room, megabytes, octets_max_of, octets_of, routes_max_of
 from core.routing.routes import told_routes
 from core.routing.table import Precedence, Route, RouteSource, RoutingTable
+from core.routing.turns import ROUTE
 
 log = logging.getLogger(__name__)
 
-ROUTES_AT_ONCE: Final = 200
-"""So many are applied in about 2 ms; then packets get their turn."""
-LOOKED_AT_ONCE: Final = 1_000
+FORGOTTEN_AT_ONCE: Final = 1_000
+RELEASED_AT_ONCE: Final = 20
 LARGE: Final = 5_000
 """So many own routes are made in about 20 ms: more of them beside the loop."""
 UNSAVED_MAX: Final = 50_000
@@ -91,6 +91,7 @@ class RouteExchange:
         """With which routes of our own are proved; all nodes on one store have the same."""
         self.peers: Final[dict[AccountId, Peer]] = {}
         self.learned: Final = LearnedRoutes(self._best_changed)
+        self.work: Final = self.learned.work
         self.room = Room()
         """How much all that peers tell may take."""
         self.used: Final[Counter[AccountId]] = Counter()
@@ -205,8 +206,8 @@ class RouteExchange:
         )
         if standings.same_ranks(before):
             return
-        for number, prefix in enumerate(self.learned.contested(), 1):
-            if number % ROUTES_AT_ONCE == 0:
+        for prefix in self.learned.contested():
+            if self.work.is_over():
                 await asyncio.sleep(0)
             self._reason = "the operator changed an account"
             self.learned.choose_anew(prefix)
@@ -220,8 +221,8 @@ class RouteExchange:
         for address, account_id in before.owners.items() - standings.owners.items():
             log.debug("%s does not belong to %s any more", address, account_id)
             self.learned.take_words(account_id)
-        for number, prefix in enumerate(list(self.learned.best), 1):
-            if number % LOOKED_AT_ONCE == 0:
+        for prefix in list(self.learned.best):
+            if self.work.is_over():
                 await asyncio.sleep(0)
             if before.owner(prefix) != standings.owner(prefix):
                 self._reason = "the operator changed an account"
@@ -232,8 +233,8 @@ class RouteExchange:
         peer.is_sifted = True
         kept = octets = 0
         routes_max, octets_max = routes_max_of(peer.account), octets_max_of(peer.account)
-        for number, prefix in enumerate(list(peer.heard.routes), 1):
-            if number % ROUTES_AT_ONCE == 0:
+        for prefix in list(peer.heard.routes):
+            if self.work.is_over(ROUTE):
                 await asyncio.sleep(0)
             route = peer.heard.routes.get(prefix)
             if route is None:
@@ -369,7 +370,7 @@ class RouteExchange:
             return
         if is_new:
             while heard.ended:  # a peer's routes are in memory twice at most
-                self._clear(peer, ROUTES_AT_ONCE)
+                self._clear(peer)
                 await asyncio.sleep(0)
             if not peer.takes:
                 return
@@ -388,16 +389,14 @@ class RouteExchange:
                 f"{peer.account.ilp_address}."
             )
         self._reason = f"{peer.account.username} told it"
-        for start in range(0, len(update.withdrawn), ROUTES_AT_ONCE):
-            if start and not await self._still(peer, update):
+        for prefix in update.withdrawn:
+            if self.work.is_over() and not await self._still(peer, update):
                 return
-            for prefix in update.withdrawn[start : start + ROUTES_AT_ONCE]:
-                self._withdraw(peer, prefix, penalty=WITHDRAWN)
-        for start in range(0, len(update.new_routes), ROUTES_AT_ONCE):
-            if (start or update.withdrawn) and not await self._still(peer, update):
+            self._withdraw(peer, prefix, penalty=WITHDRAWN)
+        for told in update.new_routes:
+            if self.work.is_over() and not await self._still(peer, update):
                 return
-            for told in update.new_routes[start : start + ROUTES_AT_ONCE]:
-                self._take(peer, told, update)
+            self._take(peer, told, update)
         heard.epoch = update.to_epoch
         if was_silent:
             self.mark_silent()
@@ -577,42 +576,44 @@ class RouteExchange:
 
     def catch_up(self) -> bool:
         """Do some more of what may take long: tables that ended go, ways that waited come; return whether there is more."""
-        room, now = ROUTES_AT_ONCE, self.clock.monotonic()
         for account_id, peer in list(self.peers.items()):
-            room = self._clear(peer, room)
-            if not peer.heard.ended and account_id not in self._accounts:
+            if not self._clear(peer):
+                return True
+            if account_id not in self._accounts:
                 self._delete(peer)
-            elif room:
-                room = self._reuse(peer, room, now)
-            if not room:
+            elif not self._reuse(peer):
                 return True
         return False
 
-    def _reuse(self, peer: Peer, room: int, now: float) -> int:
-        """Find the best way of so many prefixes again where this peer's waits no more, or does from now on."""
+    def _reuse(self, peer: Peer) -> bool:
+        """Find the best ways again where this peer's wait no more, or do from now on; return whether all is done."""
         self._reason = "it has been steady for a while"
-        for prefix in peer.damping.release(now, room):
-            self.learned.choose_anew(prefix)
-            room -= 1
+        now = self.clock.monotonic()
+        while released := peer.damping.release(now, RELEASED_AT_ONCE):
+            for prefix in released:
+                self.learned.choose_anew(prefix)
+            if self.work.is_over(ROUTE * len(released)):
+                return False
         if peer.damping.all_wait:
             self._reason = f"the routes of {peer.account.username} come and go too often"
-        while peer.again and room:
+        while peer.again:
             self.learned.choose_anew(peer.again.pop())
-            room -= 1
-        return room
+            if self.work.is_over(ROUTE):
+                return False
+        return True
 
-    def _clear(self, peer: Peer, room: int) -> int:
-        """Take so many routes of a peer's ended tables out of use; return how much of that is left."""
+    def _clear(self, peer: Peer) -> bool:
+        """Take routes of a peer's ended tables out of use; return whether all are."""
         self._reason = f"{peer.account.username} does not tell it any more"
-        while peer.heard.ended and room:
+        while peer.heard.ended:
             ended = peer.heard.ended[0]
-            while ended and room:
+            while ended:
                 prefix, _ = ended.popitem()
-                room -= 1
                 self._let_go(peer, prefix)
-            if not ended:
-                del peer.heard.ended[0]
-        return room
+                if self.work.is_over():
+                    return False
+            del peer.heard.ended[0]
+        return True
 
     def _let_go(self, peer: Peer, prefix: str) -> None:
         """Take a route of a table that ended out of use, unless the next one has it too."""
@@ -639,7 +640,7 @@ class RouteExchange:
                 self._damp_all(peer, WITHDRAWN)
                 self.withdraw_all(peer, "its link is gone")
                 peer.asking.due = now
-        room = LOOKED_AT_ONCE
+        room = FORGOTTEN_AT_ONCE
         for peer in self.peers.values():
             if peer.damping.release_all(now):
                 peer.again = list(peer.heard.routes)
@@ -731,9 +732,9 @@ class RouteExchange:
         return await asyncio.to_thread(make) if large else make()
 
     async def _tell_all(self, prefixes: Iterable[str]) -> None:
-        for number, prefix in enumerate(prefixes, 1):
+        for prefix in prefixes:
             self._tell(prefix)
-            if number % ROUTES_AT_ONCE == 0:
+            if self.work.is_over(ROUTE):
                 await asyncio.sleep(0)
 
     def _tell(self, prefix: str) -> None:

@@ -15,7 +15,7 @@ from typing import Final, final
 
 from core.errors import UnknownAccount
 from core.routing.ccp import NO_TABLE, Mode
-from core.routing.exchange import ROUTES_AT_ONCE, RouteExchange
+from core.routing.exchange import RouteExchange
 from core.routing.peer import Peer
 from core.routing.store import ROWS_AT_ONCE, LearnedRouteStore, StoredPeer, StoredRoute
 from core.routing.table import Route, RouteSource
@@ -146,7 +146,7 @@ class Keeper:
             if peer.takes:
                 self._paths.clear()
                 async for rows in self._pages(stored, after):
-                    self._apply(peer, rows, is_silent=is_silent)
+                    await self._apply(peer, rows, is_silent=is_silent)
                 heard.table_id, heard.epoch = stored.table_id, stored.epoch
                 heard.hold_down_ms = stored.hold_down_ms
                 heard.heard_at_ms = stored.heard_at_ms or None
@@ -183,17 +183,17 @@ class Keeper:
                 after_prefix=after_prefix,
                 limit=ROWS_AT_ONCE,
             )
-            for start in range(0, len(rows), ROUTES_AT_ONCE):
-                yield rows[start : start + ROUTES_AT_ONCE]
-                await asyncio.sleep(0)
+            yield rows
             if len(rows) < ROWS_AT_ONCE:
                 return
             after_prefix = rows[-1].prefix
 
-    def _apply(self, peer: Peer, rows: Sequence[StoredRoute], *, is_silent: bool) -> None:
+    async def _apply(self, peer: Peer, rows: Sequence[StoredRoute], *, is_silent: bool) -> None:
         """Use these rows, or know by them what a silent peer told last; a path that many share is kept once."""
         exchange, account = self._exchange, peer.account.id
         for row in rows:
+            if exchange.work.is_over():
+                await asyncio.sleep(0)
             if row.path is None:
                 exchange.release(peer, row.prefix)
                 continue

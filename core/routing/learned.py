@@ -17,6 +17,7 @@ from core.account import Account, AccountId, RoutingRelation
 from core.routing.auth import passed_on
 from core.routing.damping import Damping
 from core.routing.table import Route
+from core.routing.turns import ROUTE, WAY, Work
 
 Changed: TypeAlias = Callable[[str, Route | None, Route | None], None]
 """Called with a prefix, the route that was the best for it, and the one that is."""
@@ -85,7 +86,7 @@ _UNKNOWN: Final = (0, len(_PREFERENCE))
 class LearnedRoutes:
     """All ways that peers have told, by prefix; `best` is what packets follow."""
 
-    __slots__ = ("_changed", "_ways", "_words", "best", "dampings", "standings")
+    __slots__ = ("_changed", "_ways", "_words", "best", "dampings", "standings", "work")
 
     def __init__(self, changed: Changed) -> None:
         self._changed = changed
@@ -98,10 +99,12 @@ class LearnedRoutes:
         self.dampings: Final[dict[AccountId, Damping]] = {}
         """Which ways of each peer come and go too often, and are not used for now."""
         self.standings = Standings()
+        self.work: Final = Work()
 
     def put(self, route: Route) -> None:
         """Add a way, or replace the one that its next hop had."""
         prefix, next_hop = route.prefix, route.next_hop
+        self.work.did(ROUTE)
         ways = self._ways.get(prefix)
         if ways is None:
             known = self.best.get(prefix)
@@ -121,6 +124,7 @@ class LearnedRoutes:
 
     def drop(self, prefix: str, next_hop: AccountId, *, is_silent: bool = False) -> None:
         """Remove a way, if there is one; of a next hop that fell silent its word is remembered, where it has one."""
+        self.work.did(ROUTE)
         ways = self.ways(prefix)
         way = next((way for way in ways if way.next_hop == next_hop), None)
         if not is_silent:
@@ -169,15 +173,20 @@ class LearnedRoutes:
         """Say why a way is not used whatever its rank, as the end of a sentence; empty where it may be."""
         if self._waits(route):
             return "it comes and goes too often, and waits until it has been steady"
-        return self._doubt(route, self.ways(route.prefix))
+        told = {way.next_hop: way for way in self.ways(route.prefix)}
+        return self._doubt(route, self.standings.owner(route.prefix), told)
 
     def _waits(self, route: Route) -> bool:
         damping = self.dampings.get(route.next_hop)
         return damping is not None and damping.waits(route.prefix)
 
     def _choose(self, prefix: str, ways: list[Route]) -> None:
+        self.work.did(WAY * len(ways))
         before = self.best.get(prefix)
-        usable = [way for way in ways if not self._waits(way) and not self._doubt(way, ways)]
+        owner, told = self.standings.owner(prefix), {way.next_hop: way for way in ways}
+        usable = [
+            way for way in ways if not self._waits(way) and not self._doubt(way, owner, told)
+        ]
         after = min(usable, key=self.standings.rank, default=None)
         if len(ways) == len(usable) and len(ways) < 2:
             self._ways.pop(prefix, None)
@@ -190,19 +199,18 @@ class LearnedRoutes:
         if before != after:
             self._changed(prefix, before, after)
 
-    def _doubt(self, route: Route, ways: Sequence[Route]) -> str:
+    def _doubt(
+        self, route: Route, owner: AccountId | None, told: Mapping[AccountId, Route]
+    ) -> str:
         """Say what speaks against a way that another account has a word on: whoever the prefix belongs to, or comes from."""
-        standings, prefix = self.standings, route.prefix
-        owner = standings.owner(prefix)
+        standings = self.standings
         belongs = owner is not None
         if owner is None:
             owner = standings.owners.get(standings.origin(route))
         if owner is None or owner == route.next_hop:
             return ""
         name = standings.address(owner)
-        word = next((way for way in ways if way.next_hop == owner), None)
-        if word is None:
-            word = self.words(owner).get(prefix)
+        word = told.get(owner) or self.words(owner).get(route.prefix)
         if word is None:
             return (
                 f"only {name} speaks for what is under its address, and has not told this itself"
@@ -211,12 +219,10 @@ class LearnedRoutes:
             )
         if belongs and not any(word.auth):
             return f"only {name} speaks for what is under its address, and gives no proof that others could pass on"
-        if standings.origin(route) != standings.origin(word) or not _same_proof(word, route):
+        hops = len(route.path) - len(word.path)
+        self.work.did(WAY * abs(hops))
+        near, far = (word, route) if hops >= 0 else (route, word)
+        follows = passed_on(near.auth, hops=abs(hops)) == far.auth
+        if not follows or standings.origin(route) != standings.origin(word):
             return f"its proof does not follow from what {name} itself gave: it may be forged"
         return ""
-
-
-def _same_proof(one: Route, other: Route) -> bool:
-    """Tell whether two ways are proved by the same value of their origin; whoever is farther away has hashed it oftener."""
-    near, far = sorted((one, other), key=lambda route: len(route.path))
-    return passed_on(near.auth, hops=len(far.path) - len(near.path)) == far.auth

@@ -53,8 +53,8 @@ async def test_those_who_may_take_part_are_listed_by_name(bench: Bench) -> None:
         await of(bench, "nobody")
 
 
-async def test_a_peer_that_told_all_and_was_told_nothing_is_in_step(bench: Bench) -> None:
-    await peer(bench, "bob")
+async def test_one_that_told_all_and_was_told_nothing_is_in_step(bench: Bench) -> None:
+    await peer(bench, "bob", routing_relation="Parent")
     await tell(bench, "bob", way("test.x", "test.bob"), way("test.y", "test.bob"), end=5)
 
     view = await of(bench, "bob")
@@ -105,6 +105,17 @@ async def test_what_is_wrong_is_said(bench: Bench) -> None:
     assert view.problem == (
         "1 of its routes was not taken; the last, because g.x is not in our network, test."
     )
+
+
+async def test_one_whose_table_goes_and_comes_is_said_to_wait(bench: Bench) -> None:
+    await peer(bench, "bob")
+    for number in range(8):
+        await tell(bench, "bob", way("test.x", "test.bob"), table=bytes([number + 1]) * 16)
+
+    view = await of(bench, "bob")
+
+    assert (view.learned, view.used, view.damped) == (1, 0, 1)
+    assert "Its whole table went and came back too often of late" in view.problem
 
 
 async def test_a_paused_a_quiet_and_a_silent_peer(bench: Bench) -> None:

@@ -18,6 +18,7 @@ from core.routing.routes import build_routes
 from core.routing.speaker import Speaker
 from core.routing.store import LearnedRouteStore
 from core.routing.table import RoutingTable
+from core.routing.turns import ROUTE, TURN
 from core.service import IncomingRequest, OutgoingRequest
 from core.services.route_exchange import RouteExchangeService
 from core.stores.memory.learned import MemoryLearnedRoutes
@@ -29,6 +30,8 @@ from core.testing.services import FakeIncoming
 
 TIMING: Final = Timing(interval_ms=30_000, hold_down_ms=45_000)
 STEP_MS: Final = 150
+ROUTES_AT_ONCE: Final = TURN // ROUTE
+"""So many are put or dropped before others have their turn."""
 
 PEER = RoutingRelation.PEER
 PARENT = RoutingRelation.PARENT

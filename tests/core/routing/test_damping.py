@@ -8,9 +8,9 @@ from itertools import pairwise
 import pytest
 
 from core.routing.damping import ENTRIES_MAX, HALF_LIFE_SECONDS, SUPPRESS_FROM, Damping
-from core.routing.exchange import CHANGES_KEPT, ROUTES_AT_ONCE
+from core.routing.exchange import CHANGES_KEPT
 from core.routing.peer import Peer
-from tests.core.routing.network import Net, Node, sizes, told, way
+from tests.core.routing.network import ROUTES_AT_ONCE, Net, Node, sizes, told, way
 
 LONG = 600_000
 

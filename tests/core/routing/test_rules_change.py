@@ -7,10 +7,9 @@ from itertools import pairwise
 import pytest
 
 from core.packet import address
-from core.routing.exchange import ROUTES_AT_ONCE
 from core.routing.forwarding import EPOCHS_MAX
 from core.routing.peer import Heard
-from tests.core.routing.network import Net, Node, sizes, told, way
+from tests.core.routing.network import ROUTES_AT_ONCE, Net, Node, sizes, told, way
 
 
 @pytest.fixture
