@@ -78,7 +78,7 @@ class LinkHistory:
     unclear_in_row: int = 0
     """How many packets were not answered in time since its last sign of life."""
     recoveries: int = 0
-    """How often it worked again after it had failed."""
+    """How often it worked again after it had not: packets that were not answered in time are none of it."""
     held_until: float | None = None
     """Until when nothing is sent, since too much has failed in a row; None where nothing is held back."""
     hold_seconds: float = 0.0
@@ -184,7 +184,8 @@ class LinkStates:
         history.successes += 1
         if history.failing_since is not None:
             history.failing_since = None
-            history.recoveries += 1
+            if history.unreachable_since is not None or history.failure is Failure.ANSWERED:
+                history.recoveries += 1
             _let_go(history)
 
     def failed(self, history: LinkHistory, reason: str, failure: Failure) -> bool:

@@ -224,6 +224,19 @@ def test_what_it_answers_shows_that_it_is_there_also_where_it_is_no_reply() -> N
     assert states.state(BOB)[0] is LinkState.DOWN, "the operator has to see it all the same"
 
 
+def test_a_link_is_there_again_only_where_it_was_not() -> None:
+    """Else whoever lets packets run out could have the parent asked for our address again and again."""
+    states = LinkStates(HandClock())
+    history = states.history(BOB.id)
+    came_up = []
+    for failure in (Failure.UNCLEAR, Failure.UNREACHABLE, Failure.ANSWERED):
+        states.failed(history, "It failed.", failure)
+        states.worked(history)
+        came_up.append(states.came_up(BOB.id))
+
+    assert came_up == [0, 1, 2]
+
+
 def test_only_questions_for_itself_are_for_the_other_side_alone_to_answer() -> None:
     alice = account("alice")
     cases = {
