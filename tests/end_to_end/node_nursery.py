@@ -113,6 +113,24 @@ class FulfillInTwo(Behind):
         return Booked()
 
 
+class NothingOfOthers:
+    """Knows no packet of any other process."""
+
+    def look(self, *_: object) -> None:
+        """See nothing."""
+
+    def refuse_copy(self, *_: object) -> None:
+        """Refuse nothing."""
+
+
+class CopiesAnew(Behind):
+    """Sends what the node before it has sent already."""
+
+    def __init__(self, books: Any) -> None:
+        super().__init__(books)
+        books._packets._others = NothingOfOthers()
+
+
 def _move_balances(connection: sqlite3.Connection, *, number: int) -> None:
     found = find(connection, number)
     assert found is not None
@@ -130,6 +148,7 @@ MUTANTS: Final[dict[str, Callable[[Any], Any]]] = {
     "prepare-behind": PrepareBehind,
     "fulfill-behind": FulfillBehind,
     "fulfill-in-two": FulfillInTwo,
+    "copies-anew": CopiesAnew,
 }
 
 

@@ -31,6 +31,8 @@ class Seen(enum.Enum):
     REJECTED = "rejected"
     LOST = "lost"
     """The node died before it answered."""
+    REFUSED = "refused"
+    """It was lost, was sent again, and was rejected then."""
 
 
 @dataclass(slots=True)
@@ -44,7 +46,9 @@ class Source:
     packets: dict[bytes, Seen] = field(default_factory=dict)
     """By condition."""
     rejects: Counter[str] = field(default_factory=Counter)
+    sent_again: int = 0
     _recent: list[bytes] = field(default_factory=list)
+    _lost: list[tuple[bytes, Prepare]] = field(default_factory=list)
 
     def take_recent(self) -> Mapping[bytes, Seen]:
         """Return what became of the packets that were sent since the last call."""
@@ -56,32 +60,44 @@ class Source:
             for _ in range(connections):
                 tasks.create_task(self._send(port))
 
+    async def send_again(self, port: int) -> None:
+        """Send every other packet that was lost once more, as it was: whoever lost a connection may."""
+        lost, self._lost = self._lost[::2], []
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for condition, prepare in lost:
+            self.sent_again += 1
+            self._recent.append(condition)
+            writer.write(self._request(prepare))
+            status, body = await read_message(reader)
+            self._answered(condition, status, body)
+            if self.packets[condition] is Seen.REJECTED:
+                self.packets[condition] = Seen.REFUSED
+        writer.close()
+
     async def _send(self, port: int) -> None:
-        condition = b""
         try:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
         except OSError:
             return
+        condition, prepare = self._packet()
         try:
             while True:
-                condition, prepare = self._packet()
                 self.packets[condition] = Seen.SENT
                 self._recent.append(condition)
-                writer.write(
-                    request(
-                        f"/accounts/{self.account}/ilp",
-                        "node",
-                        self.token,
-                        bytes(prepare.octets),
-                    )
-                )
+                writer.write(self._request(prepare))
                 status, body = await read_message(reader)
                 self._answered(condition, status, body)
+                condition, prepare = self._packet()
         except ConnectionError:
             if self.packets.get(condition) is Seen.SENT:
                 self.packets[condition] = Seen.LOST
+                self._lost.append((condition, prepare))
         finally:
             writer.close()
+
+    def _request(self, prepare: Prepare) -> bytes:
+        path = f"/accounts/{self.account}/ilp"
+        return request(path, "node", self.token, bytes(prepare.octets))
 
     def _packet(self) -> tuple[bytes, Prepare]:
         fulfillment = self.chance.randbytes(32)
@@ -110,8 +126,8 @@ class Source:
 class Sink:
     """Fulfills most packets at once, some after a while, and rejects the rest, as their data says."""
 
-    fulfilled: set[bytes] = field(default_factory=set)
-    """By condition; noted before the answer is written."""
+    fulfilled: Counter[bytes] = field(default_factory=Counter)
+    """How often, by condition; noted before the answer is written."""
     port: int = 0
     _server: asyncio.Server | None = None
     _connections: set[asyncio.StreamWriter] = field(default_factory=set)
@@ -152,5 +168,5 @@ class Sink:
             )
         if mood < 64:
             await asyncio.sleep(mood / 4000)
-        self.fulfilled.add(bytes(prepare.condition))
+        self.fulfilled[bytes(prepare.condition)] += 1
         return bytes(Fulfill.build(fulfillment).octets)

@@ -9,7 +9,7 @@ import statistics
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -244,6 +244,37 @@ def test_two_nodes_together_do_not_overdraw_a_limit(pair: Pair) -> None:
     assert codes == {"Fulfill": packets, "T04": packets}
     assert nets(pair.first)["dave"] == nets(pair.second)["dave"] == -packets * AMOUNT
     assert [there.stop() for there in pair.nodes] == [0, 0]
+    assert "the books hold" in audited(pair)
+
+
+def test_a_packet_that_comes_to_both_nodes_is_sent_once_and_both_are_told(
+    pair: Pair, sink: Sink
+) -> None:
+    before = nets(pair.first)
+    octets = prepare(AMOUNT, destination=DESTINATION, fulfillment=b"keep" + b"same" * 7)
+
+    def send_it(there: Node) -> Fulfill | Reject:
+        return there.packet("alice", "token-of-alice", octets).reply
+
+    with ThreadPoolExecutor(2) as sending:
+        calls = [sending.submit(send_it, there) for there in pair.nodes]
+        wait_until(lambda: sink.kept_back == 1)
+        wait([*calls], timeout=0.5)  # the copy asks now and then what became of the first
+        assert not any(call.done() for call in calls)
+        sink.let_go.set()
+        assert [code(call.result(10)) for call in calls] == ["Fulfill"] * 2
+
+    assert [code(send_it(there)) for there in pair.nodes] == ["Fulfill"] * 2
+    assert sink.kept_back == 1
+    assert nets(pair.first) == {
+        "alice": before["alice"] - AMOUNT,
+        "bob": before["bob"] + AMOUNT,
+    }
+    assert [there.stop() for there in pair.nodes] == [0, 0]
+    with node(pair.store, pair.folder, name="third") as third:
+        assert code(send_it(third)) == "Fulfill"
+        assert sink.kept_back == 1
+        assert third.stop() == 0
     assert "the books hold" in audited(pair)
 
 
