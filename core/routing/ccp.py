@@ -227,6 +227,18 @@ class RouteUpdate:
         )
 
 
+def read_update(octets: bytes | bytearray | memoryview) -> RouteUpdate:
+    """Return the update that a peer tells.
+
+    Raises:
+        PacketError: it is none, or one of a table that could not be told from none, and would never end.
+    """
+    update = RouteUpdate.decode(octets)
+    if update.table_id == NO_TABLE:
+        raise PacketError("the table's id is all zeros, which stands for no table", octet=0)
+    return update
+
+
 def encode_update(
     update: RouteUpdate, new_routes: list[bytes], withdrawn: list[bytes]
 ) -> bytes:

@@ -18,7 +18,7 @@ from core.account import Account, AccountId, RoutingRelation
 from core.clock import Clock
 from core.node_address import NodeAddress
 from core.routing.auth import origin_auth
-from core.routing.ccp import NO_TABLE, Mode, RouteControl, RouteUpdate, ToldRoute
+from core.routing.ccp import NO_TABLE, Mode, RouteControl, RouteUpdate, ToldRoute, read_update
 from core.routing.damping import CHANGED, WITHDRAWN
 from core.routing.forwarding import ForwardingLog
 from core.routing.importing import ImportRules
@@ -111,6 +111,8 @@ class RouteExchange:
         self.own_is_old = False
         """Whether `retell_own` is due: a peer began or ceased to speak for itself."""
         self._reconfiguring = asyncio.Lock()
+        self._reading = asyncio.Lock()
+        """Of all updates that came one is read and applied at a time, so that many peers hold nobody up together."""
         self._configured_as = address.current
         self._is_configured = False
         table.follow(self.learned.best)
@@ -315,17 +317,24 @@ class RouteExchange:
         )
         return True
 
-    async def take_update(self, account: Account, update: RouteUpdate) -> None:
-        """Apply what a peer tells; what does not follow what we have is asked for anew."""
+    async def take_update(self, account: Account, octets: bytes) -> None:
+        """Apply what a peer tells; what does not follow what we have is asked for anew.
+
+        Raises:
+            PacketError: it is no update.
+        """
         peer = self.peers.get(account.id)
         if peer is None or not peer.takes:
             return
         peer.waiting += 1
         try:
             async with peer.applying:
-                if self.peers.get(account.id) is peer and peer.takes:
-                    await self._apply(peer, update)
-                    await self._tell_unasked(peer)
+                async with self._reading:
+                    update = read_update(octets)
+                    await asyncio.sleep(0)
+                    if self.peers.get(account.id) is peer and peer.takes:
+                        await self._apply(peer, update)
+                await self._tell_unasked(peer)
         finally:
             peer.waiting -= 1
         self.on_news()

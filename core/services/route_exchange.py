@@ -13,10 +13,9 @@ from core.routing.ccp import (
     CONDITION,
     CONTROL_DESTINATION,
     FULFILLMENT,
-    NO_TABLE,
     UPDATE_DESTINATION,
     RouteControl,
-    RouteUpdate,
+    read_update,
 )
 from core.service import Explanation, IncomingRequest, IncomingService, Step, Verdict
 
@@ -45,8 +44,12 @@ class Exchange(Protocol[A_contra]):
     async def take_control(self, account: A_contra, control: RouteControl) -> None:
         """Tell an account our routes from where it says, or tell it nothing more."""
 
-    async def take_update(self, account: A_contra, update: RouteUpdate) -> None:
-        """Apply what an account tells; what does not follow what is known is asked for anew."""
+    async def take_update(self, account: A_contra, octets: bytes) -> None:
+        """Apply what an account tells; what does not follow what is known is asked for anew.
+
+        Raises:
+            PacketError: it is no update. It is read when its turn comes.
+        """
 
 
 @final
@@ -76,7 +79,7 @@ class RouteExchangeService(Generic[A]):
             elif self.exchange.is_flooding(account):
                 return self.address.reject(ErrorCode.RATE_LIMITED, TOO_FAST)
             else:
-                await self.exchange.take_update(account, _update(request))
+                await self.exchange.take_update(account, bytes(request.prepare.data))
         except PacketError as error:
             self.exchange.malformed(account, str(error))
             return self._malformed(request, error)
@@ -91,7 +94,7 @@ class RouteExchangeService(Generic[A]):
                 if request.prepare.destination == CONTROL_DESTINATION:
                     RouteControl.decode(request.prepare.data)
                 else:
-                    _update(request)
+                    read_update(request.prepare.data)
             except PacketError as error:
                 refusal = self._malformed(request, error)
         if refusal is not None:
@@ -130,15 +133,3 @@ class RouteExchangeService(Generic[A]):
         return self.address.reject(
             ErrorCode.BAD_REQUEST, f"Invalid route {kind} request: {error}."
         )
-
-
-def _update(request: IncomingRequest[A]) -> RouteUpdate:
-    """Return the update that a packet carries.
-
-    Raises:
-        PacketError: it carries none, or one of a table that could not be told from none.
-    """
-    update = RouteUpdate.decode(request.prepare.data)
-    if update.table_id == NO_TABLE:
-        raise PacketError("the table's id is all zeros, which stands for no table", octet=0)
-    return update

@@ -220,14 +220,14 @@ async def test_route_exchange_is_shown_and_asked_for(shell: Shell, bench: Bench)
     assert account is not None
     await bench.node.exchange.take_update(
         account,
-        told(way("test.x", "test.bob"), way("g.x", "test.bob"), speaker="test.bob"),
+        told(way("test.x", "test.bob"), way("g.x", "test.bob"), speaker="test.bob").encode(),
     )
 
     peers = await shell.ok("routes", "peers")
     assert peers.splitlines()[0].split() == [
         "ACCOUNT", "RELATION", "STATE", "LEARNED", "USED", "TOLD", "REFUSED", "LAST", "HEARD",
     ]  # fmt: skip
-    assert "bob      Peer      in step        1     1     0        1  20" in peers
+    assert "bob      Peer      catching up        1     1     0        1  20" in peers
     assert "bob: 1 of its routes was not taken" in peers
     why = await shell.ok("routes", "why", "test.x.shop")
     assert why.startswith("test.x.shop is covered by test.x, and bob gets it")

@@ -25,7 +25,7 @@ async def peer(bench: Bench, name: str, **changes: Any) -> None:
 async def hear(bench: Bench, name: str, update: RouteUpdate) -> None:
     account = bench.node.directory.by_username(name)
     assert account is not None
-    await bench.node.exchange.take_update(account, update)
+    await bench.node.exchange.take_update(account, update.encode())
 
 
 async def tell(bench: Bench, name: str, *routes: ToldRoute, **more: Any) -> None:

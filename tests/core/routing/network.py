@@ -151,7 +151,7 @@ class Node:
 
     async def hear(self, sender: str, update: RouteUpdate) -> None:
         """Let a peer that is no node of the network tell something."""
-        await self.exchange.take_update(self.accounts[sender], update)
+        await self.exchange.take_update(self.accounts[sender], update.encode())
         await self.clear()
 
     async def clear(self) -> None:

@@ -110,7 +110,8 @@ async def test_tables_that_end_one_after_the_other_are_not_all_kept(node: Node) 
     for number in range(9):
         routes = [way(f"test.{number}-{n}", "test.b") for n in range(COUNT)]
         await node.exchange.take_update(
-            account, told(*routes, speaker="test.b", table=bytes([number + 1]) * 16)
+            account,
+            told(*routes, speaker="test.b", table=bytes([number + 1]) * 16).encode(),
         )
         assert len(node.exchange.learned.best) <= 2 * COUNT
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from itertools import pairwise
 
 import pytest
@@ -39,6 +40,24 @@ async def test_what_a_peer_tells_and_takes_back(node: Node) -> None:
     seen = await sizes(node, node.hear("b", update))
 
     assert (seen[-1], steps(seen) <= ROUTES_AT_ONCE) == (0, True)
+
+
+async def test_what_many_peers_tell_at_the_same_moment(node: Node) -> None:
+    names = [f"n{number}" for number in range(20)]
+    for name in names:
+        await node.add(name)
+
+    async def all_tell() -> None:
+        async with asyncio.TaskGroup() as group:
+            for name in names:
+                ways = (way(f"test.{name}-{n}", f"test.{name}") for n in range(ROUTES_AT_ONCE))
+                update = told(*ways, speaker=f"test.{name}")
+                group.create_task(node.hear(name, update))
+
+    seen = await sizes(node, all_tell())
+
+    count = len(names) * ROUTES_AT_ONCE
+    assert (seen[-1], steps(seen) <= ROUTES_AT_ONCE) == (count, True)
 
 
 @pytest.mark.parametrize("silent", [True, False], ids=["silent", "another table"])

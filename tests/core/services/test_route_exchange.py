@@ -18,6 +18,7 @@ from core.routing.ccp import (
     Mode,
     RouteControl,
     RouteUpdate,
+    read_update,
 )
 from core.service import IncomingRequest, Verdict
 from core.services.route_exchange import RouteExchangeService
@@ -61,8 +62,8 @@ class FakeExchange:
     async def take_control(self, account: Account, control: RouteControl) -> None:
         self.taken.append(control)
 
-    async def take_update(self, account: Account, update: RouteUpdate) -> None:
-        self.taken.append(update)
+    async def take_update(self, account: Account, octets: bytes) -> None:
+        self.taken.append(read_update(octets))
 
 
 @dataclass

@@ -193,7 +193,8 @@ async def test_a_stranger_who_calls_itself_a_peer_costs_it_no_route(whole: Whole
     account = whole.host.node.directory.by_username("bob")
     assert account is not None
     await exchange.take_update(
-        account, told(way("test.far", account.ilp_address), speaker=account.ilp_address)
+        account,
+        told(way("test.far", account.ilp_address), speaker=account.ilp_address).encode(),
     )
     url = f"{whole.host.url}/accounts/bob/ilp/btp"
     socket = Socket(await whole.session.ws_connect(url))
