@@ -40,6 +40,7 @@ from core.links.link_states import (
     of_connecting,
 )
 from core.links.names import Host, NameLookups
+from core.links.strangers import QuietLog
 from core.node_address import NodeAddress
 from core.packet import ErrorCode, Reject, Reply, parse_reply
 from core.service import Explanation, OutgoingRequest, Step, Verdict
@@ -164,6 +165,7 @@ class HttpLink:
         self.states: Final = states
         self.limits: Final = limits or HttpLinkLimits()
         self.names: Final = names or NameLookups()
+        self.log: Final = QuietLog(log, "links over HTTP", lines_max=1000)
         self._tls = tls
         self._pools: dict[AccountId, _Pool] = {}
         self._retired: set[_Pool] = set()
@@ -470,7 +472,10 @@ class _Pool:
 
     def failed(self, reason: str, failure: Failure) -> None:
         if self.link.states.failed(self.history, reason, failure):
-            log.warning("the link to %s fails: %s", self.account.username, reason)
+            # Whoever lets packets run out between others that are answered fills no log with it.
+            name = self.account.username
+            message = "the link to %s fails: %s"
+            self.link.log.write(logging.WARNING, name, self.loop.time(), message, name, reason)
 
     def judge(self, head: _KnownHead, body: bytearray) -> tuple[Reply, bool]:
         """Return the reply that an answer is, and whether the peer may have fulfilled all the same."""

@@ -456,6 +456,26 @@ async def test_a_peer_that_fails_is_warned_of_once(
     assert len([r for r in caplog.records if r.levelname == "WARNING"]) == 1
 
 
+@pytest.mark.logs_warning
+async def test_a_peer_that_fails_every_other_time_fills_no_log(
+    peering: Peering, linking: Linking, caplog: pytest.LogCaptureFixture
+) -> None:
+    refusal = b"HTTP/1.1 500 I\r\nContent-Length: 0\r\n\r\n"
+
+    async def takes_turns(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter, body: bytes
+    ) -> None:
+        writer.write(refusal if len(peer.bodies) % 2 else http(FULFILL))
+
+    peer, linked = await peering(takes_turns), linking()
+
+    for _ in range(50):
+        await linked.send(bob_at(peer.url))
+
+    assert linked.states.history(bob_at(peer.url).id).failures == 25
+    assert 0 < len([r for r in caplog.records if r.levelname == "WARNING"]) < 10
+
+
 async def test_an_answer_without_a_length_goes_on_to_the_end_of_the_connection(
     peering: Peering, linking: Linking
 ) -> None:
