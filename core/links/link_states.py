@@ -18,6 +18,8 @@ HYSTERESIS_SECONDS: Final = 10.0
 IDLE_SECONDS: Final = 60.0
 GONE_SECONDS: Final = 10.0
 """So long nobody was there before the routes over a link are given up: a peer that starts anew keeps them."""
+STALE_SECONDS: Final = 120.0
+"""A failure so long before the next says nothing of the time between: the peer may have been there, and nobody asked."""
 FAILURES_MAX: Final = 5
 """In a row, without a sign of life. One or two are a peer that starts anew, and its next packet may well be answered."""
 
@@ -198,6 +200,8 @@ class LinkStates:
         history.reason, history.failure = reason, failure
         history.failures += 1
         if failure is Failure.UNREACHABLE:
+            if now - history.last_unreachable > STALE_SECONDS:
+                history.unreachable_since = None
             history.unreachable_in_row += 1
             history.last_unreachable = now
             if history.unreachable_since is None:
