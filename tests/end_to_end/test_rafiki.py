@@ -269,4 +269,6 @@ async def test_its_texts_become_rejects_with_a_reason(scene: Scene) -> None:
     reply = await scene.pay("test.rafiki.wallet", 1)
 
     assert isinstance(reply, Reject)
-    assert "does not accept this node's token" in reply.message
+    assert reply.message == "bank did not take the packet."
+    view = await scene.host.control.account("bank")
+    assert "does not accept this node's token" in view.state_reason
