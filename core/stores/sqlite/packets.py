@@ -239,6 +239,12 @@ class Packets(Batch[Operation, int]):
         self._left = (connection, commits_of_others, connection.total_changes, own)
         return outcomes
 
+    def look_at_others(self, connection: sqlite3.Connection) -> None:
+        """Take in what other processes have prepared, so that no packet waits while there is much to read."""
+        own = self._node.current
+        if own is not None:
+            self._others.look(connection, own, self._clock.now_ms())
+
     def forget(self) -> None:
         self._own = None
         self._accounts_version = -1
