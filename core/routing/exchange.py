@@ -714,11 +714,13 @@ class RouteExchange:
                 await self._rewrite_log()
 
     async def _rewrite_log(self) -> None:
-        self.log = ForwardingLog(self.address.current)
+        address = self.address.current
         self._own = await self._own_routes()
-        await self._tell_all([*self._own, *self.learned.best])
+        self.log = ForwardingLog(address)
+        # Before anything of it is told: no epoch of the old one is one of this.
         for peer in self.peers.values():
             self.start_telling_anew(peer)
+        await self._tell_all([*self._own, *self.learned.best])
 
     async def _own_routes(self) -> dict[str, Route]:
         own, secret = self.address.current, self.secret

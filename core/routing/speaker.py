@@ -6,6 +6,7 @@ nobody else: each has its own task while a message of it is under way, and at mo
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import uuid
 from collections.abc import Callable, Coroutine
@@ -59,6 +60,7 @@ class Speaker:
         self._link = link
         self._tasks = tasks
         self._speaks = speaks
+        self._writing = asyncio.Lock()
 
     def tick(self) -> float | None:
         """Start sending whatever is due; return when the next thing is, on the monotonic clock."""
@@ -155,19 +157,22 @@ class Speaker:
     async def _tell(self, peer: Peer, table: ForwardingLog) -> None:
         telling, exchange = peer.telling, self._exchange
         try:
-            if telling.table_id == NO_TABLE or telling.epoch < table.floor:
-                telling.table_id, telling.epoch = uuid.uuid4().bytes, 0
-            asked = telling.asked
-            told = table.tell(
-                Listener(
-                    table_id=telling.table_id,
-                    may_tell=lambda route: exchange.may_tell(peer, route.next_hop),
-                    only_under=peer.account.export_prefixes,
-                    withdraw_others=telling.withdraw_others,
-                ),
-                telling.epoch,
-                hold_down_ms=exchange.timing.hold_down_ms,
-            )
+            async with self._writing:  # of all that are due one a round of the loop
+                await asyncio.sleep(0)
+                table = exchange.log or table
+                if telling.table_id == NO_TABLE or telling.epoch < table.floor:
+                    telling.table_id, telling.epoch = uuid.uuid4().bytes, 0
+                asked = telling.asked
+                told = table.tell(
+                    Listener(
+                        table_id=telling.table_id,
+                        may_tell=lambda route: exchange.may_tell(peer, route.next_hop),
+                        only_under=peer.account.export_prefixes,
+                        withdraw_others=telling.withdraw_others,
+                    ),
+                    telling.epoch,
+                    hold_down_ms=exchange.timing.hold_down_ms,
+                )
             reply = await self._send(peer.account, UPDATE_DESTINATION, told.octets)
         finally:
             telling.under_way = False

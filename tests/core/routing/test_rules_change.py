@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from itertools import pairwise
 
 import pytest
@@ -9,7 +10,16 @@ import pytest
 from core.packet import address
 from core.routing.forwarding import EPOCHS_MAX
 from core.routing.peer import Heard
-from tests.core.routing.network import ROUTES_AT_ONCE, Net, Node, sizes, told, way
+from tests.core.routing.network import (
+    END_USER,
+    ROUTES_AT_ONCE,
+    STEP_MS,
+    Net,
+    Node,
+    sizes,
+    told,
+    way,
+)
 
 
 @pytest.fixture
@@ -106,3 +116,34 @@ async def test_a_node_whose_epochs_come_to_an_end_tells_all_anew() -> None:
     assert a.exchange.log.current < 10
     assert b.path("test.a") == ("test.a",)
     assert a.wire.updates("b")[-1].table_id != a.wire.updates("b")[0].table_id
+
+
+async def test_what_is_told_while_our_address_changes_follows_what_was_told() -> None:
+    net = Net()
+    a, b = net.node("a"), net.node("b")
+    await net.connect("a", "b")
+    kid = await a.add("kid", END_USER, ilp_address=address("test.kid"))
+    a.static = {f"test.far{n}": kid.id for n in range(10 * ROUTES_AT_ONCE)}
+    await a.configure()
+    await net.run(10)
+    assert len(b.exchange.learned.best) > 10 * ROUTES_AT_ONCE
+
+    async def go_on() -> None:
+        while True:
+            net.fake_clock.advance(milliseconds=STEP_MS)
+            a.speaker.tick()
+            await asyncio.sleep(0)
+
+    a.address.current = address("test.new")
+    a.exchange.start_telling_anew(a.exchange.peers[a.accounts["b"].id])
+    a.speaker.tick()  # it is about to be told the old one
+    async with asyncio.TaskGroup() as group:
+        telling = group.create_task(go_on())
+        await a.exchange.follow_address()
+        telling.cancel()
+    await net.run(10)
+
+    assert all(update.from_epoch <= update.to_epoch for update in a.wire.updates("b"))
+    assert a.exchange.peers[a.accounts["b"].id].telling.problem == ""
+    assert {route.path for route in b.exchange.learned.best.values()} == {("test.new",)}
+    assert len(b.exchange.learned.best) > 10 * ROUTES_AT_ONCE

@@ -7,6 +7,8 @@ from itertools import pairwise
 
 import pytest
 
+from core.packet import Fulfill
+from core.routing.ccp import FULFILLMENT, NO_TABLE, Mode, RouteControl
 from core.routing.turns import ROUTE, TURN, Work
 from tests.core.routing.network import ROUTES_AT_ONCE, Net, Node, sizes, told, way
 from tests.core.routing.test_keeper import twin
@@ -72,6 +74,29 @@ async def test_a_table_that_ends(node: Node, silent: bool) -> None:
         seen = await sizes(node, node.hear("b", told(speaker="test.b", table=b"n" * 16)))
 
     assert (seen[-1], steps(seen) <= ROUTES_AT_ONCE) == (0, True)
+
+
+async def test_what_many_peers_are_told_at_the_same_moment(node: Node) -> None:
+    names = [f"n{number}" for number in range(20)]
+    for name in names:
+        node.wire.answers[name] = Fulfill.build(FULFILLMENT)
+        await node.add(name)
+        control = RouteControl(Mode.SYNC, NO_TABLE, 0)
+        await node.exchange.take_control(node.accounts[name], control)
+    sent: list[int] = []
+
+    async def watch() -> None:
+        while True:
+            sent.append(sum(len(node.wire.updates(name)) for name in names))
+            await asyncio.sleep(0)
+
+    async with asyncio.TaskGroup() as group:
+        watching = group.create_task(watch())
+        node.speaker.tick()
+        await node.tasks.finish(5)
+        watching.cancel()
+
+    assert (sent[-1], steps(sent)) == (len(names), 1)
 
 
 async def test_what_the_store_has(node: Node) -> None:
