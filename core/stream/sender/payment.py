@@ -3,7 +3,7 @@
 Rule 1: what is fulfilled and what is in flight never add up to more than may be sent.
 Rule 2: every packet says the least that its receiver must get, `ceil(amount × least rate)`; the one that
         finishes a fixed delivery says all that is missing, and costs at most what that does at the
-        least rate, rounded up to a whole unit.
+        least rate, rounded up to a whole unit; or, once that has fallen short, what may still be sent.
 Rule 3: an ILP packet's own type decides whether money moved; only what the receiver itself wrote
         tells how much arrived, and a reject's code is all that is taken from anybody else.
 Rule 4: whatever happens, it ends: each way of waiting has a bound, and what was sent is told.
@@ -129,10 +129,9 @@ class Payment:
         self._fulfilled = 0
         self._rejected = 0
         self._shortfalls = 0
-        self._brings_most = quote.passed if quote.passed <= self._path.limit else 0
-        """The largest amount that came as what it must: where hops round, others may bring less."""
+        self._best_amount = quote.best_amount
         self._keeps_to = 0
-        """That amount, once another has fallen short."""
+        """The best amount, once another has fallen short: where hops round, others bring less."""
         self._refusals = 0
         self._round_starts_at = 0
         """Packets below this number were sent before we last slowed down: they say nothing new."""
@@ -319,8 +318,7 @@ class Payment:
         if self._to_deliver is None:
             if keeps_to:
                 return keeps_to
-            amount = amount_to_send(left, limit=limit, rate=low, min_rate=min_rate)
-            return 0 if left <= limit and self._is_lost_to_rounding(amount) else amount
+            return amount_to_send(left, limit=limit, rate=low, min_rate=min_rate)
         units, limit = self._units_missing, min(limit, left)
         if units <= 0:
             return 0
@@ -330,17 +328,10 @@ class Payment:
             return 0 if self._in_flight else last
         return keeps_to or amount_to_deliver(units, limit=limit, rate=low, min_rate=min_rate)
 
-    def _is_lost_to_rounding(self, amount: int) -> bool:
-        """Whether the rate is good enough, and rounding to whole units takes more of a rest than that leaves room for."""
-        high, min_rate = self._estimate.high, self._min_rate
-        if high is None or high <= min_rate:
-            return False  # the rate is bad, and may get better
-        return self._estimate.likely_most(amount) < times_ceil(amount, min_rate)
-
     def _amount_to_finish(self, units: int, limit: int) -> int:
-        return amount_to_finish(
-            units, limit=limit, rate=self._estimate.low, min_rate=self._min_rate
-        )
+        # Where hops round, the last packet may cost more than the least rate: what may be sent bounds it.
+        min_rate = Fraction(0) if self._shortfalls else self._min_rate
+        return amount_to_finish(units, limit=limit, rate=self._estimate.low, min_rate=min_rate)
 
     @property
     def _units_missing(self) -> int:
@@ -462,9 +453,24 @@ class Payment:
             )
         return self._without_the_rest()
 
+    @property
+    def _is_rest(self) -> bool:
+        """Whether less is left than what has come as it must."""
+        if self._to_deliver is None:
+            return self._source_left < self._best_amount
+        return self._to_deliver - self._delivered < times_ceil(
+            self._best_amount, self._min_rate
+        )
+
     def _without_the_rest(self) -> tuple[OutcomeState, str]:
         """Say that what is left is not sent, since rounding takes too much of it."""
         left = self._source_left
+        if self._to_deliver is not None:
+            short = self._to_deliver - self._delivered
+            return OutcomeState.SOURCE_SPENT, (
+                f"The last {short} of {self._to_deliver} are missing: rounding takes more of them than the"
+                f" {left} that may be sent for them bear."
+            )
         is_crumb = times_floor(left, self._min_rate) == 0
         why = (
             "at the least rate they buy not one unit"
@@ -532,7 +538,6 @@ class Payment:
         self._idle_since = now
         self._pauses.fulfilled()
         if sent.amount:
-            self._brings_most = max(self._brings_most, sent.amount)
             self._path.passed(sent.amount)
             self._packets.fulfilled(1)
             self._amounts.fulfilled(sent.amount)
@@ -593,11 +598,10 @@ class Payment:
         """At this amount the path gives less than the least rate: a pause, and what we know is mended."""
         if sent.amount:
             self._estimate.learn(sent.amount, got)
-        self._keeps_to = 0 if sent.amount == self._keeps_to else self._brings_most
+        self._keeps_to = self._best_amount
         if self._slows_down(sent, now):
             self._shortfalls += 1
-        is_rest = self._to_deliver is None and self._source_left < self._brings_most
-        if is_rest and self._shortfalls > REST_SHORTFALLS_MAX:
+        if self._is_rest and self._shortfalls > REST_SHORTFALLS_MAX:
             self._finish(*self._without_the_rest())
         if self._shortfalls > SHORTFALLS_MAX:
             wanted = f"{sent.amount} were to be delivered as {sent.minimum}, and came as {got}"

@@ -47,9 +47,6 @@ STEP_DOWN: Final = 10
 SAME_MAX: Final = 2
 """So often the same relative reject is taken from the same hop: no waiting makes our packets fit."""
 
-SHARPENING_MAX: Final = 8
-"""So many probes find the smallest packet that buys as many units as the largest, to one part in 256."""
-
 SEND_ONLY: Final = "private.SEND_ONLY_CLIENT"
 """Our address for receivers that read no empty one: nothing can be sent to it."""
 
@@ -80,8 +77,10 @@ class Probe:
         """What is probed next; None once enough is known."""
         self._passed = 0
         """The largest amount that has come through to the receiver."""
-        self._sharpened = 0
-        """How many probes have only made the rate sharper."""
+        self._best_amount = 0
+        """The probe that brought most for what it carried."""
+        self._sharpens = False
+        """Whether probes are sent for a sharper rate alone."""
         self._same = 0
         """How often in a row the last answer was given."""
         self._in_flight: Sent | None = None
@@ -208,6 +207,7 @@ class Probe:
             source_estimate=min(source_estimate, source),
             path_maximum=self._path.limit if self._path.is_met else None,
             passed=self._passed,
+            best_amount=self._best_amount,
             packet_amount=first,
             packet_units=bought,
             lost_by_rounding=max(Fraction(0), 1 - Fraction(bought) / (first * high)),
@@ -224,10 +224,12 @@ class Probe:
                 f"the receiver says that of {amount} it got {received}, more than there is"
             )
             return
-        if self._sharpened:
-            self._sharpen(amount, received)
+        if self._sharpens and not self._estimate.allows(amount, received):
+            self._amount = None  # a rate that contradicts itself cannot be known sharper
             return
         self._estimate.learn(amount, received)
+        if self._estimate.low == Fraction(received, amount):
+            self._best_amount = amount
         self._passed = max(self._passed, amount)
         self._path.passed(amount)
         most = min(self._most_worth_trying(), self._path.limit)
@@ -246,30 +248,21 @@ class Probe:
         else:
             self._amount = self._path.limit
 
-    def _sharpen(self, amount: int, received: int) -> None:
-        """Take in a reply that tells the rate sharper; one that contradicts it tells that it cannot be known so."""
-        if self._estimate.allows(amount, received):
-            self._estimate.learn(amount, received)
-            self._amount = self._sharper()
-        else:
-            self._amount = None
-
     def _sharper(self) -> int | None:
         """Return an amount that tells how much of a packet rounding takes, or None where that is known or little.
 
         Where the largest packet buys few units, a smaller one buys as many, and what it is smaller by
-        was lost in each: the rate is known on it, and packets are cut at it.
+        was lost in each: the rate is known on it, and packets are cut at it. Eight halvings find it.
         """
         low, high = self._estimate.low, self._estimate.high
         assert high is not None
         units = times_floor(self._passed, low)
-        is_needed = self._path.is_met and 0 < units < FEW_UNITS
-        if not is_needed or self._sharpened >= SHARPENING_MAX:
+        if not self._path.is_met or not 0 < units < FEW_UNITS:
             return None
         enough, too_little = per_ceil(units, low), per_floor(units, high)
         if enough - too_little - 1 <= enough // FEW_UNITS:
             return None
-        self._sharpened += 1
+        self._sharpens = True
         return (enough + too_little) // 2
 
     def _most_worth_trying(self) -> int:

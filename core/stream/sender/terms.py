@@ -92,6 +92,8 @@ class Quote:
     """The largest packet that the path lets through, as far as the probes met its limit."""
     passed: int = AMOUNT_MAX
     """The largest probe that came through: as much there was room for at once."""
+    best_amount: int = 0
+    """The probe that brought most for what it carried: where hops round, others may bring less."""
     packet_amount: int = 0
     """What the first packet would carry, and…"""
     packet_units: int = 0

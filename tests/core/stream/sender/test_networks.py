@@ -110,8 +110,13 @@ def test_the_sums_are_exact_the_least_rate_holds_and_it_ends(
     assert outcome.reason.endswith(".")
     for sent in world.sent:
         least = times_ceil(sent.amount, quote.min_rate)
+        # Where that has fallen short, the last of a fixed delivery may cost what may still be sent.
         assert sent.minimum == least or (
-            rounding and sent.minimum >= times_ceil(sent.amount - 1, quote.min_rate)
+            rounding
+            and (
+                outcome.packets_rejected
+                or sent.minimum >= times_ceil(sent.amount - 1, quote.min_rate)
+            )
         )
         assert not sent.amount or sent.prepare.amount == sent.amount
     assert [sent.sequence for sent in world.sent] == list(

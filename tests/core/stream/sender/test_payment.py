@@ -679,6 +679,27 @@ def test_where_a_hop_between_counts_in_coarse_units_what_has_passed_is_kept_to()
     assert outcome.packets_rejected < 20
 
 
+def test_a_fixed_delivery_keeps_to_it_too() -> None:
+    path = Path(maximum=500, between=Fraction(1, 100))
+    world = World(path)
+    outcome = world.pay(terms(delivered_amount=10_100))
+
+    assert outcome.is_completed
+    assert 10_100 <= outcome.delivered == path.receiver.received <= 10_200
+    assert outcome.packets_rejected < 20
+
+
+def test_a_fixed_delivery_of_which_hops_round_away_the_end_is_not_waited_for() -> None:
+    path = Path(maximum=500, between=Fraction(1, 100))
+    world = World(path)
+    outcome = world.pay(terms(delivered_amount=1_001))
+
+    assert outcome.state is OutcomeState.SOURCE_SPENT
+    assert outcome.reason.startswith("The last 1 of 1001 are missing: rounding takes more")
+    assert outcome.delivered == path.receiver.received == 1_000
+    assert world.now < 3
+
+
 def _quote(**changes: object) -> Quote:
     return replace(PLAIN, **changes)  # type: ignore[arg-type]
 

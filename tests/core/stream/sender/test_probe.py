@@ -202,6 +202,7 @@ def test_where_a_packet_buys_few_units_probes_find_how_much_rounding_takes() -> 
     assert amounts(world)[:2] == [1_000, 500]
     assert len(world.sent) <= 10
     assert quote.rate_low == Fraction(4, 446)
+    assert quote.best_amount == 446
     assert (quote.packet_amount, quote.packet_units) == (447, 4)  # divided evenly
     assert quote.lost_by_rounding < Fraction(1, 100)
 
