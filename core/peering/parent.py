@@ -132,7 +132,7 @@ class ParentAddress:
                 await self._adopt(answer.address)
                 self._may_change_at = self._clock.monotonic() + CHANGE_SECONDS
         except (PacketError, SettingError) as error:
-            self._failed(f"{parent.name} gave an address that cannot be ours: {error}.")
+            self._failed(f"{parent.name} gave an address that cannot be ours: {error.problem}")
             self._later(QUIET_SECONDS)
             return
         self._later(AGAIN_SECONDS)

@@ -256,7 +256,7 @@ async def test_a_parent_that_answers_with_errors_of_its_own_is_soon_asked_hardly
         (told("peer.us"), "for one link or machine only"),
         (told("self.us"), "for one link or machine only"),
         (Fulfill.build(FULFILLMENT, b"\x04test\x09\x03USD"), "no ILP address"),
-        (Fulfill.build(FULFILLMENT), "octet"),
+        (Fulfill.build(FULFILLMENT), "the packet ends where a length is due"),
         (Fulfill.build(bytes(31) + b"x", told().data), "not that of an IL-DCP packet"),
     ],
 )
