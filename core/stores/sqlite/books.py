@@ -151,12 +151,13 @@ class SqliteBooks(Books):
         )
 
     async def recover(self) -> Recovery:
-        path = self._file.path
-        dead, left, voided, unknown = await self._file.write(
-            partial(
-                _settle_the_dead, path=path, own=self._node.current, now_ms=self._clock.now_ms()
-            )
-        )
+        path, own, now_ms = self._file.path, self._node.current, self._clock.now_ms()
+
+        def work(connection: sqlite3.Connection) -> tuple[Sequence[int], int, int, int]:
+            self._packets.look_at_others(connection)
+            return _settle_the_dead(connection, path=path, own=own, now_ms=now_ms)
+
+        dead, left, voided, unknown = await self._file.write(work)
         if dead:
             await asyncio.to_thread(remove_lock_files, path, dead)
         return Recovery(nodes=len(dead), transfers=left, voided=voided, unknown=unknown)

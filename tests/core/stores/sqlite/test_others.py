@@ -66,6 +66,18 @@ async def test_a_process_that_is_alone_remembers_nothing(
     assert len(remembered(stores)) == 0
 
 
+async def test_recovery_reads_what_there_is_before_the_first_packet_waits_for_it(
+    two: tuple[Stores, Stores],
+) -> None:
+    one, other = two
+    await one.books.prepare(transfer(1))
+    assert len(remembered(other)) == 0
+
+    await other.books.recover()
+
+    assert len(remembered(other)) == 1
+
+
 async def test_what_is_old_is_neither_read_nor_kept(
     two: tuple[Stores, Stores], clock: FakeClock
 ) -> None:
