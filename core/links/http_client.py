@@ -649,7 +649,9 @@ class _Connection(asyncio.Protocol):
                     when = "in the middle of its"
                 pool = self._pool
                 what = f"closed the connection {when} answer"
-                pool.failed(f"It {what}.", Failure.UNREACHABLE)
+                # A server that is tired of a slow receiver may hang up on its packet: that is not its own end.
+                is_own = asks_itself(self._request)
+                pool.failed(f"It {what}.", Failure.UNREACHABLE if is_own else Failure.UNCLEAR)
                 sentence = f"{pool.account.username} {what}."
                 reject = pool.reject(ErrorCode.PEER_UNREACHABLE, sentence)
                 self._deliver(reject, is_undecided=True)

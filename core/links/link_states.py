@@ -33,11 +33,10 @@ class Failure(enum.Enum):
     """What a failure says of the other side."""
 
     UNREACHABLE = "unreachable"
-    """It seems gone: no connection could be made, one was lost before the answer, or it left a question unanswered
-    that was for itself."""
+    """It seems gone: no connection could be made, its one connection was lost, or a question for itself was not answered."""
     UNCLEAR = "unclear"
-    """A packet was not answered in time, which whoever it was passed on to can bring about, or this machine lacked
-    something."""
+    """A packet was not answered in time, or hung up on, which whoever it was passed on to can bring about; or this
+    machine lacked something."""
     ANSWERED = "answered"
     """It is there, and what it answered is no reply."""
 
@@ -354,7 +353,7 @@ class LinkStates:
                     LinkState.DOWN,
                     f"{history.reason} So it has been for {_words(lasting)}; its packets are rejected at once. {hold}",
                 )
-            if history.failure is Failure.UNCLEAR:
+            if history.failure is Failure.UNCLEAR and history.unreachable_since is None:
                 return (
                     LinkState.DEGRADED,
                     f"{history.reason} So it has been for {_words(lasting)}; whoever is behind it may be to blame.",

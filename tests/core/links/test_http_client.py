@@ -579,12 +579,19 @@ async def test_a_question_of_ours_waits_for_no_packet_of_others(
 # --- Time
 
 
+async def hangs_up(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, body: bytes
+) -> None:
+    reset(writer)
+
+
 @pytest.mark.logs_warning
+@pytest.mark.parametrize(("answer", "code"), [(says_nothing, "R00"), (hangs_up, "T01")])
 @pytest.mark.parametrize("is_ours", [True, False])
 async def test_a_question_of_ours_that_is_not_answered_is_the_peers_own_silence(
-    peering: Peering, linking: Linking, is_ours: bool
+    peering: Peering, linking: Linking, answer: Answer, code: str, is_ours: bool
 ) -> None:
-    peer, linked = await peering(says_nothing), linking()
+    peer, linked = await peering(answer), linking()
     bob = bob_at(peer.url)
     packet = Prepare.build(
         amount=0,
@@ -596,7 +603,7 @@ async def test_a_question_of_ours_that_is_not_answered_is_the_peers_own_silence(
 
     rejected(
         await linked.link.send(OutgoingRequest(sender, bob, packet, 0, packet.expires_at_ms)),
-        "R00",
+        code,
     )
 
     history = linked.states.history(bob.id)
