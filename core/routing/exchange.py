@@ -18,25 +18,21 @@ from core.account import Account, AccountId, RoutingRelation
 from core.clock import Clock
 from core.node_address import NodeAddress
 from core.routing.auth import origin_auth
-from core.routing.ccp import NO_TABLE, Mode, RouteControl, RouteUpdate, ToldRoute, read_update
+from core.routing.ccp import NO_TABLE, Mode, RouteControl, RouteUpdate, read_update
 from core.routing.damping import CHANGED, WITHDRAWN
 from core.routing.forwarding import ForwardingLog
+from core.routing.held import HeldRoutes
 from core.routing.importing import ImportRules
-from core.routing.learned import LearnedRoutes, Standings
+from core.routing.learned import Standings
 from core.routing.peer import Peer, contents, takes_routes_from, tells_routes_to
-from core.routing.room import Room, megabytes, octets_max_of, octets_of, routes_max_of
 from core.routing.routes import told_routes
 from core.routing.table import Precedence, Route, RouteSource, RoutingTable
 from core.routing.turns import ROUTE
 
 log = logging.getLogger(__name__)
 
-FORGOTTEN_AT_ONCE: Final = 1_000
-RELEASED_AT_ONCE: Final = 20
 LARGE: Final = 5_000
 """So many own routes are made in about 20 ms: more of them beside the loop."""
-UNSAVED_MAX: Final = 50_000
-"""So many withdrawn prefixes wait for a store that cannot be written; beyond it the whole table is written anew."""
 CHANGES_KEPT: Final = 2_000
 SETTLING_SECONDS: Final = 2.0
 """A new account is asked so much later: its other side is being set up at the same time, as a rule."""
@@ -90,10 +86,8 @@ class RouteExchange:
         self.secret = b""
         """With which routes of our own are proved; all nodes on one store have the same."""
         self.peers: Final[dict[AccountId, Peer]] = {}
-        self.learned: Final = LearnedRoutes(self._best_changed)
-        self.work: Final = self.learned.work
-        self.room = Room()
-        """How much all that peers tell may take."""
+        self.held: Final = HeldRoutes(clock, self._best_changed)
+        self.learned: Final = self.held.learned
         self.used: Final[Counter[AccountId]] = Counter()
         """How many prefixes each next hop is the best for."""
         self.changes: Final[deque[RouteChange]] = deque(maxlen=CHANGES_KEPT)
@@ -106,7 +100,6 @@ class RouteExchange:
         self._static: Mapping[str, AccountId] = {}
         self._own: dict[str, Route] = {}
         self._sequence = 0
-        self._reason = ""
         self._has_news = False
         self.own_is_old = False
         """Whether `retell_own` is due: a peer began or ceased to speak for itself."""
@@ -134,7 +127,7 @@ class RouteExchange:
             for account in accounts:
                 self._configure_peer(account, before.get(account.id))
             self._is_configured = True
-            self.room.divide(
+            self.held.room.divide(
                 [
                     peer.heard.octets
                     for account_id, peer in self.peers.items()
@@ -143,7 +136,7 @@ class RouteExchange:
             )
             for peer in list(self.peers.values()):
                 if not peer.is_sifted:
-                    await self._sift(peer)
+                    await self.held.sift(peer)
             await self._rank(accounts, standings_before)
             self.mark_silent()
             await self.retell_own()
@@ -209,9 +202,9 @@ class RouteExchange:
         if standings.same_ranks(before):
             return
         for prefix in self.learned.contested():
-            if self.work.is_over():
+            if self.held.work.is_over():
                 await asyncio.sleep(0)
-            self._reason = "the operator changed an account"
+            self.held.reason = "the operator changed an account"
             self.learned.choose_anew(prefix)
         if standings.owners != before.owners:
             await self._change_owners(before)
@@ -220,40 +213,14 @@ class RouteExchange:
     async def _change_owners(self, before: Standings) -> None:
         """Let whoever has an address now speak for what is under it, and nobody who had it."""
         standings = self.learned.standings
-        for address, account_id in before.owners.items() - standings.owners.items():
-            log.debug("%s does not belong to %s any more", address, account_id)
+        for _, account_id in before.owners.items() - standings.owners.items():
             self.learned.take_words(account_id)
         for prefix in list(self.learned.best):
-            if self.work.is_over():
+            if self.held.work.is_over():
                 await asyncio.sleep(0)
             if before.owner(prefix) != standings.owner(prefix):
-                self._reason = "the operator changed an account"
+                self.held.reason = "the operator changed an account"
                 self.learned.choose_anew(prefix)
-
-    async def _sift(self, peer: Peer) -> None:
-        """Let the rules that there are now decide on what was taken by others; the oldest routes stay."""
-        peer.is_sifted = True
-        kept = octets = 0
-        routes_max, octets_max = routes_max_of(peer.account), octets_max_of(peer.account)
-        for prefix in list(peer.heard.routes):
-            if self.work.is_over(ROUTE):
-                await asyncio.sleep(0)
-            route = peer.heard.routes.get(prefix)
-            if route is None:
-                continue
-            speaker = route.path[0] if route.path else peer.heard.speaker
-            refusal = peer.rules.refusal(
-                prefix, route.path, speaker or peer.account.ilp_address
-            )
-            size = octets_of(route)
-            if not refusal and (kept >= routes_max or octets + size > octets_max):
-                refusal = f"it has {kept} routes here, and may have no more"
-            if refusal:
-                self._reason = f"what may be told by {peer.account.username} has changed"
-                self._refuse(peer, refusal)
-                self._withdraw(peer, prefix, penalty=0.0)
-            else:
-                kept, octets = kept + 1, octets + size
 
     # --- What peers send
 
@@ -379,13 +346,13 @@ class RouteExchange:
             return
         if is_new:
             while heard.ended:  # a peer's routes are in memory twice at most
-                self._clear(peer)
+                self.held.clear(peer)
                 await asyncio.sleep(0)
             if not peer.takes:
                 return
             if heard.table_id != NO_TABLE:  # where it is not we who asked for all anew
-                self._damp_all(peer, CHANGED)
-            self._end_table(peer, is_silent=False)
+                self.held.damp_all(peer, CHANGED)
+            self.held.end_table(peer, is_silent=False)
             heard.table_id, heard.epoch = update.table_id, 0
             heard.refused, heard.problem = 0, ""
         self._hear(peer, update)
@@ -397,15 +364,15 @@ class RouteExchange:
                 f"It calls itself {update.speaker}, and its account here says "
                 f"{peer.account.ilp_address}."
             )
-        self._reason = f"{peer.account.username} told it"
+        self.held.reason = f"{peer.account.username} told it"
         for prefix in update.withdrawn:
-            if self.work.is_over() and not await self._still(peer, update):
+            if self.held.work.is_over() and not await self._still(peer, update):
                 return
-            self._withdraw(peer, prefix, penalty=WITHDRAWN)
+            self.held.withdraw(peer, prefix, penalty=WITHDRAWN)
         for told in update.new_routes:
-            if self.work.is_over() and not await self._still(peer, update):
+            if self.held.work.is_over() and not await self._still(peer, update):
                 return
-            self._take(peer, told, update)
+            self.held.take(peer, told, update.speaker)
         heard.epoch = update.to_epoch
         if was_silent:
             self.mark_silent()
@@ -413,7 +380,7 @@ class RouteExchange:
     async def _still(self, peer: Peer, update: RouteUpdate) -> bool:
         """Let packets have their turn; return whether the update is still to be applied."""
         await asyncio.sleep(0)
-        self._reason = f"{peer.account.username} told it"
+        self.held.reason = f"{peer.account.username} told it"
         return peer.heard.table_id == update.table_id and peer.takes
 
     def _hear(self, peer: Peer, update: RouteUpdate) -> None:
@@ -440,138 +407,16 @@ class RouteExchange:
             asking.refusals, asking.given_up, asking.problem = 0, False, ""
             asking.due = self.clock.monotonic()
 
-    def _take(self, peer: Peer, told: ToldRoute, update: RouteUpdate) -> None:
-        route = Route(told.prefix, peer.account.id, RouteSource.LEARNED, told.path, told.auth)
-        known = peer.heard.routes.get(told.prefix)
-        if known == route:
-            return
-        if peer.rules.is_echo(told.prefix, told.path):
-            self._withdraw(peer, told.prefix, penalty=0.0)
-            return
-        refusal = self.refusal(peer, route, update.speaker)
-        if refusal:
-            self._refuse(peer, refusal)
-            self._withdraw(peer, told.prefix, penalty=0.0)
-            return
-        if known is not None:
-            self._damp(peer, told.prefix, CHANGED)
-        self._save_soon(peer, told.prefix)
-        self.hold(peer, route)
-
-    def refusal(self, peer: Peer, route: Route, speaker: str) -> str:
-        """Say why a route of a peer is not taken; empty where it is."""
-        refusal = peer.rules.refusal(route.prefix, route.path, speaker)
-        if refusal:
-            return refusal
-        heard = peer.heard
-        known = heard.routes.get(route.prefix)
-        if known is None and len(heard.routes) >= routes_max_of(peer.account):
-            return f"it has {len(heard.routes)} routes here, and may have no more"
-        after = heard.octets + octets_of(route) - (0 if known is None else octets_of(known))
-        octets_max = octets_max_of(peer.account)
-        if after > octets_max:
-            return f"its routes may take {megabytes(octets_max)} here, and take that"
-        if not self.room.has(heard.octets, after):
-            share = megabytes(self.room.share)
-            return f"its share of the room for all peers' routes is {share}, and nothing beyond that is free"
-        return ""
-
-    def hold(self, peer: Peer, route: Route) -> None:
-        """Have a route of a peer, in the place of the one that it told of the prefix before."""
-        known = peer.heard.routes.get(route.prefix)
-        self._count(peer, octets_of(route) - (0 if known is None else octets_of(known)))
-        peer.heard.routes[route.prefix] = route
-        self.learned.put(route)
-
-    def release(self, peer: Peer, prefix: str) -> bool:
-        """Have a route of a peer no more; return whether there was one."""
-        known = peer.heard.routes.pop(prefix, None)
-        if known is None:
-            return False
-        self._count(peer, -octets_of(known))
-        self.learned.drop(prefix, peer.account.id)
-        return True
-
-    def _count(self, peer: Peer, more: int) -> None:
-        heard = peer.heard
-        self.room.count(heard.octets, heard.octets + more)
-        heard.octets += more
-
-    def _save_soon(self, peer: Peer, prefix: str) -> None:
-        peer.unsaved[prefix] = None
-        if len(peer.unsaved) > len(peer.heard.routes) + UNSAVED_MAX:
-            peer.generation += 1
-            peer.saved_epoch = 0
-            peer.unsaved = dict.fromkeys(peer.heard.routes)
-
-    def _refuse(self, peer: Peer, refusal: str) -> None:
-        heard = peer.heard
-        heard.refused += 1
-        were = "was" if heard.refused == 1 else "were"
-        heard.problem = (
-            f"{heard.refused} of its routes {were} not taken; the last, because {refusal}."
-        )
-
-    def _withdraw(self, peer: Peer, prefix: str, *, penalty: float) -> None:
-        if self.release(peer, prefix):
-            self._save_soon(peer, prefix)
-            if penalty:
-                self._damp(peer, prefix, penalty)
-
-    def _damp(self, peer: Peer, prefix: str, penalty: float) -> None:
-        damping = peer.damping
-        damping.most = max(damping.most, len(peer.heard.routes))
-        waited, all_waited = damping.waits(prefix), damping.all_wait
-        forgotten = damping.add(prefix, penalty, self.clock.monotonic())
-        if forgotten is not None:
-            self.learned.choose_anew(forgotten)
-        if damping.waits(prefix) and not waited:
-            self.learned.choose_anew(prefix)
-        if damping.all_wait and not all_waited:
-            self._let_all_wait(peer)
-
-    def _damp_all(self, peer: Peer, penalty: float) -> None:
-        """Count that a table ended."""
-        damping, all_waited = peer.damping, peer.damping.all_wait
-        if peer.heard.routes:
-            damping.add_to_all(penalty, self.clock.monotonic())
-        if damping.all_wait and not all_waited:
-            self._let_all_wait(peer)
-
-    def _let_all_wait(self, peer: Peer) -> None:
-        log.info("the routes of %s come and go too often, and wait", peer.account.username)
-        peer.again = list(peer.heard.routes)
-
     # --- The end of a table
 
     def withdraw_all(self, peer: Peer, reason: str) -> None:
         """Take all of a peer's routes out of use, and know nothing of its table any more."""
         if peer.heard.routes or peer.heard.table_id != NO_TABLE:
             log.info("the routes of %s are withdrawn: %s", peer.account.username, reason)
-        self._end_table(peer, is_silent=True)
+        self.held.end_table(peer, is_silent=True)
         peer.heard.table_id, peer.heard.epoch = NO_TABLE, 0
         self.mark_silent()
         self.on_news()
-
-    def _end_table(self, peer: Peer, *, is_silent: bool) -> None:
-        self.set_aside(peer, is_silent=is_silent)
-        peer.generation += 1
-        peer.saved_epoch = 0
-        peer.is_unsaved = True
-
-    def set_aside(self, peer: Peer, *, is_silent: bool) -> None:
-        """Begin to take a peer's routes out of use; where it is silent, others are still held to its word."""
-        heard = peer.heard
-        if heard.routes:
-            heard.ended.append(heard.routes)
-            heard.routes = {}
-            self._count(peer, -heard.octets)
-        if is_silent:
-            heard.expires = None
-        elif words := self.learned.take_words(peer.account.id):
-            heard.ended.append(words)
-        peer.unsaved.clear()
-        peer.again.clear()
 
     def _forget(self, peer: Peer, reason: str) -> None:
         self.withdraw_all(peer, reason)
@@ -586,52 +431,13 @@ class RouteExchange:
     def catch_up(self) -> bool:
         """Do some more of what may take long: tables that ended go, ways that waited come; return whether there is more."""
         for account_id, peer in list(self.peers.items()):
-            if not self._clear(peer):
+            if not self.held.clear(peer):
                 return True
             if account_id not in self._accounts:
                 self._delete(peer)
-            elif not self._reuse(peer):
+            elif not self.held.reuse(peer):
                 return True
         return False
-
-    def _reuse(self, peer: Peer) -> bool:
-        """Find the best ways again where this peer's wait no more, or do from now on; return whether all is done."""
-        self._reason = "it has been steady for a while"
-        now = self.clock.monotonic()
-        while released := peer.damping.release(now, RELEASED_AT_ONCE):
-            for prefix in released:
-                self.learned.choose_anew(prefix)
-            if self.work.is_over(ROUTE * len(released)):
-                return False
-        if peer.damping.all_wait:
-            self._reason = f"the routes of {peer.account.username} come and go too often"
-        while peer.again:
-            self.learned.choose_anew(peer.again.pop())
-            if self.work.is_over(ROUTE):
-                return False
-        return True
-
-    def _clear(self, peer: Peer) -> bool:
-        """Take routes of a peer's ended tables out of use; return whether all are."""
-        self._reason = f"{peer.account.username} does not tell it any more"
-        while peer.heard.ended:
-            ended = peer.heard.ended[0]
-            while ended:
-                prefix, _ = ended.popitem()
-                self._let_go(peer, prefix)
-                if self.work.is_over():
-                    return False
-            del peer.heard.ended[0]
-        return True
-
-    def _let_go(self, peer: Peer, prefix: str) -> None:
-        """Take a route of a table that ended out of use, unless the next one has it too."""
-        if prefix in peer.heard.routes:
-            return
-        account_id = peer.account.id
-        self.learned.drop(prefix, account_id, is_silent=peer.heard.expires is None)
-        if prefix in self.learned.words(account_id):
-            peer.unsaved[prefix] = None
 
     def tick(self, is_gone: Callable[[Account], bool]) -> None:
         """Look once a second what time has ended: hold-downs, links that are gone, routes that waited."""
@@ -641,19 +447,15 @@ class RouteExchange:
             if expires is None:
                 continue
             if now >= expires:
-                self._damp_all(peer, WITHDRAWN)
+                self.held.damp_all(peer, WITHDRAWN)
                 seconds = peer.heard.hold_down_ms / 1000
                 self.withdraw_all(peer, f"it has not been heard for {seconds:g} s")
                 peer.asking.due = now
             elif is_gone(peer.account):
-                self._damp_all(peer, WITHDRAWN)
+                self.held.damp_all(peer, WITHDRAWN)
                 self.withdraw_all(peer, "its link is gone")
                 peer.asking.due = now
-        room = FORGOTTEN_AT_ONCE
-        for peer in self.peers.values():
-            if peer.damping.release_all(now):
-                peer.again = list(peer.heard.routes)
-            room -= peer.damping.forget_old(now, room)
+        self.held.age(self.peers.values())
         self.own_is_old |= self.log is not None and self.log.is_worn
 
     def ask_anew(self, peer: Peer) -> None:
@@ -745,7 +547,7 @@ class RouteExchange:
     async def _tell_all(self, prefixes: Iterable[str]) -> None:
         for prefix in prefixes:
             self._tell(prefix)
-            if self.work.is_over(ROUTE):
+            if self.held.work.is_over(ROUTE):
                 await asyncio.sleep(0)
 
     def _tell(self, prefix: str) -> None:
@@ -816,6 +618,6 @@ class RouteExchange:
                     hop_before,
                     hop_after,
                     () if after is None else after.path,
-                    self._reason,
+                    self.held.reason,
                 )
             )

@@ -141,7 +141,7 @@ class Keeper:
             is_silent = stored.table_id == NO_TABLE
             whole = stored.generation != peer.generation or peer.version < stored.floor
             if whole or peer.version == 0:
-                exchange.set_aside(peer, is_silent=is_silent)
+                exchange.held.set_aside(peer, is_silent=is_silent)
             after = 0 if whole or peer.version == 0 else peer.version
             if peer.takes:
                 self._paths.clear()
@@ -192,10 +192,10 @@ class Keeper:
         """Use these rows, or know by them what a silent peer told last; a path that many share is kept once."""
         exchange, account = self._exchange, peer.account.id
         for row in rows:
-            if exchange.work.is_over():
+            if exchange.held.work.is_over():
                 await asyncio.sleep(0)
             if row.path is None:
-                exchange.release(peer, row.prefix)
+                exchange.held.release(peer, row.prefix)
                 continue
             path = self._paths.setdefault(row.path, row.path)
             route = Route(row.prefix, account, RouteSource.LEARNED, path, row.auth)
@@ -203,10 +203,10 @@ class Keeper:
                 exchange.learned.remember(route)
                 continue
             speaker = path[0] if path else peer.account.ilp_address
-            if exchange.refusal(peer, route, speaker):
-                exchange.release(peer, row.prefix)
+            if exchange.held.refusal(peer, route, speaker):
+                exchange.held.release(peer, row.prefix)
             else:
-                exchange.hold(peer, route)
+                exchange.held.hold(peer, route)
 
 
 def _row(prefix: str, route: Route | None) -> StoredRoute:

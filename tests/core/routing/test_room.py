@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from core.routing.ccp import ToldRoute
-from core.routing.exchange import UNSAVED_MAX
+from core.routing.held import UNSAVED_MAX
 from core.routing.peer import Heard
 from core.routing.room import Room, octets_of
 from tests.core.routing.network import Net, Node, told, way
@@ -68,7 +68,7 @@ async def test_what_is_withdrawn_replaced_or_ended_leaves_its_room(node: Node) -
 async def test_nobody_takes_the_share_of_another(node: Node) -> None:
     """Two hogs come first; the one that comes last still gets a quarter of the half that is shared out."""
     size = 600
-    node.exchange.room = Room(2 * 4 * 100 * size)
+    node.exchange.held.room = Room(2 * 4 * 100 * size)
     for name in ("hog", "boar", "mouse", "late"):
         await node.add(name)
     for name in ("hog", "boar"):
@@ -87,7 +87,7 @@ async def test_nobody_takes_the_share_of_another(node: Node) -> None:
 
 
 async def test_what_one_leaves_others_may_take(node: Node) -> None:
-    node.exchange.room = Room(2 * 100 * 600)
+    node.exchange.held.room = Room(2 * 100 * 600)
     await node.add("hog")
     await node.hear("hog", told(*short_ways("hog", COUNT), speaker="test.hog"))
     assert 200 <= len(heard(node, "hog").routes) < 220, "all of it"
