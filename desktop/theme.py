@@ -18,7 +18,13 @@ from typing import Final, final
 import shiboken6
 from PySide6.QtCore import QEvent, QObject, Qt, QTimer, Signal
 from PySide6.QtGui import QColor, QFont, QPalette
-from PySide6.QtWidgets import QApplication, QWidget
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QApplication,
+    QGraphicsView,
+    QHeaderView,
+    QWidget,
+)
 
 CONTRAST_MIN: Final = 4.5
 """WCAG 2.2, level AA, for text."""
@@ -169,7 +175,8 @@ class Theme(QObject):
 
     The stylesheet names colours by the palette's roles and is set once: to parse it anew, and match it
     with every widget, costs a second. A change of theme changes the palette and has each widget take
-    it, those that are seen first, in steps that are shorter than a frame.
+    it, those that are seen first, in steps that are shorter than a frame. Tables and graphs are painted
+    after the rest of their window, one by one: together they would take longer than a frame too.
     """
 
     changed = Signal()
@@ -182,6 +189,8 @@ class Theme(QObject):
         self._applied: Colours | None = None
         self._seen: deque[QWidget] = deque()
         self._unseen: deque[QWidget] = deque()
+        self._laborious: deque[QWidget] = deque()
+        """Tables and graphs that are seen, and are not to be painted yet."""
         self._held: list[QWidget] = []
         self._telling = False
         self._steps = QTimer(self)
@@ -228,6 +237,10 @@ class Theme(QObject):
         widgets = self._application.allWidgets()
         self._seen = deque(widget for widget in widgets if widget.isVisible())
         self._unseen = deque(widget for widget in widgets if not widget.isVisible())
+        for widget in self._seen:
+            if _is_laborious(widget) and widget.updatesEnabled():
+                widget.setUpdatesEnabled(False)
+                self._laborious.append(widget)
         for window in self._application.topLevelWidgets():
             if window.isVisible() and window.updatesEnabled():
                 # Nobody is to see a window half in the one theme and half in the other.
@@ -239,23 +252,39 @@ class Theme(QObject):
 
     def _step(self) -> None:
         until = time.perf_counter() + STEP_SECONDS
-        while (self._seen or self._unseen) and time.perf_counter() < until:
-            _take_palette((self._seen or self._unseen).popleft())
-            if not self._seen and self._telling:
+        while time.perf_counter() < until:
+            if self._seen:
+                _take_palette(self._seen.popleft())
+            elif self._telling:
                 self._tell()
                 return
-        if not self._seen and self._telling:
-            self._tell()
-        elif not self._unseen:
-            self._steps.stop()
+            elif self._laborious:
+                _let_go(self._laborious.popleft())
+                return
+            elif self._unseen:
+                _take_palette(self._unseen.popleft())
+            else:
+                self._steps.stop()
+                return
 
     def _tell(self) -> None:
         self._telling = False
         held, self._held = self._held, []
         for window in held:
-            if shiboken6.isValid(window):
-                window.setUpdatesEnabled(True)
+            _let_go(window)
         self.changed.emit()
+
+
+def _is_laborious(widget: QWidget) -> bool:
+    # Headers are views too, and are painted with their tables.
+    is_view = isinstance(widget, QAbstractItemView | QGraphicsView)
+    return is_view and not isinstance(widget, QHeaderView)
+
+
+def _let_go(widget: QWidget) -> None:
+    """Have a widget painted again, if it is still there."""
+    if shiboken6.isValid(widget):
+        widget.setUpdatesEnabled(True)
 
 
 def _take_palette(widget: QWidget) -> None:

@@ -6,7 +6,14 @@ from importlib.resources import files
 import pytest
 import shiboken6
 from PySide6.QtGui import QImage
-from PySide6.QtWidgets import QApplication, QLabel, QLineEdit, QPushButton, QWidget
+from PySide6.QtWidgets import (
+    QApplication,
+    QLabel,
+    QLineEdit,
+    QListWidget,
+    QPushButton,
+    QWidget,
+)
 
 from desktop.theme import (
     CONTRAST_MIN,
@@ -125,6 +132,32 @@ def test_a_window_is_not_painted_before_all_that_is_seen_has_its_colours(
     assert label.palette().color(label.foregroundRole()).name() == DARK.text
     window.close()
     theme.deleteLater()
+
+
+def test_tables_are_painted_after_the_rest_of_their_window_one_by_one(
+    qapp: QApplication,
+) -> None:
+    theme = Theme(qapp, "", ThemeChoice.LIGHT)
+    window = QWidget()
+    tables = [QListWidget(window) for _ in range(2)]
+    window.show()
+    steps: list[tuple[bool, int]] = []
+    theme.changed.connect(lambda: steps.append(_held(window, tables)))
+
+    theme.choose(ThemeChoice.DARK)
+    assert _held(window, tables) == (True, 2)
+    theme.choose(ThemeChoice.LIGHT)
+    theme.choose(ThemeChoice.DARK)
+    theme.finish()
+
+    assert steps == [(False, 2)]
+    assert _held(window, tables) == (False, 0)
+    window.close()
+    theme.deleteLater()
+
+
+def _held(window: QWidget, tables: list[QListWidget]) -> tuple[bool, int]:
+    return not window.updatesEnabled(), sum(not table.updatesEnabled() for table in tables)
 
 
 def test_a_widget_that_is_deleted_while_the_theme_changes_is_left_out(
