@@ -11,7 +11,7 @@ from typing import Final, Protocol, final
 KEYS: Final = ("state", "asset", "relation", "code", "balance")
 """What may stand before a colon or a comparison."""
 
-HINT: Final = "bob  state:down  asset:usd  code:T04  balance>80"
+HINT: Final = "bob  state:down  asset:usd  balance>80"
 
 _COMPARISONS: Final[dict[str, Callable[[int, int], bool]]] = {
     ">": operator.gt,

@@ -48,7 +48,7 @@ class PeersPage(Page):
     def __init__(self, presenter: PeersPresenter, parent: QWidget | None = None) -> None:
         super().__init__(presenter, parent)
         self.peers = presenter
-        self.filter_line = FilterLine(HINT)
+        self.filter_line = FilterLine(f"Filter: {HINT}")
         self.count = TextLabel(role="muted")
         self.filter_problem = TextLabel(role="bad", wrap=True)
         self.add_button = action_button("Add peer", primary=True)
