@@ -12,9 +12,18 @@ from typing import Final, TextIO
 from urllib.parse import urlsplit
 
 from core.account import Secret
-from core.cli.client import BadSetting, HttpNode, Refused, Unreachable
+from core.cli.client import (
+    TOKEN_VARIABLE,
+    BadSetting,
+    Credentials,
+    HttpNode,
+    Node,
+    Refused,
+    Unreachable,
+)
+from core.cli.nearest import nearest
 from core.cli.output import Output
-from core.cli.parser import TOKEN_VARIABLE, URL_DEFAULT, URL_VARIABLE, build_parser
+from core.cli.parser import URL_DEFAULT, URL_VARIABLE, build_parser
 from core.config import default_store, sqlite_path
 from core.errors import SettingError
 
@@ -47,45 +56,52 @@ def run(
     """Run one command with everything it knows of the world handed in."""
     parsed = build_parser().parse_args(arguments)
     url = parsed.node or environment.get(URL_VARIABLE) or URL_DEFAULT
+    node: Node | None = None
     try:
-        node = HttpNode(url, _token(parsed, environment, url))
+        node = HttpNode(url, _credentials(parsed, environment, url))
         notes = stderr if stderr.isatty() else None
         code = parsed.run(node, parsed, Output(stdout, as_json=parsed.json, notes=notes))
         stdout.flush()
     except (Refused, BadSetting, Unreachable) as error:
-        stderr.write(f"signalbox-cli: {error}\n")
+        hint = nearest(node, str(error)) if isinstance(error, Refused) and node else ""
+        stderr.write(f"signalbox-cli: {error}{hint}\n")
         if isinstance(error, Refused):
             return EXIT_REFUSED
         return EXIT_USAGE if isinstance(error, BadSetting) else EXIT_UNREACHABLE
     return EXIT_DONE if code is None else int(code)
 
 
-def _token(
+def _credentials(
     parsed: argparse.Namespace, environment: Mapping[str, str], url: str
-) -> Secret | None:
+) -> Credentials:
     """Return the token that was given, or the one that a node on this machine left for us."""
+    # The file's token is this machine's: it is not sent to another one.
+    path = _kept(environment) if _is_this_machine(url) else None
+    kept = "" if path is None else str(path)
     if parsed.auth:
-        return _checked(parsed.auth)
+        return Credentials(_checked(parsed.auth), "--auth", kept)
     if parsed.auth_file:
         try:
-            return _read_token(Path(parsed.auth_file))
+            return Credentials(_read_token(Path(parsed.auth_file)), parsed.auth_file, kept)
         except OSError as error:
             raise BadSetting(
                 f"{parsed.auth_file} cannot be read: {error.strerror or error}"
             ) from None
     if token := environment.get(TOKEN_VARIABLE):
-        return _checked(token)
-    # The file's token is this machine's: it is not sent to another one.
+        return Credentials(_checked(token), TOKEN_VARIABLE, kept)
+    try:
+        return Credentials(None if path is None else _read_token(path), kept, kept)
+    except OSError:
+        return Credentials(kept=kept)
+
+
+def _kept(environment: Mapping[str, str]) -> Path | None:
+    """Return where a node of this machine leaves its token."""
     try:
         path = sqlite_path(environment.get(STORE_VARIABLE) or default_store())
     except SettingError as error:
         raise BadSetting(f"{STORE_VARIABLE}: {error.problem}") from None
-    if path is None or not _is_this_machine(url):
-        return None
-    try:
-        return _read_token(path.with_name(path.name + ".admin-token"))
-    except OSError:
-        return None
+    return None if path is None else path.with_name(path.name + ".admin-token")
 
 
 def _read_token(path: Path) -> Secret | None:

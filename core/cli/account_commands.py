@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
+from core.account import ROUND_TRIP_TIME_MS_DEFAULT
 from core.cli.answers import Row, as_row, as_rows, lines, moment, money
 from core.cli.client import Node
 from core.cli.output import Output
 from core.cli.tables import facts, table, visible
 from core.control.details import ALL_FIELDS, BOOLEAN_FIELDS, INTEGER_FIELDS
+from core.packet import AMOUNT_MAX
 
 SETTINGS_FIELDS: Final = (
     "ilp_over_http_url",
@@ -22,16 +24,26 @@ SETTINGS_FIELDS: Final = (
     "settle_threshold",
     "settle_to",
 )
+_PLAIN: Final[Mapping[str, object]] = {
+    "max_packet_amount": AMOUNT_MAX,
+    "round_trip_time": ROUND_TRIP_TIME_MS_DEFAULT,
+    "route_weight": 0,
+    "enabled": True,
+}
+"""What an account has where nobody said anything."""
 _YES_OR_NO: Final = {"yes": True, "true": True, "no": False, "false": False}
 DETAIL_FIELDS: Final = tuple(name for name in ALL_FIELDS if name not in {"username", "enabled"})
 
 
 def create(node: Node, arguments: argparse.Namespace, output: Output) -> None:
-    """Add an account, and say what is allowed and probably not meant."""
+    """Add an account, and say what it means, and what of it is allowed and probably not meant."""
     body = {"username": arguments.username, **_given(arguments, DETAIL_FIELDS)}
     found = as_row(node.call("POST", "accounts", "check", body=body))
     made = node.call("POST", "accounts", body=body)
-    _show_account(made, output, _findings(found, "warnings"))
+    row = as_row(made)
+    text = f"{row.get('username')} was added, at {row.get('ilp_address')}\n"
+    text += "".join(f"{line}\n" for line in lines(found, "summary"))
+    output.show(made, text + _findings(found, "warnings"))
 
 
 def update(node: Node, arguments: argparse.Namespace, output: Output) -> None:
@@ -39,14 +51,15 @@ def update(node: Node, arguments: argparse.Namespace, output: Output) -> None:
     body = _given(arguments, DETAIL_FIELDS)
     if arguments.new_username is not None:
         body["username"] = arguments.new_username
-    _show_account(node.call("PUT", "accounts", arguments.username, body=body), output)
+    answer = node.call("PUT", "accounts", arguments.username, body=body)
+    _show_account(answer, output, named=body)
 
 
 def update_settings(node: Node, arguments: argparse.Namespace, output: Output) -> None:
     """Change what the account's own user may change."""
     body = _given(arguments, SETTINGS_FIELDS)
     answer = node.call("PUT", "accounts", arguments.username, "settings", body=body)
-    _show_account(answer, output)
+    _show_account(answer, output, named=body)
 
 
 def check(node: Node, arguments: argparse.Namespace, output: Output) -> None:
@@ -115,12 +128,16 @@ def balance(node: Node, arguments: argparse.Namespace, output: Output) -> None:
 
 def pause(node: Node, arguments: argparse.Namespace, output: Output) -> None:
     """Stop an account's packets."""
-    _show_account(node.call("POST", "accounts", arguments.username, "pause"), output)
+    _show_account(
+        node.call("POST", "accounts", arguments.username, "pause"), output, named=["enabled"]
+    )
 
 
 def resume(node: Node, arguments: argparse.Namespace, output: Output) -> None:
     """Let an account's packets flow again."""
-    _show_account(node.call("POST", "accounts", arguments.username, "resume"), output)
+    _show_account(
+        node.call("POST", "accounts", arguments.username, "resume"), output, named=["enabled"]
+    )
 
 
 def correct(node: Node, arguments: argparse.Namespace, output: Output) -> None:
@@ -157,10 +174,15 @@ def _given(arguments: argparse.Namespace, names: tuple[str, ...]) -> dict[str, o
     return found
 
 
-def _show_account(answer: object, output: Output, findings: str = "") -> None:
+def _show_account(answer: object, output: Output, *, named: Collection[str] = ()) -> None:
+    """Show what is set of an account, and what was named; the rest is in the node's JSON."""
     row = as_row(answer)
     shown: dict[str, object] = {}
     for name, value in row.items():
+        is_set = value not in (None, "", []) and value != _PLAIN.get(name)
+        # Without a least balance it may owe without limit, which is to be seen.
+        if not is_set and name != "min_balance" and name not in named:
+            continue
         if name in INTEGER_FIELDS and _is_amount(name):
             shown[name] = _amount(name, value, row)
         elif name.endswith("_at_ms"):
@@ -169,7 +191,7 @@ def _show_account(answer: object, output: Output, findings: str = "") -> None:
             shown[name] = ", ".join(str(each) for each in value)
         else:
             shown[name] = value
-    output.show(answer, facts(shown) + findings)
+    output.show(answer, facts(shown))
 
 
 def _is_amount(name: str) -> bool:
@@ -177,7 +199,7 @@ def _is_amount(name: str) -> bool:
 
 
 def _amount(name: str, value: object, row: Row) -> str | None:
-    if value == 2**64 - 1:
+    if value == AMOUNT_MAX:
         return "as large as a packet can carry"
     if name == "min_balance" and value is None:
         return "none: it may owe you without limit"

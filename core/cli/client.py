@@ -14,6 +14,7 @@ from core.account import Secret
 from core.errors import InterledgerError
 from core.json_text import json_text
 
+TOKEN_VARIABLE: Final = "SIGNALBOX_ADMIN_TOKEN"  # noqa: S105 - the name of a variable, no token
 TIMEOUT_SECONDS: Final = 30.0
 """An audit of a large journal takes a while; nothing else takes more than a blink."""
 BODY_OCTETS_MAX: Final = 256 * 1024 * 1024
@@ -22,6 +23,31 @@ DEPTH_MAX: Final = 32
 
 class Refused(InterledgerError):
     """The node said no; its sentence says why."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """The token that a node is called with, and what to say where it is not the right one."""
+
+    token: Secret | None = None
+    source: str = ""
+    """Where it is from, as `--auth`."""
+    kept: str = ""
+    """The file in which a node on this machine leaves it, where one is known."""
+
+    def refused(self) -> str:
+        """Say that the node does not take it, and where the right one is given."""
+        found = (
+            "this needs the operator's token, and none was found"
+            if self.token is None
+            else f"the token from {self.source} is not the operator's, nor this account's"
+        )
+        beside = f", as {self.kept}" if self.kept else ""
+        return (
+            f"{found}: give --auth or --auth-file, or set {TOKEN_VARIABLE};"
+            f" a node leaves it in a file beside its store{beside}"
+        )
 
 
 class Unreachable(InterledgerError):
@@ -66,7 +92,7 @@ class HttpNode(Node):
     """A node behind a URL."""
 
     url: str
-    token: Secret | None
+    credentials: Credentials
 
     def call(
         self,
@@ -83,8 +109,8 @@ class HttpNode(Node):
         if asked:
             path += "?" + urlencode(asked)
         sent = {"Accept": "application/json", **(headers or {})}
-        if self.token is not None:
-            sent["Authorization"] = f"Bearer {self.token.reveal()}"
+        if (token := self.credentials.token) is not None:
+            sent["Authorization"] = f"Bearer {token.reveal()}"
         payload = None
         if body is not None:
             payload, sent["Content-Type"] = json.dumps(body).encode(), "application/json"
@@ -103,8 +129,10 @@ class HttpNode(Node):
             ) from None
         finally:
             connection.close()
+        if response.status == HTTPStatus.UNAUTHORIZED:
+            raise Refused(self.credentials.refused())
         if response.status >= HTTPStatus.BAD_REQUEST:
-            raise Refused(_reason(response.status, octets, has_token=self.token is not None))
+            raise Refused(_reason(response.status, octets))
         return _parsed(response.headers.get_content_type(), octets)
 
     def watch(self, *segments: str, told: Callable[[object], None]) -> None:
@@ -114,7 +142,7 @@ class HttpNode(Node):
         parts = self._parts()
         path = parts.path.rstrip("/") + "/" + "/".join(quote(s, safe="~") for s in segments)
         url = parts._replace(path=path, query="", fragment="").geturl()
-        watch(url, self.token, told)
+        watch(url, self.credentials, told)
 
     def _parts(self) -> SplitResult:
         try:
@@ -151,13 +179,8 @@ def parse_message(text: str) -> object:
     return _parsed("application/json", text.encode())
 
 
-def _reason(status: int, octets: bytes, *, has_token: bool) -> str:
+def _reason(status: int, octets: bytes) -> str:
     """Return the node's own sentence, or one for an answer that is not a node's."""
-    if status == HTTPStatus.UNAUTHORIZED and not has_token:
-        return (
-            "this needs the operator's token: set SIGNALBOX_ADMIN_TOKEN, or give --auth"
-            " or --auth-file"
-        )
     try:
         found = json.loads(json_text(octets, depth_max=DEPTH_MAX))
     except ValueError:

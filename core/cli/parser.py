@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol, TypeAlias
+from typing import Final, NoReturn, Protocol, TypeAlias
 
 from core.cli import (
     account_commands as accounts,
@@ -14,16 +14,16 @@ from core.cli import (
     rate_commands as rates,
     route_commands as routes,
 )
-from core.cli.client import Node
+from core.cli.client import TOKEN_VARIABLE, Node
+from core.cli.examples import EXAMPLES
 from core.cli.output import Output
 
 URL_DEFAULT: Final = "http://127.0.0.1:7770"
 URL_VARIABLE: Final = "SIGNALBOX_NODE_URL"
-TOKEN_VARIABLE: Final = "SIGNALBOX_ADMIN_TOKEN"  # noqa: S105 - the name of a variable, no token
 EPILOG: Final = f"""\
 The node is --node, or {URL_VARIABLE}, or {URL_DEFAULT}. The token is --auth, or
 {TOKEN_VARIABLE}, or in the file --auth-file; a node on this machine is called
-with the token that it left beside its store, where you may read that.
+with the token that it left beside its store, where you may read that. Times are in UTC.
 
 exit codes: 0 done; 1 the node refused, or what was asked about is not well;
             2 the command line cannot be; 3 no node answers
@@ -36,6 +36,8 @@ examples:
   signalbox-cli pay alice --to '$wallet.example/bob' --amount 1000
 """
 
+
+_PROGRAM: Final = "signalbox-cli"
 
 Command: TypeAlias = Callable[[Node, argparse.Namespace, Output], int | None]
 """Asks the node and shows its answer; what it returns is the exit code, None being 0."""
@@ -54,11 +56,18 @@ class _Group(Protocol):
     ) -> argparse.ArgumentParser: ...
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, where argparse writes all options before it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; `{self.prog} --help` says how\n")
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser; each command has its function as `run`."""
     common = _common(suppress=True)
-    parser = argparse.ArgumentParser(
-        prog="signalbox-cli",
+    parser = _Parser(
+        prog=_PROGRAM,
         description="Look after a Signalbox node from the command line.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -188,7 +197,7 @@ examples:
 
 def _payments(commands: _Group, common: argparse.ArgumentParser) -> None:
     pay = _add(commands, "pay", "pay somebody from an account", payments.pay, common)
-    pay.epilog, pay.formatter_class = PAY_EPILOG, argparse.RawDescriptionHelpFormatter
+    pay.epilog = PAY_EPILOG
     pay.add_argument("username", help="the account that pays")
     pay.add_argument(
         "--to", dest="receiver", required=True, metavar="POINTER",
@@ -296,11 +305,12 @@ def _rate_feed(group: _Group, common: argparse.ArgumentParser) -> None:
     _add(
         group, "feed", "prices with their ages, sources, and what needs you", rates.feed, common
     )
-    for name, summary, run in (
+    commands: Sequence[tuple[str, str, Command]] = (
         ("add-source", "add a source of prices", rates.add_source),
         ("replace-source", "change all of a source", rates.replace_source),
         ("test-source", "ask a source now, nothing comes into force", rates.test_source),
-    ):
+    )
+    for name, summary, run in commands:
         command = _add(group, name, summary, run, common)
         command.add_argument("name")
         _rate_source(command, needs_kind=run is not rates.test_source)
@@ -508,6 +518,9 @@ def _add(
     )
     if run is not None:
         added.set_defaults(run=run)
+        example = f"{added.prog} {EXAMPLES.get(added.prog.removeprefix(f'{_PROGRAM} '), '')}"
+        added.epilog = f"example: {example.rstrip()}"
+        added.formatter_class = argparse.RawDescriptionHelpFormatter
     return added
 
 

@@ -6,7 +6,7 @@ import argparse
 from typing import Final
 
 from core.cli.answers import Row, as_row, as_rows, lines, moment, parts
-from core.cli.client import Node
+from core.cli.client import Node, Refused
 from core.cli.output import Output
 from core.cli.tables import facts, shown, table
 from core.rates.formats import duration
@@ -20,16 +20,17 @@ def feed(node: Node, _arguments: argparse.Namespace, output: Output) -> int:
     return _show_feed(node.call("GET", "rates", "feed"), output)
 
 
-def add_source(node: Node, arguments: argparse.Namespace, output: Output) -> None:
+def add_source(node: Node, arguments: argparse.Namespace, output: Output) -> int:
     """Add a source."""
     body = {"name": arguments.name, **_described(arguments)}
-    _show_feed(node.call("POST", "rates", "sources", body=body), output)
+    answer = node.call("POST", "rates", "sources", body=body)
+    return _show_source(answer, arguments.name, "added", output)
 
 
-def replace_source(node: Node, arguments: argparse.Namespace, output: Output) -> None:
+def replace_source(node: Node, arguments: argparse.Namespace, output: Output) -> int:
     """Change all of a source."""
     answer = node.call("PUT", "rates", "sources", arguments.name, body=_described(arguments))
-    _show_feed(answer, output)
+    return _show_source(answer, arguments.name, "changed", output)
 
 
 def remove_source(node: Node, arguments: argparse.Namespace, output: Output) -> None:
@@ -145,6 +146,23 @@ def _described(arguments: argparse.Namespace) -> dict[str, object]:
     if arguments.disabled:
         body["enabled"] = False
     return body
+
+
+def _show_source(answer: object, name: str, done: str, output: Output) -> int:
+    """Show one source after a change; return 1 where it was asked and is of no use."""
+    for source in parts(as_row(answer), "sources"):
+        if str(source.get("name")) != name.strip().lower():
+            continue
+        fails = (
+            source.get("works") is not True
+            and source.get("enabled") is not False
+            and source.get("tried_at_ms") is not None
+        )
+        what = f"{source.get('name')} was {done}"
+        what += ", and does not work" if fails else ""
+        output.show(answer, f"{shown(what)}: {shown(source.get('sentence'))}\n")
+        return 1 if fails else 0
+    raise Refused("what answered is no node: it does not have what it was told")
 
 
 def _show_feed(answer: object, output: Output) -> int:

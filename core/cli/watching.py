@@ -9,24 +9,24 @@ from typing import Final
 
 from aiohttp import ClientError, ClientSession, WSMsgType, WSServerHandshakeError
 
-from core.account import Secret
-from core.cli.client import Refused, Unreachable, parse_message
+from core.cli.client import Credentials, Refused, Unreachable, parse_message
 
 MESSAGE_OCTETS_MAX: Final = 64 * 1024
 HEARTBEAT_SECONDS: Final = 30.0
 
 
-def watch(url: str, token: Secret | None, told: Callable[[object], None]) -> None:
+def watch(url: str, credentials: Credentials, told: Callable[[object], None]) -> None:
     """Call `told` with each message, until the node closes the socket.
 
     Raises:
         Refused: the node said no, or let us go; says why.
         Unreachable: it did not answer.
     """
-    asyncio.run(_watch(url, token, told))
+    asyncio.run(_watch(url, credentials, told))
 
 
-async def _watch(url: str, token: Secret | None, told: Callable[[object], None]) -> None:
+async def _watch(url: str, credentials: Credentials, told: Callable[[object], None]) -> None:
+    token = credentials.token
     headers = {} if token is None else {"Authorization": f"Bearer {token.reveal()}"}
     try:
         async with (
@@ -44,7 +44,7 @@ async def _watch(url: str, token: Secret | None, told: Callable[[object], None])
             code = socket.close_code
     except WSServerHandshakeError as error:
         if error.status == HTTPStatus.UNAUTHORIZED:
-            raise Refused("the token is missing or wrong, or is another account's") from None
+            raise Refused(credentials.refused()) from None
         raise Refused(f"the answer was {error.status}: is this a node?") from None
     except (ClientError, OSError, ValueError) as error:
         raise Unreachable(f"no node answers at {url}: {error}") from None

@@ -117,7 +117,9 @@ def _url(kind: SourceKind, text: str, base: str) -> str:
         return ""
     url = url or _URLS.get(kind, "").format(base=base.lower(), BASE=base)
     if not url:
-        raise SettingError("url", "it is missing: where is the JSON?")
+        raise SettingError(
+            "url", "it is missing: a json source needs to know where its JSON is"
+        )
     if url.startswith("/"):
         url = f"file://{url}"
     if url.startswith("file:"):

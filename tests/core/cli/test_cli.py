@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import io
 import json
 import re
-from collections.abc import AsyncIterator, Callable
+import shlex
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -17,6 +19,8 @@ from aiohttp.test_utils import TestServer
 
 from core.account import Secret
 from core.cli.__main__ import run
+from core.cli.examples import EXAMPLES
+from core.cli.parser import build_parser
 from core.cli.tables import facts, table
 from core.links.control_http import ApiOptions, build_app
 from core.packet import ErrorCode, Reject
@@ -106,8 +110,12 @@ async def test_an_account_is_created_shown_changed_and_deleted(shell: Shell) -> 
     made = await create(
         shell, "Bob", "--min-balance", "-10000", "--ilp-over-http-incoming-token", "t" * 20
     )
-    assert fact(made, "min_balance") == "-100.00 USD"
-    assert fact(made, "ilp_over_http_incoming_token") == "SECRET"
+    assert made.startswith("bob was added, at test.node.bob\nbob may owe you up to 100.00 USD")
+    assert made.count("\n") <= 5, "what matters, and not every field"
+    shown = await shell.ok("accounts", "info", "bob")
+    assert fact(shown, "min_balance") == "-100.00 USD"
+    assert fact(shown, "ilp_over_http_incoming_token") == "SECRET"
+    assert "settle_threshold" not in shown, "what is not set is left out"
 
     await shell.ok("accounts", "update", "bob", "--label", "Bob's Bank", "--min-balance", "-5")
     await shell.ok("accounts", "update-settings", "bob", "--settle-threshold", "100")
@@ -136,15 +144,16 @@ async def test_what_an_account_probably_does_not_mean_is_said_when_it_is_created
 
 
 async def test_limits_spread_and_routes_are_set_and_cleared(shell: Shell) -> None:
-    made = await create(
+    await create(
         shell, "bob", "--amount-burst-limit", "500", "--spread", "0.5%", "--send-routes", "yes",
         "--receive-routes", "no", "--import-prefixes", "test.far, g", "--route-weight", "-2",
     )  # fmt: skip
+    made = await shell.ok("accounts", "info", "bob")
     found = {
         name: fact(made, name)
         for name in (
             "amount_burst_limit", "spread", "send_routes", "receive_routes", "import_prefixes",
-            "route_weight", "routes_max",
+            "route_weight",
         )
     }  # fmt: skip
     assert found == {
@@ -154,7 +163,6 @@ async def test_limits_spread_and_routes_are_set_and_cleared(shell: Shell) -> Non
         "receive_routes": "no",
         "import_prefixes": "g, test.far",
         "route_weight": "-2",
-        "routes_max": "-",
     }
 
     cleared = await shell.ok(
@@ -165,7 +173,7 @@ async def test_limits_spread_and_routes_are_set_and_cleared(shell: Shell) -> Non
         "-",
         "-",
     ]
-    assert fact(cleared, "receive_routes") == "no"
+    assert fact(await shell.ok("accounts", "info", "bob"), "receive_routes") == "no"
 
 
 async def test_accounts_are_listed_with_what_is_owed(shell: Shell, bench: Bench) -> None:
@@ -425,6 +433,14 @@ async def test_what_the_node_refuses_is_one_sentence_and_1(shell: Shell) -> None
     assert ran == Ran(1, "", "signalbox-cli: There is no account 'nobody'.\n")
 
 
+async def test_who_is_nearly_named_rightly_is_suggested(shell: Shell) -> None:
+    await create(shell, "alice")
+    for command in (["balance", "Alcie"], ["routes", "set", "test.x", "--destination", "alic"]):
+        ran = await shell.run(*command)
+
+        assert (ran.code, ran.err.endswith("'. Did you mean alice?\n")) == (1, True), ran
+
+
 async def test_no_node_is_3(shell: Shell) -> None:
     for url in ("http://127.0.0.1:1", "http://nobody.invalid"):
         ran = await shell.run("status", "--node", url)
@@ -461,6 +477,38 @@ async def test_a_command_line_that_cannot_be_is_2(shell: Shell, arguments: list[
     assert ended.value.code == 2
 
 
+async def test_what_a_command_line_lacks_is_said_in_one_line(
+    shell: Shell, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        await shell.run("accounts", "create", "bob", "--asset-code", "USD")
+
+    assert capsys.readouterr().err == (
+        "signalbox-cli accounts create: the following arguments are required: --asset-scale;"
+        " `signalbox-cli accounts create --help` says how\n"
+    )
+
+
+def test_each_command_has_an_example_that_can_be_run() -> None:
+    parser = build_parser()
+    for command, arguments in EXAMPLES.items():
+        parsed = parser.parse_args(shlex.split(f"{command} {arguments}"))
+        assert callable(parsed.run), command
+    commands = set(leaves(parser, ""))
+    assert commands - EXAMPLES.keys() == {"pay"}, "which has several"
+    assert not EXAMPLES.keys() - commands
+
+
+def leaves(parser: argparse.ArgumentParser, path: str) -> Iterator[str]:
+    """Return every command that can be run."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name, below in action.choices.items():
+                yield from leaves(below, f"{path} {name}".strip())
+            return
+    yield path
+
+
 async def test_a_pair_that_stands_there_twice_is_2(shell: Shell) -> None:
     ran = await shell.run("rates", "set-all", "--pair", "USD", "1", "--pair", "USD", "2")
 
@@ -471,15 +519,28 @@ async def test_without_a_token_it_says_where_one_may_come_from(shell: Shell) -> 
     ran = await shell.run("status", without="SIGNALBOX_ADMIN_TOKEN")
 
     assert ran.code == 1
-    assert "set SIGNALBOX_ADMIN_TOKEN, or give --auth or --auth-file" in ran.err
+    assert ran.err == (
+        "signalbox-cli: this needs the operator's token, and none was found: give --auth or --auth-file, or set"
+        " SIGNALBOX_ADMIN_TOKEN; a node leaves it in a file beside its store\n"
+    )
 
 
 async def test_a_wrong_token_is_told_and_not_repeated(shell: Shell) -> None:
     ran = await shell.run("status", "--auth", "not-the-token")
 
     assert ran.code == 1
-    assert ran.err.startswith("signalbox-cli: The token is missing or wrong")
+    assert (
+        "the token from --auth is not the operator's, nor this account's: give --auth"
+        in ran.err
+    )
     assert "not-the-token" not in ran.err
+    shell.environment |= {
+        "SIGNALBOX_ADMIN_TOKEN": "another",
+        "SIGNALBOX_STORE": "sqlite:////somewhere/node.db",
+    }
+    ran = await shell.run("status")
+    assert "the token from SIGNALBOX_ADMIN_TOKEN is not the operator's" in ran.err
+    assert "beside its store, as /somewhere/node.db.admin-token\n" in ran.err
     assert (await shell.run("status", "--auth", "tökén")).code == 2
 
 
@@ -610,8 +671,9 @@ async def test_sources_of_rates_are_added_tested_looked_at_and_removed(
 
     assert "own has 1 prices in USD" in await shell.ok("rates", "test-source", *own)
     added = await shell.ok("rates", "add-source", *own)
-    assert re.search(r"^EUR +1\.25 +.*own +-$", added, re.MULTILINE), added
-    assert "It answered 0 s ago, with 1 price." in added
+    assert added == "own was added: It answered 0 s ago, with 1 price.\n"
+    feed = await shell.ok("rates", "feed")
+    assert re.search(r"^EUR +1\.25 +.*own +-$", feed, re.MULTILINE), feed
 
     await shell.ok("rates", "set-pair-spread", "USD", "EUR", "1%")
     converted = await shell.ok("rates", "convert", "100", "usd", "eur")
@@ -623,7 +685,7 @@ async def test_sources_of_rates_are_added_tested_looked_at_and_removed(
     await shell.ok("rates", "set-guard", "none", "0")
     await shell.ok("rates", "set-watched", "XRP")
     changed = await shell.ok("rates", "replace-source", "own", *own[1:-1], "1.3")
-    assert re.search(r"^EUR +1\.3 ", changed, re.MULTILINE), changed
+    assert changed == "own was changed: It answered 0 s ago, with 1 price.\n"
     listed = await shell.ok("rates", "snapshots")
     assert "EUR 1.3, USD 1" in listed
     assert "EUR 1.25, USD 1" in listed
@@ -631,6 +693,26 @@ async def test_sources_of_rates_are_added_tested_looked_at_and_removed(
     ran = await shell.run("rates", "feed")
     assert ran.code == 1
     assert "problem: There is no price of EUR, in which an account counts" in ran.out
+
+
+@pytest.mark.logs_warning
+async def test_a_source_that_is_added_and_does_not_work_is_1(
+    shell: Shell, bench: Bench
+) -> None:
+    bench.node.lease = (await bench.stores.leases.nodes())[0]
+    await bench.node.elect()
+    source = ("bad", "--kind", "ecb", "--url")
+
+    for command, done in (("add-source", "added"), ("replace-source", "changed")):
+        ran = await shell.run("rates", command, *source, f"file:///nowhere/{done}")
+
+        assert (ran.code, ran.out.count("\n")) == (1, 1)
+        assert ran.out.startswith(f"bad was {done}, and does not work: ")
+    ran = await shell.run("rates", "replace-source", *source, "file:///x", "--disabled")
+    assert (ran.code, ran.out) == (
+        0,
+        "bad was changed: It is switched off, and is not asked.\n",
+    )
 
 
 async def test_what_cannot_be_said_of_rates_is_refused_with_its_reason(shell: Shell) -> None:

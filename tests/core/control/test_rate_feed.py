@@ -244,7 +244,7 @@ async def test_a_test_puts_nothing_into_force_and_says_what_came(
     [
         ({"name": "x"}, "name", "2 to 32 characters"),
         ({"kind": "oracle"}, "kind", "it is one of fixed, ecb, coingecko"),
-        ({"url": ""}, "url", "where is the JSON"),
+        ({"url": ""}, "url", "needs to know where its JSON is"),
         ({"url": "http://rates.example/"}, "url", "it is not encrypted"),
         ({"url": "https://me:pw@rates.example/"}, "url", "user or password"),
         ({"url": "https://169.254.169.254/"}, "url", "where no peer can be"),
