@@ -244,6 +244,8 @@ def audit(node: Node, _arguments: argparse.Namespace, output: Output) -> int:
     ]
     text = table(("asset", *columns), totals)
     text += "".join(f"{shown(finding)}\n" for finding in lines(row, "findings"))
+    if row.get("late"):
+        text += f"fulfilled too late: {row['late']}, and what is owed for that is a loss\n"
     passed = row.get("passed") is True
     text += f"{row.get('transfers')} transfers, {row.get('accounts')} accounts: "
     text += "the books hold\n" if passed else "the books do not hold\n"

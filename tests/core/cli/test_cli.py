@@ -25,6 +25,7 @@ from core.cli.tables import facts, table
 from core.links.control_http import ApiOptions, build_app
 from core.packet import ErrorCode, Reject
 from core.payments.records import Ending, PaymentState, Progress
+from core.testing.builders import FULFILLMENT
 from tests.core.control.bench import Bench, make_bench
 from tests.core.control.test_payments import begin, prepare, sending
 from tests.core.routing.network import told, way
@@ -400,6 +401,21 @@ async def test_the_books_are_audited_and_what_a_crash_left_is_resolved(
     assert resolved == f"transfer {transfer} was not fulfilled\n"
     assert (await shell.ok("audit")).endswith("the books hold\n")
     assert "0.00 USD" in await shell.ok("exposure")
+
+
+async def test_the_audit_says_what_was_lost_by_late_fulfillments(
+    shell: Shell, bench: Bench
+) -> None:
+    await create(shell, "alice")
+    await create(shell, "bob")
+    late = await bench.prepare("alice", "bob", 700)
+    assert "too late" not in await shell.ok("audit")
+
+    await bench.stores.books.fulfill_late(late, FULFILLMENT)
+
+    said = await shell.ok("audit")
+    assert "fulfilled too late: 1, and what is owed for that is a loss\n" in said
+    assert said.endswith("the books hold\n")
 
 
 async def test_traffic_and_log_are_shown_and_the_level_is_set(
