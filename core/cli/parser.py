@@ -38,6 +38,7 @@ examples:
 
 
 _PROGRAM: Final = "signalbox-cli"
+_USERNAME: Final = "the account, by its username"
 
 Command: TypeAlias = Callable[[Node, argparse.Namespace, Output], int | None]
 """Asks the node and shows its answer; what it returns is the exit code, None being 0."""
@@ -96,16 +97,16 @@ def _accounts(commands: _Group, common: argparse.ArgumentParser) -> None:
         ("resume", "let its packets flow again", accounts.resume),
         ("ping", "ask whether it is there", accounts.ping),
     ):
-        _add(group, name, summary, run, common).add_argument("username")
+        _add(group, name, summary, run, common).add_argument("username", help=_USERNAME)
     create = _add(group, "create", "add an account", accounts.create, common)
     check = _add(group, "check", "say what it would mean, save nothing", accounts.check, common)
     for command in (create, check):
-        command.add_argument("username")
+        command.add_argument("username", help=_USERNAME)
         _details(command, accounts.DETAIL_FIELDS, required=("asset_code", "asset_scale"))
     update = _add(
         group, "update", "change what is named, keep the rest", accounts.update, common
     )
-    update.add_argument("username")
+    update.add_argument("username", help=_USERNAME)
     update.add_argument("--new-username", metavar="NAME", help="call it something else")
     _details(update, accounts.DETAIL_FIELDS, required=())
     settings = _add(
@@ -115,7 +116,7 @@ def _accounts(commands: _Group, common: argparse.ArgumentParser) -> None:
         accounts.update_settings,
         common,
     )
-    settings.add_argument("username")
+    settings.add_argument("username", help=_USERNAME)
     _details(settings, accounts.SETTINGS_FIELDS, required=())
     incoming = _add(
         group,
@@ -124,14 +125,14 @@ def _accounts(commands: _Group, common: argparse.ArgumentParser) -> None:
         payments.incoming,
         common,
     )
-    incoming.add_argument("username")
+    incoming.add_argument("username", help=_USERNAME)
     delete = _add(group, "delete", "remove an account", accounts.delete, common)
-    delete.add_argument("username")
+    delete.add_argument("username", help=_USERNAME)
     delete.add_argument(
         "--even-with-balance", action="store_true", help="write off what is owed"
     )
     correct = _add(group, "correct", "correct what is owed", accounts.correct, common)
-    correct.add_argument("username")
+    correct.add_argument("username", help=_USERNAME)
     correct.add_argument(
         "amount", help="added to what we owe, in its smallest unit; may be below 0"
     )
@@ -142,9 +143,9 @@ def _accounts(commands: _Group, common: argparse.ArgumentParser) -> None:
         "what is owed: short for accounts balance",
         accounts.balance,
         common,
-    ).add_argument("username")
+    ).add_argument("username", help=_USERNAME)
     settle = _add(commands, "settle", "pay an account now", accounts.settle, common)
-    settle.add_argument("username")
+    settle.add_argument("username", help=_USERNAME)
     settle.add_argument("--amount", help="in its smallest unit (default: down to settle_to)")
 
 
@@ -152,25 +153,30 @@ def _routes(commands: _Group, common: argparse.ArgumentParser) -> None:
     group = _group(_add(commands, "routes", "the routing table", None, None), "action")
     _add(group, "list", "the routing table", node.routes, common)
     set_ = _add(group, "set", "add or replace a static route", node.set_route, common)
-    set_.add_argument("prefix")
-    set_.add_argument("--destination", required=True, metavar="USERNAME")
+    set_.add_argument("prefix", help="an address and all that is under it, as test.far")
+    set_.add_argument(
+        "--destination",
+        required=True,
+        metavar="USERNAME",
+        help="the account that its packets go to",
+    )
     all_ = _add(group, "set-all", "replace all static routes", node.replace_routes, common)
     _pair(all_, "PREFIX", "USERNAME")
     delete = _add(group, "delete", "remove a static route", node.delete_route, common)
-    delete.add_argument("prefix")
+    delete.add_argument("prefix", help="an address and all that is under it, as test.far")
     default = _add(group, "set-default", "where the rest goes", node.set_default_route, common)
-    default.add_argument("username")
+    default.add_argument("username", help=_USERNAME)
     _add(group, "clear-default", "the rest goes nowhere", node.delete_default_route, common)
     _add(group, "peers", "with whom routes are exchanged", routes.peers, common)
     ask = _add(group, "ask", "ask a peer for all of its routes anew", routes.ask, common)
-    ask.add_argument("username")
+    ask.add_argument("username", help=_USERNAME)
     why = _add(group, "why", "which ways there are, and why one won", routes.why, common)
-    why.add_argument("destination")
+    why.add_argument("destination", help="an ILP address")
     changes = _add(group, "changes", "what changed of late", routes.changes, common)
     changes.add_argument("--after", metavar="SEQUENCE", help="only what came since")
     changes.add_argument("--limit", metavar="N", default="50", help="(default: 50)")
     explain = _add(commands, "explain", "where would a packet go?", node.explain, common)
-    explain.add_argument("destination")
+    explain.add_argument("destination", help="an ILP address")
     explain.add_argument(
         "--amount",
         help="in the sender's smallest unit, where the window takes whole ones: 150 is 1.50 of an asset of "
@@ -240,17 +246,17 @@ def _payments(commands: _Group, common: argparse.ArgumentParser) -> None:
         "--undecided", action="store_true", help="those of which something is undecided"
     )
     show = _add(group, "show", "one payment", payments.show, common)
-    show.add_argument("id")
+    show.add_argument("id", help="the payment's, as `payments list` has it")
     show.add_argument("--wait", action="store_true", help="until it has ended")
     cancel = _add(group, "cancel", "let it send nothing more", payments.cancel, common)
-    cancel.add_argument("id")
+    cancel.add_argument("id", help="the payment's, as `payments list` has it")
     received = _add(
         group, "received", "what came in, the newest first", payments.received, common
     )
     _rows(received, states=None)
     received.add_argument("--invoice", metavar="ID", help="what was paid of one invoice")
     address = _add(group, "address", "how an account is paid", payments.address, common)
-    address.add_argument("username")
+    address.add_argument("username", help=_USERNAME)
     incoming = _add(
         group,
         "incoming",
@@ -274,7 +280,9 @@ def _payments(commands: _Group, common: argparse.ArgumentParser) -> None:
         ("show", "one invoice", payments.show_invoice),
         ("cancel", "take nothing more for it", payments.cancel_invoice),
     ):
-        _add(group, name, summary, run, common).add_argument("id")
+        _add(group, name, summary, run, common).add_argument(
+            "id", help="as `invoices list` has it"
+        )
 
 
 def _rows(command: argparse.ArgumentParser, *, states: str | None) -> None:
@@ -312,27 +320,31 @@ def _rate_feed(group: _Group, common: argparse.ArgumentParser) -> None:
     )
     for name, summary, run in commands:
         command = _add(group, name, summary, run, common)
-        command.add_argument("name")
+        command.add_argument("name", help="what you call it, as bank")
         _rate_source(command, needs_kind=run is not rates.test_source)
     remove = _add(group, "remove-source", "remove a source", rates.remove_source, common)
-    remove.add_argument("name")
+    remove.add_argument("name", help="what you call it, as bank")
     for name, summary, run in (
         ("confirm-jump", "put a held price into force", rates.confirm_jump),
         ("refuse-jump", "keep the price that is in force", rates.refuse_jump),
     ):
-        _add(group, name, summary, run, common).add_argument("code")
+        _add(group, name, summary, run, common).add_argument(
+            "code", help="of the asset, as EUR"
+        )
     guard = _add(group, "set-guard", "which jumps are held", rates.set_guard, common)
     guard.add_argument("jump_limit", help="as 0.1 or 10%%, or none")
     guard.add_argument("jump_samples", help="so many confirm one; 0 leaves it to you")
     reference = _add(
         group, "set-reference", "count all prices in an asset", rates.set_reference, common
     )
-    reference.add_argument("code")
+    reference.add_argument("code", help="of the asset, as EUR")
     watched = _add(group, "set-watched", "keep further prices", rates.set_watched, common)
-    watched.add_argument("codes", nargs="*", metavar="CODE")
+    watched.add_argument(
+        "codes", nargs="*", metavar="CODE", help="of assets, as BTC; none: no more"
+    )
     pair = _add(group, "set-pair-spread", "our share of a pair", rates.set_pair_spread, common)
-    pair.add_argument("source")
-    pair.add_argument("target")
+    pair.add_argument("source", help="the code of what is converted")
+    pair.add_argument("target", help="the code of what it becomes")
     pair.add_argument("spread", help="as 0.005 or 0.5%%; an empty text removes it")
     convert = _add(group, "convert", "what would an amount become?", rates.convert, common)
     convert.add_argument("amount", help="in whole units, as 12.40")
@@ -385,7 +397,9 @@ def _peering(commands: _Group, common: argparse.ArgumentParser) -> None:
     ping = _add(
         commands, "ping", "ask whether an account or a node is there", peering.ping, common
     )
-    ping.add_argument("target", metavar="USERNAME|ADDRESS")
+    ping.add_argument(
+        "target", metavar="USERNAME|ADDRESS", help="an account, or an ILP address"
+    )
     ping.add_argument(
         "--echo", action="store_true", help="ask for the packet back (default of an address)"
     )
@@ -414,7 +428,9 @@ def _peering(commands: _Group, common: argparse.ArgumentParser) -> None:
         common,
     )
     offer.add_argument("url", help="where it takes them, as its operator tells")
-    offer.add_argument("--asset-code", required=True, metavar="CODE")
+    offer.add_argument(
+        "--asset-code", required=True, metavar="CODE", help="exactly as it has it there"
+    )
     offer.add_argument(
         "--asset-scale", required=True, metavar="N", help="exactly as it has it there"
     )
@@ -466,8 +482,8 @@ def _settlement(commands: _Group, common: argparse.ArgumentParser) -> None:
     )
     _add(group, "unmatched", "money from nobody we know", node.unmatched, common)
     assign = _add(group, "assign", "credit such money", node.assign_unmatched, common)
-    assign.add_argument("key")
-    assign.add_argument("username")
+    assign.add_argument("key", help="of the money, as `settlements unmatched` has it")
+    assign.add_argument("username", help=_USERNAME)
 
 
 def _books(commands: _Group, common: argparse.ArgumentParser) -> None:
@@ -480,8 +496,10 @@ def _books(commands: _Group, common: argparse.ArgumentParser) -> None:
     resolve = _add(
         group, "resolve", "decide by the peer's statement", node.resolve_unknown, common
     )
-    resolve.add_argument("id")
-    resolve.add_argument("outcome", choices=("fulfilled", "not-fulfilled"))
+    resolve.add_argument("id", help="as `unknown list` has it")
+    resolve.add_argument(
+        "outcome", choices=("fulfilled", "not-fulfilled"), help="what the peer says"
+    )
 
 
 def _traffic(commands: _Group, common: argparse.ArgumentParser) -> None:

@@ -510,19 +510,24 @@ def test_each_command_has_an_example_that_can_be_run() -> None:
     for command, arguments in EXAMPLES.items():
         parsed = parser.parse_args(shlex.split(f"{command} {arguments}"))
         assert callable(parsed.run), command
-    commands = set(leaves(parser, ""))
-    assert commands - EXAMPLES.keys() == {"pay"}, "which has several"
+    commands = dict(leaves(parser, ""))
+    for command, leaf in commands.items():
+        assert [a.dest for a in leaf._actions if not a.help] == [], f"{command} explains all"
+        assert "example" in leaf.format_help(), command
+    assert commands.keys() - EXAMPLES.keys() == {"pay"}, "which has several"
     assert not EXAMPLES.keys() - commands
 
 
-def leaves(parser: argparse.ArgumentParser, path: str) -> Iterator[str]:
-    """Return every command that can be run."""
+def leaves(
+    parser: argparse.ArgumentParser, path: str
+) -> Iterator[tuple[str, argparse.ArgumentParser]]:
+    """Return every command that can be run, and its parser."""
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             for name, below in action.choices.items():
                 yield from leaves(below, f"{path} {name}".strip())
             return
-    yield path
+    yield path, parser
 
 
 async def test_a_pair_that_stands_there_twice_is_2(shell: Shell) -> None:
