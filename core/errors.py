@@ -108,8 +108,10 @@ class UnknownAccount(StoreError):
 class AccountExists(StoreError):
     """Another account already has this username, address or token."""
 
-    def __init__(self, field: str, value: str) -> None:
-        super().__init__(f"another account already has the {field} {value!r}")
+    def __init__(self, field: str, value: str | None) -> None:
+        """Say what is taken; None is for a token, which no error repeats."""
+        what = f"this {field}" if value is None else f"the {field} {value!r}"
+        super().__init__(f"another account already has {what}")
         self.field = field
         self.value = value
 

@@ -341,7 +341,7 @@ def _together(account: Account, surroundings: Surroundings) -> Iterator[FieldPro
         yield FieldProblem(
             "ilp_address",
             f"{account.ilp_address} was found; this node is in the network {scheme(ours)!r} and forwards"
-            f" nothing to another one, so that it needs an address that starts with {scheme(ours)}.",
+            f" nothing to another one, so that it needs an address that starts with '{scheme(ours)}.'",
         )
     threshold, settle_to = account.settle_threshold, account.settle_to or 0
     if threshold is not None and threshold <= settle_to:

@@ -26,6 +26,8 @@ I64_MAX: Final = 2**63 - 1
 U32_MAX: Final = 2**32 - 1
 TOKEN_CHARACTERS_MAX: Final = 1_024
 """Far above any key or JWT, far below what a header may hold."""
+SHOWN_MAX: Final = 60
+"""So much of what was found is said again."""
 LABEL_CHARACTERS_MAX: Final = 64
 NOTES_CHARACTERS_MAX: Final = 4_000
 URL_CHARACTERS_MAX: Final = 2_048
@@ -49,7 +51,7 @@ def read_username(text: str) -> str:
     if not is_canonical_username(name):
         raise SettingError(
             "username",
-            f"{text!r} was found; it needs 2 to 32 characters of a-z, 0-9, _, ~ and -",
+            f"{_shown(text)} was found; it needs 2 to 32 characters of a-z, 0-9, _, ~ and -",
         )
     return name
 
@@ -60,7 +62,7 @@ def read_asset_code(text: str) -> str:
     if _ASSET_CODE.fullmatch(code) is None:
         raise SettingError(
             "asset_code",
-            f"{text!r} was found; it needs 1 to 12 printable characters, as in USD",
+            f"{_shown(text)} was found; it needs 1 to 12 printable characters, as in USD",
         )
     return code
 
@@ -146,7 +148,7 @@ def read_routing_relation(text: str) -> RoutingRelation:
         if relation.value.casefold() == text.strip().casefold():
             return relation
     known = ", ".join(relation.value for relation in RoutingRelation)
-    raise SettingError("routing_relation", f"{text!r} was found; it is one of {known}")
+    raise SettingError("routing_relation", f"{_shown(text)} was found; it is one of {known}")
 
 
 def read_ilp_address(text: str) -> Address:
@@ -296,6 +298,10 @@ def _check_host(field: str, host: str) -> None:
         return
     if ip.is_link_local or ip.is_multicast or ip.is_unspecified:
         raise SettingError(field, f"it leads to {host}, where no peer can be")
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= SHOWN_MAX else f"{text[:SHOWN_MAX]}…")
 
 
 def _between(field: str, number: int, minimum: int, maximum: int, why: str) -> int:

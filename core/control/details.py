@@ -231,6 +231,9 @@ def _details(values: Mapping[str, object]) -> AccountDetails:
 
 
 def _shown(value: object) -> str:
-    """Return a value for an error's sentence, short."""
-    text = repr(value)
+    """Return a value for an error's sentence, short, and as it was sent: 1.5, true."""
+    if isinstance(value, bool):
+        text = str(value).lower()
+    else:
+        text = str(value) if isinstance(value, Decimal) else repr(value)
     return text if len(text) <= 60 else text[:60] + "…"

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from core.account import Asset, Secret
+from core.account import Asset, Secret, format_amount
 from core.errors import AccountInUse, SettingError
 from core.ledger.books import Balance
 from core.settlement.records import SettlementState
-
-HIDDEN: Final = "(hidden)"
-"""Stands for a token in an error's sentence: errors end in logs."""
 
 OPEN_SETTLEMENTS: Final = frozenset(
     {SettlementState.INTENT, SettlementState.SIGNED, SettlementState.SENT}
@@ -29,7 +26,12 @@ def chosen_token(new: Secret | None, stored: Secret | None) -> Secret | None:
 
 
 def refuse_deletion_in_use(
-    username: str, balance: Balance, *, settlement_open: bool, even_with_balance: bool
+    username: str,
+    asset: Asset,
+    balance: Balance,
+    *,
+    settlement_open: bool,
+    even_with_balance: bool,
 ) -> None:
     """Let an account go only if nothing is under way, and no money stands on it unsaid.
 
@@ -41,7 +43,7 @@ def refuse_deletion_in_use(
     if balance.unknown_out:
         raise AccountInUse(
             username,
-            f"{balance.unknown_out} of its units are undecided since a crash; resolve them first",
+            f"{format_amount(balance.unknown_out, asset)} of its packets is undecided; resolve them first",
         )
     if settlement_open:
         raise AccountInUse(username, "a settlement with it is under way; wait until it ends")
@@ -49,7 +51,7 @@ def refuse_deletion_in_use(
         who = "you owe it" if balance.net > 0 else "it owes you"
         raise AccountInUse(
             username,
-            f"{who} {abs(balance.net)} units; settle first, or delete it with its balance",
+            f"{who} {format_amount(abs(balance.net), asset)}; settle first, or delete it with its balance",
         )
 
 

@@ -21,7 +21,6 @@ from core.errors import AccountExists, UnknownAccount
 from core.ledger.books import Books
 from core.settlement.records import SettlementView
 from core.stores.account_rules import (
-    HIDDEN,
     OPEN_SETTLEMENTS,
     WRITTEN_OFF,
     asset_is_fixed,
@@ -72,6 +71,7 @@ class MemoryAccounts(AccountStore):
         settlements = await self._settlements.settlements(account=account_id, limit=sys.maxsize)
         refuse_deletion_in_use(
             account.username,
+            account.asset,
             balance,
             settlement_open=any(each.state in OPEN_SETTLEMENTS for each in settlements),
             even_with_balance=even_with_balance,
@@ -138,5 +138,5 @@ class MemoryAccounts(AccountStore):
             return others
         digest = self.hash_token(token.reveal())
         if digest in others.values():
-            raise AccountExists(f"{link}_incoming_token", HIDDEN)
+            raise AccountExists(f"{link}_incoming_token", None)
         return others | {owner: digest}

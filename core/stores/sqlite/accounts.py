@@ -23,7 +23,6 @@ from core.errors import AccountExists
 from core.packet import Address
 from core.settlement.records import SettlementState
 from core.stores.account_rules import (
-    HIDDEN,
     OPEN_SETTLEMENTS,
     WRITTEN_OFF,
     asset_is_fixed,
@@ -253,7 +252,8 @@ def _taken(error: sqlite3.IntegrityError, row: Mapping[str, object]) -> Exceptio
     field = _FIELD_OF_INDEX.get(str(error).removeprefix("UNIQUE constraint failed: "))
     if field is None:
         return error
-    return AccountExists(field, str(row.get(field, HIDDEN)))
+    value = row.get(field)
+    return AccountExists(field, None if value is None else str(value))
 
 
 def _refuse_new_asset_once_moved(
@@ -284,12 +284,13 @@ def _delete(
     now_ms: int,
 ) -> None:
     number = account_number(connection, account_id)
-    (username,) = connection.execute(
-        "SELECT username FROM account WHERE number = ?", (number,)
+    username, code, scale = connection.execute(
+        "SELECT username, asset_code, asset_scale FROM account WHERE number = ?", (number,)
     ).fetchone()
     balance = balance_of(connection, account_id)
     refuse_deletion_in_use(
         username,
+        Asset(code, scale),
         balance,
         settlement_open=_has_open_settlement(connection, number),
         even_with_balance=even_with_balance,

@@ -192,7 +192,7 @@ async def test_accounts_are_listed_with_what_is_owed(shell: Shell, bench: Bench)
     assert await shell.ok("accounts", "balance", "bob") == balance
     ran = await shell.run("accounts", "delete", "bob")
     assert ran.code == 1
-    assert "you owe it 1240 units" in ran.err
+    assert "you owe it 12.40 USD" in ran.err
     await shell.ok("accounts", "delete", "bob", "--even-with-balance")
 
 

@@ -69,6 +69,8 @@ def surroundings(*others: Account, **changes: Any) -> Surroundings:
         ("ilp_over_btp_url", "https://bob.example", "it needs ws or wss"),
         ("ilp_over_btp_url", "btp+wss://me:token@bob.example", "token into its own field"),
         ("ilp_over_btp_url", "btp+wss://:token@bob.example", "token into its own field"),
+        ("username", "no " * 5000, f"'{'no ' * 20}…' was found"),
+        ("asset_code", "USD" * 5000, f"'{'USD' * 20}…' was found"),
         ("ilp_over_http_incoming_token", "with blanks", "a header cannot carry"),
         ("ilp_over_http_outgoing_token", "x" * 1025, "it has 1025 characters"),
         ("settlement_engine_url", "ethereum", "it needs signalbox:ENGINE"),

@@ -125,9 +125,9 @@ async def test_none_clears_a_field_and_a_token(bench: Bench) -> None:
             {"min_balance": "ten"},
             "it is a whole number in the asset's smallest unit, not 'ten'",
         ),
-        ({"min_balance": True}, "not True"),
+        ({"min_balance": True}, "not true"),
         ({"min_balance": 1.5}, "not 1.5"),
-        ({"min_balance": Decimal("1.5")}, r"not Decimal\('1.5'\)"),
+        ({"min_balance": Decimal("1.5")}, "not 1.5"),
         ({"min_balance": Decimal("1e999999")}, "more than 40 digits"),
         ({"asset_scale": "two"}, "asset_scale: it is a whole number, not 'two'"),
         ({"label": 5}, "it is text, not 5"),
@@ -235,7 +235,7 @@ async def test_an_account_with_a_balance_is_deleted_only_if_that_was_said(bench:
     await bench.add("bob")
     await bench.pay("alice", "bob", 5)
 
-    with pytest.raises(AccountInUse, match="you owe it 5 units"):
+    with pytest.raises(AccountInUse, match=r"you owe it 0\.05 USD"):
         await bench.control.delete_account("bob")
     assert len(await bench.control.accounts()) == 2
 

@@ -233,7 +233,7 @@ async def test_an_account_that_is_owed_is_deleted_only_if_the_query_says_so(
 
     refused = await api.delete("/accounts/alice")
     assert refused.status == 409
-    assert "you owe it 5 units" in refused.detail
+    assert "you owe it 0.000000005 XRP" in refused.detail
     assert (await api.delete("/accounts/alice?even_with_balance=perhaps")).status == 400
     assert (await api.delete("/accounts/alice?even_with_balance=true")).status == 200
 
