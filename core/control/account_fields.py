@@ -24,6 +24,8 @@ from core.settlement.records import BUNDLED_ENGINE_SCHEME
 I64_MIN: Final = -(2**63)
 I64_MAX: Final = 2**63 - 1
 U32_MAX: Final = 2**32 - 1
+TOKEN_SET: Final = "SECRET"  # noqa: S105 - this word is what stands in its place
+"""Stands for a token that is set, where accounts are shown: interledger-rs's word for it."""
 TOKEN_CHARACTERS_MAX: Final = 1_024
 """Far above any key or JWT, far below what a header may hold."""
 SHOWN_MAX: Final = 60
@@ -161,6 +163,12 @@ def read_ilp_address(text: str) -> Address:
 
 def read_token(field: str, token: str) -> str:
     """Return a token that fits a header; an empty one clears what is stored."""
+    if token == TOKEN_SET:
+        raise SettingError(
+            field,
+            f"{TOKEN_SET!r} stands for a token that is set, where accounts are shown, and would be guessed; "
+            "leave the field out to keep the token",
+        )
     if token and _TOKEN.fullmatch(token) is None:
         raise SettingError(
             field,

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Final
 
 from core.account import Account, format_number
+from core.control.account_fields import TOKEN_SET
 from core.control.shares import share_text
 from core.control.views import AccountCheck, AccountView, FieldProblem
 from core.ledger.books import Balance
 from core.links.control_http.as_json import Json, asset_json
-
-TOKEN_SET: Final = "SECRET"  # noqa: S105 - this word is what stands in its place
-"""Stands for a token that is set; null for one that is not."""
 
 
 def account_json(account: Account) -> Json:

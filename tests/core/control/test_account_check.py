@@ -72,6 +72,8 @@ def surroundings(*others: Account, **changes: Any) -> Surroundings:
         ("username", "no " * 5000, f"'{'no ' * 20}…' was found"),
         ("asset_code", "USD" * 5000, f"'{'USD' * 20}…' was found"),
         ("ilp_over_http_incoming_token", "with blanks", "a header cannot carry"),
+        ("ilp_over_http_incoming_token", "SECRET", "leave the field out to keep the token"),
+        ("ilp_over_btp_outgoing_token", "SECRET", "stands for a token that is set"),
         ("ilp_over_http_outgoing_token", "x" * 1025, "it has 1025 characters"),
         ("settlement_engine_url", "ethereum", "it needs signalbox:ENGINE"),
         ("settlement_engine_url", "signalbox:", "an engine's name is needed"),
