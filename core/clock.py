@@ -22,8 +22,8 @@ class WallClock:
 
     __slots__ = ()
 
+    monotonic = staticmethod(time.monotonic)
+    """Itself, not in a function of ours: a packet asks eight times what time it is."""
+
     def now_ms(self) -> int:
         return time.time_ns() // 1_000_000
-
-    def monotonic(self) -> float:
-        return time.monotonic()

@@ -28,7 +28,9 @@ class Prepare:
     amount and the expiry, may be changed, and are written into the buffer.
     """
 
-    __slots__ = ("_contents", "_expires_at_ms", "condition", "data", "destination", "octets")
+    __slots__ = (
+        "_amount", "_contents", "_expires_at_ms", "condition", "data", "destination", "octets",
+    )  # fmt: skip
 
     octets: memoryview
     """The whole packet, as it goes onto the wire."""
@@ -49,6 +51,7 @@ class Prepare:
         contents, end = oer.read_octets(whole, 1)
         if len(contents) < _DESTINATION_START:
             raise PacketError("the packet ends within its fixed fields", octet=end)
+        self._amount = int.from_bytes(contents[_AMOUNT], "big")
         start = end - len(contents)
         self._expires_at_ms = read_timestamp(
             contents[_EXPIRES_AT], octet=start + _EXPIRES_AT.start
@@ -100,11 +103,12 @@ class Prepare:
     @property
     def amount(self) -> int:
         """How much is on its way, in the smallest unit of the account that it came from or goes to."""
-        return int.from_bytes(self._contents[_AMOUNT], "big")
+        return self._amount
 
     @amount.setter
     def amount(self, amount: int) -> None:
         self._contents[_AMOUNT] = amount.to_bytes(8, "big")
+        self._amount = amount
 
     @property
     def expires_at_ms(self) -> int:

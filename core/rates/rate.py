@@ -108,9 +108,11 @@ class RateTable:
     def quote(self, source: Asset, target: Asset) -> Quote | None:
         """Return how one asset becomes the other, or None where a price is missing."""
         key = (source, target)
-        if key not in self._quotes:
-            self._quotes[key] = self._quote(source, target)
-        return self._quotes[key]
+        try:
+            return self._quotes[key]
+        except KeyError:
+            found = self._quotes[key] = self._quote(source, target)
+            return found
 
     def _quote(self, source: Asset, target: Asset) -> Quote | None:
         scaling = Fraction(10) ** (target.scale - source.scale)

@@ -540,14 +540,14 @@ class BtpConnection(asyncio.Protocol):
         self.was_useful = True
         self._owner.handle(self, asked.request_id, packet)
 
-    def _answered(self, waiting: Waiting, packet: memoryview | None) -> None:
+    def _answered(self, waiting: Waiting, packet: bytes | None) -> None:
         owner = self._owner
         assert self.history is not None
         if packet is None:
             self._broken(waiting, "It answered without an ILP packet.")
             return
         try:
-            reply = parse_reply(bytes(packet))
+            reply = parse_reply(packet)
         except PacketError as error:
             self._broken(waiting, f"It answered with what is no ILP reply: {error}.")
             return

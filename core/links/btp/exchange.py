@@ -69,7 +69,7 @@ class Asked:
     """The other side sent an ILP packet and waits for its reply, under this number."""
 
     request_id: int
-    packet: memoryview
+    packet: bytes
 
 
 @final
@@ -78,7 +78,7 @@ class Answered(Generic[W]):
     """The other side answered a request of ours: with an ILP packet, or with none."""
 
     waiting: W
-    packet: memoryview | None
+    packet: bytes | None
 
 
 @final
@@ -270,7 +270,7 @@ class Exchange(Generic[W]):
             return Ignored("the connection is over")
         return self._other(packet, now_ms)
 
-    def _ilp(self, kind: int, request_id: int, packet: memoryview) -> Event[W]:
+    def _ilp(self, kind: int, request_id: int, packet: bytes) -> Event[W]:
         first = packet[0] if packet else 0
         if first == _PREPARE:
             self._is_inverted = kind == RESPONSE
@@ -333,7 +333,7 @@ class Exchange(Generic[W]):
             return Say(error_packet(request_id, NOT_ACCEPTED, sentence, now_ms()))
         ilp = packet.entry("ilp")
         if ilp is not None and ilp.data:
-            return self._ilp(packet.kind, request_id, memoryview(ilp.data))
+            return self._ilp(packet.kind, request_id, ilp.data)
         if packet.kind == RESPONSE:
             waiting = self._take_waiting(request_id)
             if waiting is None:

@@ -74,7 +74,9 @@ class BtpLink:
         """Of the server's: those that have not said who they are."""
         self._open: dict[AccountId, list[BtpConnection]] = {}
         self._dialers: dict[AccountId, tuple[Dialer, asyncio.Task[None]]] = {}
-        self._tasks: dict[asyncio.Task[None], tuple[BtpConnection, int]] = {}
+        self._due: dict[int, tuple[asyncio.Task[None], BtpConnection, int]] = {}
+        """Packets that came and were not answered: their tasks, and where the replies are to go."""
+        self._next_due = 0
         self._sweeper: asyncio.TimerHandle | None = None
         self._is_closed = False
         self._strangers_log = QuietLog(log, "strangers on BTP")
@@ -102,11 +104,12 @@ class BtpLink:
         deadline = self.loop.time() + drain_seconds
         while self.in_flight and self.loop.time() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
-        for task in self._tasks:
+        tasks = [task for task, _, _ in self._due.values()]
+        for task in tasks:
             task.cancel()
         unbooked: set[asyncio.Task[None]] = set()
-        if self._tasks:
-            _, unbooked = await asyncio.wait(self._tasks, timeout=_BOOKING_SECONDS)
+        if tasks:
+            _, unbooked = await asyncio.wait(tasks, timeout=_BOOKING_SECONDS)
         if unbooked:
             # The store is slow, and may yet book a fulfillment: no answer at all is no wrong one.
             log.warning("%d packets could not be booked before BTP ended", len(unbooked))
@@ -114,10 +117,10 @@ class BtpLink:
             ErrorCode.TRANSFER_TIMED_OUT, "This node stopped before the next hop had answered."
         )
         # A task that came to its end all the same has given the true answer, and is not among these.
-        for task, (connection, request_id) in self._tasks.items():
+        for task, connection, request_id in self._due.values():
             if task not in unbooked:
                 connection.answer(request_id, given_up)
-        self._tasks.clear()
+        self._due.clear()
         for connection in tuple(self._connections):
             connection.end(ws.GOING_AWAY, "This node is stopping.")
         for _, dialling in self._dialers.values():
@@ -219,12 +222,11 @@ class BtpLink:
             sentence = "Your account has been removed from this node."
             connection.answer(request_id, self.address.reject(ErrorCode.UNREACHABLE, sentence))
             return
-        task = self.loop.create_task(self._handle(connection, request_id, account, packet))
-        self._tasks[task] = (connection, request_id)
+        self._next_due = number = self._next_due + 1
+        task = self.loop.create_task(self._handle(number, account, packet))
+        self._due[number] = task, connection, request_id
 
-    async def _handle(
-        self, connection: BtpConnection, request_id: int, account: Account, packet: Prepare
-    ) -> None:
+    async def _handle(self, number: int, account: Account, packet: Prepare) -> None:
         assert self._incoming is not None
         reply: Reply
         try:
@@ -234,9 +236,8 @@ class BtpLink:
             reply = self.address.reject(
                 ErrorCode.INTERNAL_ERROR, "The packet met a fault of this node."
             )
-        task = asyncio.current_task(self.loop)
-        assert task is not None
-        if self._tasks.pop(task, None) is not None:
+        if (due := self._due.pop(number, None)) is not None:
+            _, connection, request_id = due
             connection.answer(request_id, reply)
 
     # --- Who connects

@@ -188,7 +188,7 @@ def write_ilp(kind: int, request_id: int, packet: bytes | memoryview) -> bytes:
     return b"".join((_HEAD.pack(kind, request_id), outer, _ILP, inner, packet))
 
 
-def read_ilp(octets: bytes) -> tuple[int, int, memoryview] | None:
+def read_ilp(octets: bytes) -> tuple[int, int, bytes] | None:
     """Return type, request id and ILP packet of what carries only that; None for all else, to be parsed."""
     size = len(octets)
     if size < _HEAD_OCTETS + 9:
@@ -217,12 +217,10 @@ def read_ilp(octets: bytes) -> tuple[int, int, memoryview] | None:
     packet_end = start + length
     if packet_end > end or end > size:
         return None
-    return kind, request_id, memoryview(octets)[start:packet_end]
+    return kind, request_id, octets[start:packet_end]
 
 
-def _read_long_ilp(
-    octets: bytes, kind: int, request_id: int
-) -> tuple[int, int, memoryview] | None:
+def _read_long_ilp(octets: bytes, kind: int, request_id: int) -> tuple[int, int, bytes] | None:
     at = _HEAD_OCTETS + 1 + (octets[_HEAD_OCTETS] & 0x7F)
     behind = at + _ILP_OCTETS
     if octets[at:behind] != _ILP:
@@ -233,7 +231,7 @@ def _read_long_ilp(
         packet, packet_end = oer.read_octets(view, behind)
     except PacketError:
         return None
-    return (kind, request_id, packet) if packet_end <= end else None
+    return (kind, request_id, bytes(packet)) if packet_end <= end else None
 
 
 def write_time(moment_ms: int) -> bytes:
