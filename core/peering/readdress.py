@@ -17,7 +17,7 @@ class Moves:
 
     accounts: Sequence[Account]
     """As they are from now on."""
-    routes: Mapping[str, str]
+    routes: Mapping[str, Address]
     """Each static prefix that stood under the old address, and where it stands now."""
 
 
@@ -26,7 +26,7 @@ def moves(
 ) -> Moves:
     """Return what stands under `old`, moved to stand under `new`; all else stays where it is.
 
-    An account whose new address another one has already keeps its own: two may not share one.
+    An account whose new address another one has already keeps its own, and so does a route: two may not share one.
 
     Raises:
         PacketError: an address would be longer than one may be.
@@ -39,9 +39,11 @@ def moves(
             found = address(new + account.ilp_address[len(old) :])
             if found not in taken:
                 moved.append(replace(account, ilp_address=found))
-    routes = {
-        prefix: new + prefix[len(old) :]
-        for prefix in static
-        if prefix == old or prefix.startswith(below)
-    }
+    routes = {}
+    for prefix in static:
+        if prefix == old or prefix.startswith(below):
+            where = address(new + prefix[len(old) :])
+            stays = where in static and not (where == old or where.startswith(below))
+            if not stays:
+                routes[prefix] = where
     return Moves(moved, routes)

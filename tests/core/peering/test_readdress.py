@@ -54,9 +54,28 @@ def test_an_address_that_another_account_has_is_left_to_it() -> None:
     assert moves([CHILD, other], {}, old="test.node", new=NEW).accounts == []
 
 
+def test_a_route_that_there_is_already_is_left_as_it_is() -> None:
+    static = {"test.node.x": PEER.id, "test.mum.us.x": CHILD.id, "test.node.y": PEER.id}
+
+    assert moves([], static, old="test.node", new=NEW).routes == {
+        "test.node.y": "test.mum.us.y"
+    }
+    deeper = moves(
+        [],
+        {"test.node": PEER.id, "test.node.a": CHILD.id},
+        old="test.node",
+        new=address("test.node.a"),
+    )
+    assert deeper.routes == {"test.node": "test.node.a", "test.node.a": "test.node.a.a"}
+
+
 def test_an_address_that_would_be_too_long_is_refused_before_anything_moves() -> None:
     with pytest.raises(PacketError):
         moves([CHILD], {}, old="test.node", new=address("test." + "a" * 1015))
+    with pytest.raises(PacketError):
+        moves(
+            [], {"test.node.far": PEER.id}, old="test.node", new=address("test." + "a" * 1015)
+        )
 
 
 async def test_the_node_is_called_so_in_the_store_and_its_children_are_told_when_they_ask() -> (
