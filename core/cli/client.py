@@ -137,12 +137,16 @@ class HttpNode(Node):
 
     def watch(self, *segments: str, told: Callable[[object], None]) -> None:
         # Only this call needs it, and it takes as long to load as all the rest.
-        from core.cli.watching import watch  # noqa: PLC0415
+        from core.cli.watching import NotOpened, watch  # noqa: PLC0415
 
         parts = self._parts()
         path = parts.path.rstrip("/") + "/" + "/".join(quote(s, safe="~") for s in segments)
         url = parts._replace(path=path, query="", fragment="").geturl()
-        watch(url, self.credentials, told)
+        try:
+            watch(url, self.credentials, told)
+        except NotOpened:
+            self.call("GET", *segments)
+            raise
 
     def _parts(self) -> SplitResult:
         try:

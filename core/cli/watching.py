@@ -15,6 +15,10 @@ MESSAGE_OCTETS_MAX: Final = 64 * 1024
 HEARTBEAT_SECONDS: Final = 30.0
 
 
+class NotOpened(Refused):
+    """The answer was no WebSocket; a plain call to the same path is told why."""
+
+
 def watch(url: str, credentials: Credentials, told: Callable[[object], None]) -> None:
     """Call `told` with each message, until the node closes the socket.
 
@@ -45,7 +49,7 @@ async def _watch(url: str, credentials: Credentials, told: Callable[[object], No
     except WSServerHandshakeError as error:
         if error.status == HTTPStatus.UNAUTHORIZED:
             raise Refused(credentials.refused()) from None
-        raise Refused(f"the answer was {error.status}: is this a node?") from None
+        raise NotOpened(f"the answer was {error.status}: is this a node?") from None
     except (ClientError, OSError, ValueError) as error:
         raise Unreachable(f"no node answers at {url}: {error}") from None
     raise Refused(f"the node has closed the connection, with the code {code}")

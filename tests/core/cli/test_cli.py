@@ -451,7 +451,11 @@ async def test_what_the_node_refuses_is_one_sentence_and_1(shell: Shell) -> None
 
 async def test_who_is_nearly_named_rightly_is_suggested(shell: Shell) -> None:
     await create(shell, "alice")
-    for command in (["balance", "Alcie"], ["routes", "set", "test.x", "--destination", "alic"]):
+    for command in (
+        ["balance", "Alcie"],
+        ["routes", "set", "test.x", "--destination", "alic"],
+        ["accounts", "incoming-payments", "alcie"],
+    ):
         ran = await shell.run(*command)
 
         assert (ran.code, ran.err.endswith("'. Did you mean alice?\n")) == (1, True), ran
