@@ -349,29 +349,25 @@ RECEIVED_COLUMNS: Final[Sequence[Column[ReceivedRow]]] = (
         lambda row: (row.asset, row.received),
         width=130,
     ),
-    Column(title="Came through", text=lambda row: row.from_name, width=130, gives_way=1),
+    Column(
+        title="The payer wrote",
+        text=lambda row: formatting.one_line(row.payer_text) or formatting.NOTHING,
+        tooltip=lambda row: row.payer_text,
+        width=180,
+        stretch=True,
+        gives_way=1,
+    ),
+    Column(title="Came through", text=lambda row: row.from_name, width=130, gives_way=2),
     Column(
         title="Packets",
         text=lambda row: formatting.count(row.packets),
         sort_key=lambda row: row.packets,
         right=True,
         width=80,
-        gives_way=2,
+        gives_way=3,
     ),
-    Column(title="Connection", text=lambda row: row.state_text, width=94, gives_way=3),
-    Column(
-        title="The payer wrote",
-        text=lambda row: formatting.one_line(row.payer_text),
-        width=180,
-        gives_way=4,
-    ),
-    Column(
-        title="Address",
-        text=lambda row: row.destination,
-        width=240,
-        stretch=True,
-        gives_way=5,
-    ),
+    Column(title="Connection", text=lambda row: row.state_text, width=94, gives_way=4),
+    Column(title="Address", text=lambda row: row.destination, width=240, gives_way=5),
 )
 
 

@@ -142,6 +142,6 @@ def _row(
 
 
 def change_text(change: Fraction) -> str:
-    """Return a change in percent with its sign: `+0.42 %`."""
+    """Return a change in percent with its sign, to three digits: `+0.42 %`."""
     sign = "+" if change > 0 else ""
-    return f"{sign}{decimal_text(change * 100, 3)}\u00a0%"
+    return f"{sign}{decimal_text(change * 100, 3).rstrip('…')}\u00a0%"

@@ -37,7 +37,7 @@ class RateHistoryView(QWidget):
             bar.addWidget(choice)
         bar.addStretch()
         card = Card()
-        self.graph.setMinimumHeight(GRAPH_HEIGHT)
+        self.graph.setFixedHeight(GRAPH_HEIGHT)
         card.body.addLayout(bar)
         card.body.addWidget(self.graph)
         layout = QVBoxLayout(self)

@@ -49,6 +49,7 @@ SPACE: Final = 8
 """Distances are multiples of this: 4 within a group, 8 between things, 16 between groups."""
 MARGIN: Final = 16
 ROW_HEIGHT: Final = 28
+STRETCH_WIDTH_MIN: Final = 90
 ICON_SIZE: Final = 20
 
 
@@ -601,6 +602,9 @@ class TableView(QTableView):
             column = columns[place]
             wanted = column.width if column.stretch else self._width_of(place)
             if column.gives_way and wanted > room:
+                # Rather narrow than a gap beside the others.
+                if column.stretch and room >= STRETCH_WIDTH_MIN:
+                    shown.add(place)
                 break
             room -= wanted
             shown.add(place)

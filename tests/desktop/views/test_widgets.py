@@ -95,6 +95,30 @@ def test_a_selection_survives_a_refresh(qtbot: QtBot) -> None:
     assert [row.name for row in view.selected_rows] == ["b"]
 
 
+@pytest.mark.parametrize(
+    ("width", "hidden"), [(700, [False, False, False]), (420, [False, False, True])]
+)
+def test_a_column_that_stretches_is_narrow_before_it_is_left_out(
+    qtbot: QtBot, width: int, hidden: list[bool]
+) -> None:
+    columns = (
+        Column[Row](title="Name", text=lambda row: row.name, width=300),
+        Column[Row](
+            title="Note", text=lambda row: row.name, width=160, stretch=True, gives_way=1
+        ),
+        Column[Row](title="Last", text=lambda row: row.name, width=120, gives_way=2),
+    )
+    view = TableView(TableModel(columns, key=lambda row: row.name))
+    qtbot.addWidget(view)
+
+    view.resize(width, 200)
+    view.show()
+
+    header = view.horizontalHeader()
+    assert [header.isSectionHidden(i) for i in range(3)] == hidden
+    assert header.length() == view.viewport().width()
+
+
 @pytest.mark.parametrize("name", ICONS)
 def test_every_icon_draws_something(qapp: QApplication, name: str) -> None:
     image = pixmap(name, "#000000").toImage()
