@@ -21,7 +21,7 @@ from core.errors import InterledgerError, SettingError
 from core.host import NodeHost, program_version
 from core.ledger.books import AuditReport
 from core.stores.record import audit_books
-from core.telemetry.log import FORMAT, RedactingFormatter
+from core.telemetry.log import FORMAT, RedactingFormatter, read_levels
 
 EXIT_FOUND: Final = 1
 """The audit found something."""
@@ -115,6 +115,7 @@ def _config_file(given: str | None) -> Path | None:
 
 
 def _check_config(config: NodeConfig) -> int:
+    read_levels(config.log_level)
     for setting in SETTINGS:
         sys.stdout.write(f"{setting.name} = {_shown(getattr(config, setting.name))}\n")
     for warning in config.warnings():

@@ -29,7 +29,12 @@ ENVIRONMENT_PREFIX: Final = "SIGNALBOX_"
 HTTP_BIND_DEFAULT: Final = "127.0.0.1:7770"
 ILP_ADDRESS_DEFAULT: Final = "test.signalbox"
 ADMIN_TOKEN_CHARACTERS_ADVISED: Final = 16
+MEMORY: Final = "memory:"
+NO_STORE: Final = (
+    "names no store; use sqlite:///PATH (an absolute path has four slashes) or memory:"
+)
 _SQLITE: Final = "sqlite:///"
+_INTEGER: Final = re.compile(r"-?[0-9]+")
 _HOST_CHARACTERS_MAX: Final = 253
 _HOST: Final = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 _FORWARDED_NOWHERE: Final = ("peer", "self")
@@ -162,6 +167,8 @@ def _text(name: str, text: str) -> str:
 
 def _store(name: str, text: str) -> str:
     store = _text(name, text)
+    if store != MEMORY and not store.startswith(_SQLITE):
+        raise SettingError(name, f"{store!r} {NO_STORE}")
     sqlite_path(store)
     return store
 
@@ -247,7 +254,7 @@ def parse_spread(name: str, text: str) -> Fraction:
 def _number(least: int, most: int) -> _Parse:
     def parse(name: str, text: str) -> int:
         plain = text.strip().replace("_", "")
-        if not plain.isascii() or not plain.isdigit():
+        if _INTEGER.fullmatch(plain) is None:
             raise SettingError(name, f"{text!r} is no whole number")
         number = int(plain)
         if not least <= number <= most:
@@ -431,7 +438,7 @@ def admin_token(config: NodeConfig, store_path: Path | None) -> tuple[Secret, Pa
         except FileExistsError:
             handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
             with os.fdopen(handle) as opened:
-                return _secret("admin_token", opened.read()), path
+                return _kept_token(path, opened.read()), path
         token = secrets.token_urlsafe(32)
         with os.fdopen(handle, "w") as opened:
             opened.write(token + "\n")
@@ -440,6 +447,16 @@ def admin_token(config: NodeConfig, store_path: Path | None) -> tuple[Secret, Pa
             "admin_token", f"{path} cannot be used: {error.strerror or error}"
         ) from None
     return Secret(token), path
+
+
+def _kept_token(path: Path, text: str) -> Secret:
+    try:
+        return _secret("admin_token", text)
+    except SettingError as error:
+        raise SettingError(
+            "admin_token",
+            f"the file {path} has none that can be: {error.problem}; remove it, and one is made",
+        ) from None
 
 
 def sqlite_path(store: str) -> Path | None:

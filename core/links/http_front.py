@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import errno
 import logging
+import socket
 from collections.abc import Callable
 from email.utils import formatdate
 from typing import Final, cast, final
@@ -272,6 +273,8 @@ def _why_not(host: str, port: int, error: OSError | OverflowError) -> str:
     place = f"{host}:{port}"
     if isinstance(error, OverflowError):
         return f"{place} has no port: one is between 0 and 65535"
+    if isinstance(error, socket.gaierror):
+        return f"{place} is nowhere: no host is called {host!r}"
     match error.errno:
         case errno.EADDRINUSE:
             return (

@@ -9,6 +9,7 @@ from typing import Protocol, final, get_type_hints, runtime_checkable
 
 from core.account import AccountStore
 from core.clock import Clock
+from core.config import MEMORY, NO_STORE
 from core.errors import SettingError
 from core.ledger.books import AuditReport, Books
 from core.ledger.lease import LeaseStore
@@ -81,7 +82,7 @@ async def open_stores(url: str, clock: Clock, *, commit_on_loop: bool = False) -
         StoreUnavailable: locked, read-only, full, or not a database.
     """
     # A backend's libraries are loaded when it is asked for, not by every process.
-    if url == "memory:":
+    if url == MEMORY:
         from core.stores.memory import open_memory  # noqa: PLC0415
 
         return open_memory(clock)
@@ -91,7 +92,7 @@ async def open_stores(url: str, clock: Clock, *, commit_on_loop: bool = False) -
         return await open_sqlite(url, clock, commit_on_loop=commit_on_loop)
     raise SettingError(
         "store",
-        f"{url!r} names no store; use sqlite:///PATH (an absolute path has four slashes) or memory:",
+        f"{url!r} {NO_STORE}",
     )
 
 

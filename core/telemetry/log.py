@@ -93,7 +93,7 @@ class LogMemory(logging.Handler):
         Raises:
             SettingError: it is no directive; says which part.
         """
-        overall, components = _parse(directive)
+        overall, components = read_levels(directive)
         for component in self._components - components.keys():
             logging.getLogger(component).setLevel(logging.NOTSET)
         self._root.setLevel(overall.upper())
@@ -105,7 +105,12 @@ class LogMemory(logging.Handler):
         )
 
 
-def _parse(directive: str) -> tuple[str, dict[str, str]]:
+def read_levels(directive: str) -> tuple[str, dict[str, str]]:
+    """Return the level of all, and those of single components.
+
+    Raises:
+        SettingError: it is no directive; says which part.
+    """
     overall = "info"
     components: dict[str, str] = {}
     for part in filter(None, (piece.strip() for piece in directive.split(","))):

@@ -121,12 +121,14 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
         ("spread", "nan", "no share"),
         ("spread", "inf", "no share"),
         ("spread", "1/0", "no share"),
-        ("min_message_window_ms", "-1", "no whole number"),
+        ("min_message_window_ms", "-1", "-1 is not between 0 and 60000"),
+        ("drain_seconds", "--1", "no whole number"),
         ("min_message_window_ms", "1.5", "no whole number"),
         ("min_message_window_ms", "60001", "not between 0 and 60000"),
         ("min_message_window_ms", "30000", None),
         ("drain_seconds", "31", "not between 0 and 30"),
         ("store", "", "empty"),
+        ("store", "redis://127.0.0.1", "names no store; use sqlite:///PATH"),
     ],
 )
 def test_an_impossible_setting_is_refused_and_named(
@@ -221,6 +223,16 @@ def test_a_given_token_is_not_written_down(tmp_path: Path) -> None:
 
     assert (token, file) == (Secret("given"), None)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_token_that_was_emptied_is_named_with_its_file(tmp_path: Path) -> None:
+    kept = tmp_path / "signalbox.db.admin-token"
+    kept.touch()
+
+    with pytest.raises(
+        SettingError, match=r"signalbox\.db\.admin-token has none that can be: it is empty"
+    ):
+        admin_token(NodeConfig(), tmp_path / "signalbox.db")
 
 
 def test_a_link_in_the_place_of_the_token_is_not_followed(tmp_path: Path) -> None:

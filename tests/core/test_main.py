@@ -59,6 +59,13 @@ def test_check_config_prints_what_would_be_in_force_without_the_token(
     assert TOKEN not in text
 
 
+def test_check_config_finds_what_a_start_would_refuse(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["check-config", "--log-level", "loud"]) == 2
+    assert "there are debug, info, warning" in capsys.readouterr().err
+
+
 def test_an_impossible_setting_is_one_sentence_and_exit_code_2(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

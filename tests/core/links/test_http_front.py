@@ -832,7 +832,7 @@ async def test_a_port_in_use_is_named(served: Served) -> None:
     [
         ("192.0.2.1", 0, "no address of this machine"),
         ("127.0.0.1", 70_000, "between 0 and 65535"),
-        ("no such host.invalid", 0, "cannot be listened on"),
+        ("no such host.invalid", 0, "no host is called 'no such host.invalid'"),
     ],
 )
 async def test_an_address_that_cannot_be_listened_on_is_named(
