@@ -27,6 +27,7 @@ from core.control.payment_views import (
     PaymentView,
     ReceivedQuery,
     ReceivedView,
+    UndecidedOfPayment,
 )
 from core.control.shares import read_share
 from core.control.views import AccountView
@@ -57,6 +58,7 @@ PAGE_ROWS: Final = 100
 ROWS_MAX: Final = 1_000
 """Of each list; what is older is in the CSV file."""
 FOLLOW_SECONDS: Final = 5.0
+UNDECIDED_SECONDS: Final = 10.0
 UNITS: Final = ("units", 0)
 """How a receiver's amounts are counted who does not say in what."""
 
@@ -81,6 +83,8 @@ class PaymentsPresenter(PagePresenter):
     """An account's username, and the pointer or URL at which it is paid."""
     invoice_made = Signal(str)
     """The id of a request for money that was just made."""
+    undecided_changed = Signal(str)
+    """What is undecided of all payments, in words; empty where nothing is."""
     loaded_changed = Signal(bool)
 
     def __init__(
@@ -98,6 +102,8 @@ class PaymentsPresenter(PagePresenter):
         self.payers: Sequence[Payer] = ()
         self.loaded = False
         self.quote_shown: QuoteShown | None = None
+        self.undecided = ""
+        self._undecided_at = float("-inf")
         self.current: PaymentRow | None = None
         self._order: PaymentOrder | None = None
         self._asked = 0
@@ -113,6 +119,7 @@ class PaymentsPresenter(PagePresenter):
         await self._update_history()
         await self._update_invoices()
         await self._update_received()
+        await self._update_undecided()
         if not self.loaded:
             self.loaded = True
             self.loaded_changed.emit(True)
@@ -139,6 +146,17 @@ class PaymentsPresenter(PagePresenter):
             return found.rows, found.next
 
         await self._update_list(self.received, page, received_row, lambda row: row.number)
+
+    async def _update_undecided(self) -> None:
+        """Say how much of all payments is undecided, also of those that are too old to be listed."""
+        now = self.clock.monotonic()
+        if now - self._undecided_at < UNDECIDED_SECONDS:
+            return
+        self._undecided_at = now
+        words = undecided_words((await self.operator.undecided_sums()).payments)
+        if words != self.undecided:
+            self.undecided = words
+            self.undecided_changed.emit(words)
 
     async def _update_list(
         self,
@@ -377,6 +395,23 @@ def payers_of(accounts: Iterable[AccountView]) -> Sequence[Payer]:
         for view in accounts
     ]
     return tuple(sorted(payers, key=lambda payer: not payer.is_customer))
+
+
+def undecided_words(payments: Iterable[UndecidedOfPayment]) -> str:
+    """Return what is undecided of payments, added up for each asset; empty where nothing is."""
+    sums: dict[tuple[str, int], int] = {}
+    count = 0
+    for payment in payments:
+        asset = _asset(payment.asset)
+        sums[asset] = sums.get(asset, 0) + payment.amount
+        count += 1
+    if not count:
+        return ""
+    amounts = " and ".join(formatting.amount(sums[asset], *asset) for asset in sorted(sums))
+    return (
+        f"{amounts} of {formatting.counted(count, 'payment')} undecided: no account was charged, and it "
+        "may have arrived."
+    )
 
 
 def payment_row(view: PaymentView, names: Names) -> PaymentRow:

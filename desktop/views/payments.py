@@ -81,6 +81,7 @@ class PaymentsPage(Page):
         self.filter_line = FilterLine("Filter: receiver, note, account")
         self.state_choice = Choice(SHOWN_STATES)
         self.count = TextLabel(role="muted")
+        self.undecided = TextLabel(role="warn", wrap=True)
         self.export_button = action_button("Export CSV…")
         self.request_bar = RequestBar(presenter)
         self.detail = DetailPanel(
@@ -158,9 +159,14 @@ class PaymentsPage(Page):
 
     def _filter_bar(self) -> QWidget:
         bar = QWidget()
-        layout = QHBoxLayout(bar)
-        layout.setContentsMargins(MARGIN, SPACE, MARGIN, SPACE)
+        column = QVBoxLayout(bar)
+        column.setContentsMargins(MARGIN, SPACE, MARGIN, SPACE)
+        column.setSpacing(SPACE)
+        self.undecided.hide()
+        column.addWidget(self.undecided)
+        layout = QHBoxLayout()
         layout.setSpacing(SPACE)
+        column.addLayout(layout)
         self.state_choice.setAccessibleName("State")
         self.state_choice.setFixedWidth(130)
         layout.addWidget(self.filter_line, 1)
@@ -192,6 +198,7 @@ class PaymentsPage(Page):
         self.empty_add_button.clicked.connect(lambda: self.navigated.emit("peers", ""))
         presenter.invoice_made.connect(self._show_invoice)
         presenter.refreshed.connect(self.tabs.tell)
+        presenter.undecided_changed.connect(self._show_undecided)
         presenter.history.counts_changed.connect(self._count)
         self.states.retried.connect(presenter.refresh)
         self.current_card.cancel_wanted.clicked.connect(self._cancel_current)
@@ -209,6 +216,10 @@ class PaymentsPage(Page):
     def _count(self) -> None:
         history = self.payments.history
         self.count.setText(count_words(history.shown, history.total, "payment"))
+
+    def _show_undecided(self, words: str) -> None:
+        self.undecided.setText(f"▲ {words}" if words else "")
+        self.undecided.setVisible(bool(words))
 
     def _show_invoice(self, invoice_id: str) -> None:
         self.tabs.setCurrentIndex(REQUESTS)

@@ -26,6 +26,7 @@ from core.control.payment_views import (
     ReceivedPage,
     ReceivedQuery,
     ReceivedView,
+    UndecidedOfPayment,
     UndecidedSums,
 )
 from core.control.payments_operator import PaymentOperator
@@ -212,7 +213,18 @@ class FakePayments(PaymentOperator):
         return PaymentPage(rows[start:end], end if end < len(rows) else None)
 
     async def undecided_sums(self) -> UndecidedSums:
-        return UndecidedSums(peers=(), payments=())
+        payments = [
+            UndecidedOfPayment(
+                id=view.id,
+                username=view.username,
+                receiver=view.receiver,
+                asset=view.asset,
+                amount=view.undecided,
+            )
+            for view in self.payment_views
+            if view.undecided
+        ]
+        return UndecidedSums(peers=(), payments=payments)
 
     async def received_payments(self, query: ReceivedQuery) -> ReceivedPage:
         rows = self.received_views[::-1]

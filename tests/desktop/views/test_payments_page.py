@@ -11,6 +11,7 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication, QLineEdit
 
+from core.account import Asset
 from core.control.payment_views import ReceiptView
 from desktop.presenters.payments import PaymentsPresenter
 from desktop.presenters.rates import RatesPresenter
@@ -202,6 +203,22 @@ async def test_what_the_receiver_wrote_is_quoted_as_its_words_and_read_as_plain_
     page.tables[RECEIVED].selectRow(0)
     assert page.detail.said_by.text() == "Said by the payer (unverified):"
     assert page.detail.said.text() == "“for the lamp”"
+
+
+async def test_what_is_undecided_of_all_payments_is_said_above_them(
+    operator: FakeOperator, page: PaymentsPage
+) -> None:
+    assert not page.undecided.isVisible()
+    operator.add_payments(2)
+    for place, amount in enumerate((10, 25)):
+        view = operator.payment_views[place]
+        operator.payment_views[place] = replace(view, asset=Asset("USD", 2), undecided=amount)
+
+    operator.clock.advance(20)
+    await page.payments.update_and_report()
+
+    assert page.undecided.isVisible()
+    assert "0.35\u00a0USD of 2 payments undecided" in page.undecided.text()
 
 
 async def test_without_an_account_the_page_says_what_is_missing(qapp: QApplication) -> None:
