@@ -274,6 +274,8 @@ class Scene:
     one: Node
     them: Rust
     two: Node
+    line: Line
+    folder: Path
 
     def owed(self) -> Mapping[str, tuple[int, int]]:
         """Return what each of our nodes owes them, by our books and by theirs."""
@@ -302,7 +304,7 @@ def scene(
             )  # fmt: skip
             them.add(name, ilp_address=f"test.{name}", routing_relation="Peer", **there, **most)
             nodes.append(ours)
-        yield Scene(nodes[0], them, nodes[1])
+        yield Scene(nodes[0], them, nodes[1], line, folder)
 
 
 def payable(ours: Node, username: str) -> int:
@@ -415,6 +417,28 @@ def comes_back(found: Scene) -> None:
     await_that(lambda: found.them.routes().get("test.far.off") is not None, seconds=60)
 
 
+def we_come_back(found: Scene) -> None:
+    """Check that all goes on once a node of ours was killed and runs again; where they dial, they never do again."""
+    if found.line is not by_btp_we_dial:
+        return
+    found.two.process.kill()
+    found.two.process.wait()
+    with our_node("two", found.folder) as again:
+        await_that(lambda: reaches(again), seconds=60)
+        had = payable(again, "carol")
+        payment = our_payment(found.one, "alice", f"{again.ready['url']}/accounts/carol/spsp")
+        assert payment["delivered_amount"] == AMOUNT, payment
+        assert payable(again, "carol") == had + AMOUNT
+        set_route(again, "test.far.behind", "carol")
+        await_that(lambda: found.them.routes().get("test.far.behind") is not None, seconds=60)
+        status, answer = found.them.pay(
+            "bob", BOB, f"{again.ready['url']}/accounts/carol/spsp", 1_000
+        )
+        assert status == 200, answer
+        await_that(lambda: payable(again, "them") == -found.them.balance("two"))
+        assert again.audit()["passed"]
+
+
 def reaches(ours: Node) -> bool:
     return ours.api("POST", "/accounts/them/ping").json["answered"] is True
 
@@ -489,7 +513,7 @@ def pay_both_ways(ours: Node, prefix: str, them_here: str, them: Rust, us_there:
 
 
 CHECKS: Final = (
-    routes, pings, we_pay_them, they_pay_us, through_them, currencies, comes_back,
+    routes, pings, we_pay_them, they_pay_us, through_them, currencies, comes_back, we_come_back,
 )  # fmt: skip
 FAMILIES: Final[Mapping[str, Sequence[Callable[[Program, Path, Line], None]]]] = {
     "HTTP": (they_are_our_child, they_are_our_parent),
