@@ -275,12 +275,12 @@ class RouteExchange:
         )
 
     def is_flooding(self, account: Account) -> bool:
-        """Count one more update; tell whether they come faster than they can be applied beside the packets."""
+        """Count one more message; tell whether they come faster than they can be looked into beside the packets."""
         peer = self.peers.get(account.id)
         if peer is None or peer.may_send(self.clock.monotonic()):
             return False
         peer.heard.problem = (
-            "It sends updates faster than twenty a second: those above that are turned away."
+            "It sends more than twenty messages a second: those above that are turned away."
         )
         return True
 

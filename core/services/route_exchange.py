@@ -23,7 +23,9 @@ A_contra = TypeVar("A_contra", bound=Account, contravariant=True)
 A = TypeVar("A", bound=Account)
 
 _DESTINATIONS: Final = (CONTROL_DESTINATION, UPDATE_DESTINATION)
-TOO_FAST: Final = "Route updates of this account come faster than this node applies them."
+TOO_FAST: Final = (
+    "Messages of route exchange come faster from this account than this node looks into them."
+)
 
 
 class Exchange(Protocol[A_contra]):
@@ -36,7 +38,7 @@ class Exchange(Protocol[A_contra]):
         """Say why an account's routes are not taken; empty where they are."""
 
     def is_flooding(self, account: A_contra) -> bool:
-        """Count one more update; tell whether they come too fast to be looked into."""
+        """Count one more message; tell whether they come too fast to be looked into."""
 
     def malformed(self, account: A_contra, problem: str) -> None:
         """Note that an account sent something that is no message of the protocol."""
@@ -72,12 +74,12 @@ class RouteExchangeService(Generic[A]):
         refusal = self._refusal(request)
         if refusal is not None:
             return refusal
+        if self.exchange.is_flooding(account):
+            return self.address.reject(ErrorCode.RATE_LIMITED, TOO_FAST)
         try:
             if request.prepare.destination == CONTROL_DESTINATION:
                 control = RouteControl.decode(request.prepare.data)
                 await self.exchange.take_control(account, control)
-            elif self.exchange.is_flooding(account):
-                return self.address.reject(ErrorCode.RATE_LIMITED, TOO_FAST)
             else:
                 await self.exchange.take_update(account, bytes(request.prepare.data))
         except PacketError as error:

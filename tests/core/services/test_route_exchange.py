@@ -173,12 +173,13 @@ async def test_one_that_cannot_be_read_is_rejected_and_noted(
     assert len(bench.exchange.problems) == 1
 
 
-async def test_a_flood_is_turned_away_unread() -> None:
+@pytest.mark.parametrize("destination", [UPDATE_DESTINATION, CONTROL_DESTINATION])
+async def test_a_flood_is_turned_away_unread(destination: str) -> None:
     bench = Bench()
     bench.exchange.floods = True
 
     reply = await bench.service.handle(
-        IncomingRequest(account(), message(UPDATE_DESTINATION, b"not even a message"))
+        IncomingRequest(account(), message(destination, b"not even a message"))
     )
 
     assert isinstance(reply, Reject)
