@@ -113,11 +113,13 @@ class BtpConnection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_exchange", "_frames_in", "_frames_out", "_has_sent_junk", "_idle", "_is_behind", "_is_flushing", "_is_writable",
-        "_key", "_login", "_messages", "_out", "_owner", "_path_username", "_pending", "_pinged_at",
-        "_pong", "_pongs", "_second", "_stuck", "_stuck_since", "_timer", "_timer_at", "_transport", "_unanswered", "_upgrade", "account_id",
-        "closed", "deadline", "failed_login", "history", "is_server", "last_received", "name", "opened_at", "origin",
-        "reason", "settled", "stage", "stalled_since", "token_hash", "was_useful",
+        "_exchange", "_frames_in", "_frames_out", "_has_sent_junk", "_idle", "_is_behind",
+        "_is_flushing", "_is_writable", "_key", "_login", "_messages", "_out", "_owner",
+        "_path_username", "_pending", "_pinged_at", "_pong", "_pongs", "_second", "_stuck",
+        "_stuck_since", "_timer", "_timer_at", "_transport", "_unanswered", "_upgrade", "_will_catch_up",
+        "account_id", "closed", "deadline", "failed_login", "history", "is_server", "last_received",
+        "name", "opened_at", "origin", "reason", "settled", "stage", "stalled_since", "token_hash",
+        "was_useful",
     )  # fmt: skip
 
     def __init__(
@@ -167,6 +169,7 @@ class BtpConnection(asyncio.Protocol):
         self._is_writable = True
         self._is_behind = False
         """Whether more has come than was read: the rest has its turn when others had theirs."""
+        self._will_catch_up = False
         self._unanswered = 0
         self._has_sent_junk = False
         self._second = 0.0
@@ -349,7 +352,7 @@ class BtpConnection(asyncio.Protocol):
         self._is_writable = True
         self.stalled_since = None
         if self._is_behind:
-            self._owner.loop.call_soon(self._catch_up)
+            self._catch_up_soon()
         else:
             self._resume_reading()
 
@@ -366,8 +369,14 @@ class BtpConnection(asyncio.Protocol):
         else:
             self._read(data)
 
+    def _catch_up_soon(self) -> None:
+        if not self._will_catch_up:
+            self._will_catch_up = True
+            self._owner.loop.call_soon(self._catch_up)
+
     def _catch_up(self) -> None:
         """Go on with what could not be read in one turn of the loop."""
+        self._will_catch_up = False
         if not self._is_behind or not self._is_writable or self._transport is None:
             return
         self._is_behind = False
@@ -399,10 +408,11 @@ class BtpConnection(asyncio.Protocol):
             self._count_idle(
                 reader.scraps - scraps, "pieces of messages with next to nothing in them"
             )
-        if reader.has_more and self._transport is not None:
+        transport = self._transport
+        if reader.has_more and transport is not None and not transport.is_closing():
             self._is_behind = True
-            self._transport.pause_reading()
-            self._owner.loop.call_soon(self._catch_up)
+            transport.pause_reading()
+            self._catch_up_soon()
 
     def _control(self, kind: int, payload: bytes) -> None:
         if kind == ws.CLOSE:
