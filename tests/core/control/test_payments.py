@@ -277,7 +277,7 @@ async def test_a_quote_warns_of_what_rounding_takes_and_says_why(bench: Bench) -
         ("1e999999999", USD, "in it 100 is 1.00 USD"),
         ("nan", USD, "in it 100 is 1.00 USD"),
         ("-10.50", USD, "in it 100 is 1.00 USD"),
-        (True, USD, "not True"),
+        (True, USD, "not true"),
         (
             "10.50",
             None,
