@@ -137,6 +137,7 @@ class NodeControl(Operator):
             directory=sources.directory,
             table=sources.routing_table,
             store=sources.routes,
+            node_address=sources.node_address,
             refresh=sources.refresh,
         )
         self._exchange = RouteExchangeDesk(

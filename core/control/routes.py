@@ -14,6 +14,7 @@ from core.control.accounts import find_account
 from core.control.refresh import Refresh, refresh_now
 from core.control.views import RouteView
 from core.errors import PacketError, SettingError, UnknownRoute
+from core.node_address import NodeAddress
 from core.packet import address, is_prefix, scheme
 from core.routing.table import Route, RouteStore, RoutingTable
 
@@ -32,6 +33,7 @@ class RouteDesk:
     directory: AccountDirectory
     table: RoutingTable
     store: RouteStore
+    node_address: NodeAddress
     refresh: Refresh
 
     async def all(self) -> Sequence[RouteView]:
@@ -52,7 +54,7 @@ class RouteDesk:
         )
 
     async def set(self, prefix: str, username: str) -> None:
-        checked = _checked_prefix(prefix)
+        checked = self._new_prefix(prefix)
         account = find_account(self.directory, username)
         await self.store.set_route(checked, account.id)
         log.info("route %s leads to %s", checked, account.username)
@@ -61,7 +63,7 @@ class RouteDesk:
     async def replace(self, routes: Mapping[str, str]) -> None:
         checked: dict[str, AccountId] = {}
         for prefix, username in routes.items():
-            checked[_checked_prefix(prefix)] = find_account(self.directory, username).id
+            checked[self._new_prefix(prefix)] = find_account(self.directory, username).id
         await self.store.replace_routes(checked)
         log.info("all static routes were replaced, there are %d now", len(checked))
         await refresh_now(self.refresh)
@@ -81,6 +83,20 @@ class RouteDesk:
             await self.store.set_route(DEFAULT_PREFIX, account.id)
             log.info("the default route leads to %s", account.username)
         await refresh_now(self.refresh)
+
+    def _new_prefix(self, prefix: str) -> str:
+        """Return a prefix that may be added.
+
+        Raises:
+            SettingError: as `_checked_prefix`, or no packet could ever go there.
+        """
+        checked, ours = _checked_prefix(prefix), scheme(self.node_address.current)
+        if scheme(checked) != ours:
+            raise SettingError(
+                "prefix",
+                f"{checked!r} was found; this node is in the network {ours!r} and forwards nothing to another one",
+            )
+        return checked
 
 
 def name_of(directory: AccountDirectory, account_id: AccountId) -> str:

@@ -71,6 +71,7 @@ async def test_one_bad_line_changes_no_route(bench: Bench) -> None:
         ("test.böb", "has other characters"),
         ("peer.config", "never forwarded"),
         ("self", "never forwarded"),
+        ("g.far", "forwards nothing to another one"),
     ],
 )
 async def test_a_prefix_that_cannot_be_says_why(
