@@ -210,7 +210,10 @@ class Probe:
             best_amount=self._best_amount,
             packet_amount=first,
             packet_units=bought,
-            lost_by_rounding=max(Fraction(0), 1 - Fraction(bought) / (first * high)),
+            # Less than a unit a packet, and no more than what it may be worth at best.
+            lost_by_rounding=min(
+                Fraction(1, bought + 1), max(Fraction(0), 1 - bought / (first * high))
+            ),
             destination_asset=self._asset,
             round_trip_seconds=self._round_trip,
             quoted_at_ms=now_ms,

@@ -216,6 +216,14 @@ def test_where_all_is_one_packet_nothing_more_is_probed_and_the_loss_is_told() -
     assert quote.lost_by_rounding == Fraction(1, 5)  # it may have been worth nearly 5
 
 
+def test_what_is_not_known_of_the_rate_is_no_loss_by_rounding() -> None:
+    path = Path(rate=lambda now: Fraction(1019, 961_000), liquidity=10_000)
+    quote = World(path).quote(terms(source_amount=10**9))
+
+    assert (quote.rate_low, quote.rate_high) == (Fraction(1, 1000), Fraction(1, 500))
+    assert quote.lost_by_rounding == Fraction(1, 10**6 + 1)
+
+
 def test_a_reply_that_contradicts_the_rate_ends_the_search() -> None:
     path = Path(rate=lambda now: Fraction(9, 1000), maximum=500)
     path.receiver = Receiver(claim=lambda amount: 4 if len(path.receiver.packets) < 2 else 77)
