@@ -122,10 +122,11 @@ class RouteExchange:
             self._static = static
             standings_before = self.learned.standings
             self.learned.standings = Standings(accounts)
+            moved = self.learned.standings.owners != standings_before.owners
             for account_id in [known for known in self.peers if known not in self._accounts]:
                 self._forget(self.peers[account_id], "its account was deleted")
             for account in accounts:
-                self._configure_peer(account, before.get(account.id))
+                self._configure_peer(account, before.get(account.id), moved=moved)
             self._is_configured = True
             self.held.room.divide(
                 [
@@ -147,7 +148,8 @@ class RouteExchange:
         if self._configured_as != self.address.current:
             await self.configure(tuple(self._accounts.values()), self._static)
 
-    def _configure_peer(self, account: Account, before: Account | None) -> None:
+    def _configure_peer(self, account: Account, before: Account | None, *, moved: bool) -> None:
+        """Go by an account from now on; `moved` says that an address is another account's than before, or nobody's."""
         peer = self.peers.get(account.id)
         rules = ImportRules(self.address.current, account, self.learned.standings)
         if peer is None:
@@ -161,7 +163,7 @@ class RouteExchange:
             return
         took, told = peer.takes, peer.tells
         if peer.account == account and peer.rules.own == self.address.current:
-            if peer.rules.standings.owners != rules.standings.owners:
+            if moved:
                 peer.is_sifted &= bool(peer.heard.speaker) and not rules.false_name(
                     peer.heard.speaker
                 )
