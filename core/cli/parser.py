@@ -333,7 +333,9 @@ def _rate_feed(group: _Group, common: argparse.ArgumentParser) -> None:
         )
     guard = _add(group, "set-guard", "which jumps are held", rates.set_guard, common)
     guard.add_argument("jump_limit", help="as 0.1 or 10%%, or none")
-    guard.add_argument("jump_samples", help="so many confirm one; 0 leaves it to you")
+    guard.add_argument(
+        "jump_samples", help="so many of a source that is alone confirm one; 0 leaves it to you"
+    )
     reference = _add(
         group, "set-reference", "count all prices in an asset", rates.set_reference, common
     )

@@ -183,7 +183,7 @@ def _show_feed(answer: object, output: Output) -> int:
             "counted in": row.get("reference"),
             "spread": row.get("spread"),
             "a jump is more than": row.get("jump_limit"),
-            "samples that confirm one": row.get("jump_samples"),
+            "samples that confirm it, of one source alone": row.get("jump_samples"),
             "in force as": row.get("rate_id"),
             "since": moment(row.get("rate_at_ms")),
         }
