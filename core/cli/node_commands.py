@@ -276,10 +276,11 @@ def unknown(node: Node, _arguments: argparse.Namespace, output: Output) -> None:
             money(row.get("outgoing_amount"), part(row, "outgoing_asset")),
             row.get("destination"),
             moment(row.get("created_at_ms")),
+            row.get("payment"),
         ]
         for row in as_rows(answer)
     ]
-    text = table(("id", "from", "to", "amount", "destination", "made"), rows)
+    text = table(("id", "from", "to", "amount", "destination", "made", "payment"), rows)
     if rows:
         sums = as_row(node.call("GET", "unknown-transfers", "sums"))
         text += "\n" + table(

@@ -39,6 +39,7 @@ class BooksDesk:
                 outgoing_asset=asset_of(self.directory, transfer.to_account),
                 destination=transfer.destination,
                 created_at_ms=transfer.created_at_ms,
+                payment=transfer.payment,
             )
             for transfer in await self.books.unknown_transfers(limit=UNKNOWN_TRANSFERS_MAX)
         )

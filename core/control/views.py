@@ -299,6 +299,8 @@ class UnknownRow:
     outgoing_asset: Asset
     destination: str
     created_at_ms: int
+    payment: str | None = None
+    """The id of the payment of ours that it is a part of; None for what was forwarded."""
 
 
 @final

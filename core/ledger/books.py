@@ -105,6 +105,8 @@ class UnknownTransfer:
     condition: bytes
     created_at_ms: int
     expires_at_ms: int
+    payment: str | None = None
+    """The id of the payment of ours that it is a part of, where that is still kept."""
 
 
 @final

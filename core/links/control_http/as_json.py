@@ -200,6 +200,7 @@ def unknown_json(row: UnknownRow) -> Json:
         "outgoing_asset": asset_json(row.outgoing_asset),
         "destination": row.destination,
         "created_at_ms": row.created_at_ms,
+        "payment": row.payment,
     }
 
 

@@ -234,6 +234,11 @@ class MemoryBooks(Books):
             _Entry(kind, account, payable, receivable, reason, self._clock.now_ms())
         )
 
+    def _payment_of(self, transfer: Transfer) -> str | None:
+        number = transfer.payment
+        payment = None if number is None else self._state.payments.get(number)
+        return None if payment is None else payment.id
+
     async def unknown_transfers(self, *, limit: int) -> Sequence[UnknownTransfer]:
         unknown = [
             UnknownTransfer(
@@ -247,6 +252,7 @@ class MemoryBooks(Books):
                 condition=row.transfer.condition,
                 created_at_ms=row.created_at_ms,
                 expires_at_ms=row.transfer.expires_at_ms,
+                payment=self._payment_of(row.transfer),
             )
             for transfer_id, row in self._journal.rows.items()
             if row.state is TransferState.UNKNOWN

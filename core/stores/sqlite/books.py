@@ -61,12 +61,13 @@ _BALANCES: Final = """
     FROM balance JOIN account ON number = account
 """
 _UNKNOWN: Final = """
-    SELECT transfer.id, source.id, target.id, incoming_amount, outgoing_amount, destination,
-        condition, transfer.created_at_ms, expires_at_ms
+    SELECT transfer.id, source.id, target.id, incoming_amount, outgoing_amount,
+        transfer.destination, condition, transfer.created_at_ms, expires_at_ms, payment.id
     FROM unknown
-    JOIN transfer ON transfer.id = transfer
+    JOIN transfer ON transfer.id = unknown.transfer
     JOIN account AS source ON source.number = from_account
     JOIN account AS target ON target.number = to_account
+    LEFT JOIN payment ON payment.number = transfer.payment
     ORDER BY transfer.created_at_ms, transfer.id LIMIT ?
 """
 
@@ -193,6 +194,7 @@ def _read_unknown(connection: sqlite3.Connection, *, limit: int) -> Sequence[Unk
             condition=row[6],
             created_at_ms=row[7],
             expires_at_ms=row[8],
+            payment=row[9],
         )
         for row in connection.execute(_UNKNOWN, (limit,))
     ]

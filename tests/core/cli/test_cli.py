@@ -383,6 +383,7 @@ async def test_what_a_payment_leaves_undecided_and_what_its_receiver_says_is_sho
     ):
         assert words in said
     listed = await shell.ok("unknown", "list")
+    assert re.search(r"1\.20 USD +test\.node\.bob\.token +\S+ \S+ +p\n", listed)
     assert re.search(r"p +alice +\$bob\.example +1\.20 USD\n", listed)
 
 

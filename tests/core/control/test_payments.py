@@ -176,6 +176,8 @@ async def test_what_is_undecided_is_added_up_by_peer_and_by_payment(bench: Bench
     await bench.crash()
     sums = await bench.control.undecided_sums()
 
+    rows = await bench.control.unknown_transfers()
+    assert sorted(row.payment or "" for row in rows) == ["", "p-1", "p-1", "p-2"]
     assert sums.peers == [
         UndecidedOfPeer(username="bob", asset=USD, amount=105),
         UndecidedOfPeer(username="carol", asset=Asset("EUR", 4), amount=700),

@@ -445,6 +445,7 @@ async def test_what_is_resolved_later_is_no_longer_undecided_and_never_sent(
     await die(stores)
     await payments.close_dead_payments()
     first, second = await stores.books.unknown_transfers(limit=10)
+    assert (first.payment, second.payment) == (payment.id, payment.id)
 
     await stores.books.resolve_unknown(first.id, fulfilled=True)
     assert await sums(payments, payment) == (0, 0, 20)
