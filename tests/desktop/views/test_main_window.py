@@ -112,7 +112,9 @@ async def test_the_whole_overview_is_seen_in_the_window_as_it_opens(shown: Shown
     states: list[OverviewState] = []
     shown.overview.overview.state_changed.connect(states.append)
     shown.watch.looked.emit()
-    quiet = dataclasses.replace(states[-1], incidents=())
+    quiet = dataclasses.replace(
+        states[-1], incidents=states[-1].incidents[:1], exposures=states[-1].exposures[:3]
+    )
 
     shown.window.resize(1280, 800)
     shown.overview.overview.state_changed.emit(quiet)
@@ -121,6 +123,7 @@ async def test_the_whole_overview_is_seen_in_the_window_as_it_opens(shown: Shown
     content = shown.overview.content
     assert len(quiet.limits) > 4
     assert content.verticalScrollBar().maximum() == 0
+    assert len({line.bar.width() for line in content.limits.lines}) == 1, "bars compare"
     for line in content.limits.lines:
         assert line.words.text() == line.words.toolTip(), "an amount is cut"
         assert line.words.geometry().right() < line.pace.x(), "an amount is covered"

@@ -200,11 +200,10 @@ async def test_every_step_of_the_answer_is_seen_without_scrolling(
     opened: Opened, theme: Theme
 ) -> None:
     page: RoutesPage = await opened.page("routes")
+    page.resize(1_100, 700)
     steps = [
-        AnswerStep(
-            passes=True, decides=False, service=f"service {i}", sentence="It passes. " * 9
-        )
-        for i in range(9)
+        AnswerStep(passes=True, decides=False, service=f"service {i}", sentence=sentence)
+        for i, sentence in enumerate(["It passes."] * 9 + ["It passes. " * 15] * 3)
     ]
 
     page.answer.show_answer(Answer(forwarded=True, sentence="It goes.", steps=tuple(steps)))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QVBoxLayout, QWidget
 from pytestqt.qtbot import QtBot
 
 import resources
@@ -18,6 +18,7 @@ from desktop.views.widgets import (
     TableView,
     TextLabel,
     Tone,
+    grow_to_fit,
     icon,
     pixmap,
 )
@@ -117,6 +118,22 @@ def test_a_column_that_stretches_is_narrow_before_it_is_left_out(
     header = view.horizontalHeader()
     assert [header.isSectionHidden(i) for i in range(3)] == hidden
     assert header.length() == view.viewport().width()
+
+
+def test_a_window_grows_with_what_it_says_and_does_not_squeeze_it(qtbot: QtBot) -> None:
+    window = QWidget()
+    qtbot.addWidget(window)
+    layout = QVBoxLayout(window)
+    answer = TextLabel(wrap=True)
+    layout.addWidget(answer)
+    window.resize(200, 60)
+    window.show()
+
+    answer.setText("what came of it " * 60)
+    grow_to_fit(window)
+
+    assert window.width() == 200
+    assert window.height() >= layout.totalHeightForWidth(200) > 300
 
 
 @pytest.mark.parametrize("name", ICONS)
