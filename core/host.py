@@ -118,7 +118,7 @@ class NodeHost:
 
             payer = Payer(
                 store=stores.payments,
-                credit=stores.books,
+                books=stores.books,
                 directory=node.directory,
                 incoming=node.incoming,
                 resolver=SpspClient(lambda: config.reach(node.address.current)),

@@ -21,13 +21,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Final, Protocol, final
 
-from core.account import (
-    AMOUNT_MAX_BOOKED,
-    Account,
-    AccountDirectory,
-    AccountId,
-    format_amount,
-)
+from core.account import AMOUNT_MAX_BOOKED, Account, AccountDirectory, AccountId
 from core.clock import Clock
 from core.errors import (
     Conflict,
@@ -39,8 +33,8 @@ from core.errors import (
     StoreError,
     UnknownAccount,
 )
-from core.ledger.books import Balance
 from core.packet import ErrorCode, Prepare, Reject, Reply
+from core.payments.credit import BalanceBooks, PayersCredit
 from core.payments.records import (
     Ending,
     NewPayment,
@@ -101,13 +95,6 @@ SIGNED_ON_ANEW: Final = Ending(
     state=PaymentState.INTERRUPTED,
     reason="The node was declared dead and signed on anew before the payment began: nothing was sent.",
 )
-
-
-class Credit(Protocol):
-    """What the books know of an account."""
-
-    async def balance(self, account: AccountId) -> Balance:
-        """Return its numbers as of now."""
 
 
 class Resolver(Protocol):
@@ -206,7 +193,7 @@ class Payer:
         self,
         *,
         store: PaymentStore,
-        credit: Credit,
+        books: BalanceBooks,
         directory: AccountDirectory,
         incoming: Incoming,
         resolver: Resolver,
@@ -215,7 +202,7 @@ class Payer:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._store = store
-        self._credit = credit
+        self._credit = PayersCredit(directory=directory, books=books, store=store)
         self._directory = directory
         self._incoming = incoming
         self._resolver = resolver
@@ -249,7 +236,7 @@ class Payer:
             )
         self._quoting.append(order.account)
         try:
-            if lack := await self._lacks(order.account, 1, "a payment"):
+            if lack := await self._credit.lacks(order.account, 1, "a payment"):
                 raise PaymentImpossible(lack)
             return await self._find(order, self._send_from(order.account, None))
         except SpspError as error:
@@ -444,7 +431,7 @@ class Payer:
         nothing = Progress()
         try:
             needed = order.source_amount or 1
-            if lack := await self._lacks(order.account, needed, "the payment"):
+            if lack := await self._credit.lacks(order.account, needed, "the payment"):
                 return Ending(state=PaymentState.FAILED, reason=f"{lack}."), nothing
             found = await self._find_unless_cancelled(order, running)
         except SpspError as error:
@@ -464,7 +451,7 @@ class Payer:
             return running.why or CANCELLED, nothing
         needed = found.quote.source_estimate
         try:
-            if lack := await self._lacks(order.account, needed, "the payment"):
+            if lack := await self._credit.lacks(order.account, needed, "the payment"):
                 return Ending(state=PaymentState.FAILED, reason=f"{lack}."), nothing
             allowed = await self._let_send(payment, found)
         except StoreError as error:
@@ -477,7 +464,7 @@ class Payer:
 
         async def look_at_the_credit(reject: Reject) -> None:
             with contextlib.suppress(StoreError):
-                if why := await self._cannot_go_on(payment, needed, reject):
+                if why := await self._credit.cannot_go_on(payment, needed, reject):
                     running.stop(why)
 
         send = self._send_from(order.account, payment.number, look_at_the_credit)
@@ -493,48 +480,6 @@ class Payer:
             )
             writing.cancel()
         return await self._ending(payment, outcome, running), _noted(outcome)
-
-    # --- What the account has left
-
-    async def _lacks(self, account_id: AccountId, needed: int, what: str) -> str:
-        """Return why the account cannot send so much for something, a sentence; empty where it can."""
-        account = self._directory.by_id(account_id)
-        if account is None or account.min_balance is None:
-            return ""
-        available = (await self._credit.balance(account_id)).available(account.min_balance)
-        if available is None or available >= needed:
-            return ""
-        left = format_amount(max(0, available), account.asset)
-        return f"{account.name} has {left} left to send, and {what} needs {format_amount(needed, account.asset)}"
-
-    async def _cannot_go_on(
-        self, payment: Payment, needed: int, reject: Reject
-    ) -> Ending | None:
-        """After a reject for lack of liquidity, return how it ends if it is the account's own credit that is short.
-
-        What is under way may come back, and is credit until then. The balance is read first: what is
-        booked in between is in both numbers, and nothing is called short that is not.
-        """
-        account = self._directory.by_id(payment.account)
-        if account is None or account.min_balance is None:
-            return None
-        balance = await self._credit.balance(account.id)
-        now = await self._store.payment(payment.id)
-        available = balance.available(account.min_balance)
-        if now is None or available is None:
-            return None
-        has, left = max(0, available + balance.pending_in), needed - now.sent
-        if has >= left:
-            return None
-        return Ending(
-            state=PaymentState.FAILED,
-            reason=(
-                f"{account.name} has {format_amount(has, account.asset)} left to send, what is under way"
-                f" included, and the rest of the payment needs {format_amount(left, account.asset)}."
-            ),
-            reject_code=reject.code.decode(),
-            triggered_by=reject.triggered_by,
-        )
 
     async def _find_unless_cancelled(self, order: Order, running: _Running) -> Found | None:
         """Return what was found, or None where it was cancelled before."""

@@ -237,7 +237,7 @@ async def bench() -> AsyncIterator[Bench]:
 
     payer = Payer(
         store=store,
-        credit=stores.books,
+        books=stores.books,
         directory=directory,
         incoming=chain,
         resolver=resolver,
@@ -451,7 +451,7 @@ async def test_a_payment_of_another_process_is_looked_at_now_and_then(bench: Ben
     await bench.script.begun.wait()
     other = Payer(
         store=bench.stores.payments,
-        credit=bench.stores.books,
+        books=bench.stores.books,
         directory=bench.directory,
         incoming=bench.chain,
         resolver=bench.resolver,
