@@ -314,9 +314,11 @@ class Payer:
                 begun.set_result(payment)
             return
         running = self._running[payment.id] = _Running()
-        if begun.done():  # whoever ordered it was cancelled meanwhile
+        if self._is_stopping or begun.done():  # or whoever ordered it was cancelled meanwhile
             why = STOPPED if self._is_stopping else ORDER_GONE
-            await self._end(payment, why, Progress(), running)
+            payment = await self._end(payment, why, Progress(), running)
+            if not begun.done():
+                begun.set_result(payment)
             return
         begun.set_result(payment)
         await self._run(payment, order, running)

@@ -648,6 +648,21 @@ async def test_an_order_whose_payer_is_gone_before_it_is_written_down_is_closed(
     assert not bench.script.begun.is_set()
 
 
+async def test_an_order_that_is_written_down_while_the_node_stops_is_closed(
+    bench: Bench,
+) -> None:
+    bench.store.written.clear()
+    async with asyncio.TaskGroup() as group:
+        ordering = group.create_task(bench.start())
+        await asyncio.sleep(0.01)
+        bench.payer.stop()
+        bench.store.written.set()
+
+    payment = ordering.result()
+    assert (payment.state, payment.reason) == (STOPPED.state, STOPPED.reason)
+    assert not bench.resolver.asked
+
+
 async def test_a_payment_whose_process_signs_on_anew_before_it_begins_was_not_cancelled(
     bench: Bench,
 ) -> None:
