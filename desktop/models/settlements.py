@@ -135,7 +135,7 @@ class UnmatchedEntry:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnknownEntry:
-    """A packet that a crash left undecided; `id` as text, for it has more than 32 bits."""
+    """A packet that a crash or a lost answer left undecided; `id` as text, for it has more than 32 bits."""
 
     id: str
     from_name: str
@@ -144,6 +144,8 @@ class UnknownEntry:
     amount: int
     asset: tuple[str, int]
     created_at_ms: int
+    payment: str = ""
+    """The id of the payment of ours that it is a part of; empty for what was forwarded."""
 
     @property
     def amount_text(self) -> str:

@@ -211,7 +211,7 @@ def _unknown(rows: Sequence[UnknownRow], names: Names) -> Iterable[Incident]:
     yield Incident(
         key="unknown",
         mood=Mood.WARN,
-        title=f"{many} left undecided by a crash",
+        title=f"{many} left undecided",
         detail=f"{shown} to {names.of(row.to_username)}: its statement says whether it was fulfilled",
         fixes=(Fix("Resolve", Remedy.OPEN, "settlements", "unknown"),),
         page="settlements",

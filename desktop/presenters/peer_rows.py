@@ -171,7 +171,7 @@ def _balance_facts(view: AccountView, row: PeerRow) -> list[tuple[str, str]]:
         ("Going out", row.amount(balance.pending_out)),
     ]
     if balance.unknown_out:
-        facts.append(("Undecided since a crash", row.amount(balance.unknown_out)))
+        facts.append(("Undecided", row.amount(balance.unknown_out)))
     headroom = gauge.headroom
     facts.append(
         ("They may still send", "any amount" if headroom is None else row.amount(headroom))

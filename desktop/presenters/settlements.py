@@ -269,6 +269,7 @@ def unknown_of(row: UnknownRow, names: Names) -> UnknownEntry:
         amount=row.outgoing_amount,
         asset=_asset(row.outgoing_asset),
         created_at_ms=row.created_at_ms,
+        payment=row.payment or "",
     )
 
 

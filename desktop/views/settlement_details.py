@@ -68,8 +68,10 @@ def show_unknown(panel: DetailPanel, row: UnknownEntry) -> None:
         ("Since", formatting.moment(row.created_at_ms)),
         ("Transfer", row.id),
     ]
+    if row.payment:
+        facts.append(("Payment", row.payment))
     advice = (
-        f"A node ended while {row.to_name} had this packet. {row.from_name} was not "
+        f"{row.to_name} had this packet when a node ended or its answer was lost. {row.from_name} was not "
         "charged. Whether you owe the next hop is in its statement."
     )
     panel.show_details("Undecided packet", ("Undecided", Tone.WARN), facts, advice=advice)

@@ -67,7 +67,7 @@ class SettlementsPage(Page):
         self._cards_row = QHBoxLayout()
         self.detail = DetailPanel(
             "Select a settlement to see all of it.",
-            copied=("Transaction", "Settlement", "From", "Transfer"),
+            copied=("Transaction", "Settlement", "From", "Transfer", "Payment"),
         )
         self.inspector = self.detail
         self.settle_button = action_button("Settle now…", primary=True)
@@ -123,7 +123,9 @@ class SettlementsPage(Page):
             add("Failed", p.failed_ones, "No settlement has failed."),
         )
         unmatched = add("Unmatched", p.unmatched, "All money that came in belongs to somebody.")
-        unknown = add("Undecided", p.unknown, "No packet was left undecided by a crash.")
+        unknown = add(
+            "Undecided", p.unknown, "No packet was left undecided by a crash or a lost answer."
+        )
         for tab in due:
             tab.table.setItemDelegateForColumn(DUE_WHY_COLUMN, due_cell(tab.table))
             tab.add_menu(tab.add_copy("Copy peer", lambda row: row.username))
@@ -145,7 +147,8 @@ class SettlementsPage(Page):
         )
         _put_buttons(
             unknown,
-            "A crash left these open: the next hop may have been paid. Decide by its statement.",
+            "A crash or a lost answer left these open: the next hop may have been paid. Decide by "
+            "its statement.",
             self.rejected_button,
             self.fulfilled_button,
         )

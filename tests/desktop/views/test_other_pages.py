@@ -468,6 +468,20 @@ async def test_an_undecided_packet_is_booked_after_a_last_question(
     assert operator.unknown_rows == []
 
 
+async def test_an_undecided_packet_of_a_payment_of_ours_names_it(
+    operator: FakeOperator, opened: Opened
+) -> None:
+    operator.unknown_rows[0] = dataclasses.replace(
+        operator.unknown_rows[0], payment="5029b27f-cadd"
+    )
+    page: SettlementsPage = await opened.page("settlements")
+
+    page.tabs.setCurrentIndex(UNKNOWN)
+    page.tables[UNKNOWN].selectRow(0)
+
+    assert page.detail.facts.text_of("Payment") == "5029b27f-cadd"
+
+
 async def test_only_engines_of_ours_can_be_stopped(opened: Opened) -> None:
     page: SettlementsPage = await opened.page("settlements")
     card = page.cards["ethereum"]
