@@ -13,10 +13,13 @@ from aiohttp.test_utils import TestServer
 
 from core.account import Secret
 from core.control.operator import Operator
-from core.errors import StoreUnavailable
+from core.errors import Conflict, StoreUnavailable
 from core.links.control_http import ApiOptions, build_app
+from core.payments.payer import Order
+from core.payments.records import Payment
 from tests.core.control.bench import Bench, make_bench
 from tests.core.links.api_client import ADMIN, ApiClient
+from tests.core.payments.payments import payment
 
 ALICE = "token-of-alice-0123456789"
 BOB = "token-of-bob-0123456789"
@@ -62,6 +65,37 @@ async def api(bench: Bench) -> AsyncIterator[ApiClient]:
     """Return a client of a node with no account."""
     async for client in serve(bench.control, bench):
         yield client
+
+
+class Crowded:
+    """A payer for whose payments so many wait that no more may."""
+
+    def __init__(self, begun: Payment) -> None:
+        self._begun = begun
+
+    async def start(self, order: Order, **_: object) -> Payment:
+        return self._begun
+
+    async def wait(self, payment_id: str, **_: object) -> Payment:
+        raise Conflict("100 calls wait for payments")
+
+    def pace(self, payment_id: str) -> None:
+        return None
+
+
+async def test_who_may_not_wait_for_a_payment_is_told_that_it_is_under_way(
+    bench: Bench,
+) -> None:
+    await bench.add("alice")
+    begun = payment(id="p-7", account=bench.id_of("alice"))
+    control = bench.control_with(payer=Crowded(begun))
+    order = {"receiver": "$bob.example", "source_amount": 5}
+    async for api in serve(control, bench):
+        answer = await api.post("/accounts/alice/payments", order)
+
+        assert answer.status == 409
+        assert "The payment p-7 is under way all the same: 100 calls wait" in answer.detail
+        assert answer.json["payment"]["id"] == "p-7"
 
 
 # --- interledger-rs's calls
