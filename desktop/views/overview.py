@@ -76,15 +76,22 @@ class OverviewPage(Page):
         self.add_button = self.empty.add_button("Add a peer", primary=True)
         self.practice_button = self.empty.add_button("Start the practice network")
         self.content = _Content(presenter)
+        self.needs_you = _NeedsYou()
+        self._first = QWidget()
+        first = QVBoxLayout(self._first)
+        first.setContentsMargins(MARGIN, MARGIN, MARGIN, MARGIN)
+        first.addWidget(self.needs_you)
+        first.addWidget(self.empty, 1)
         self._stack = QStackedLayout(self)
         self._stack.addWidget(self.content)
-        self._stack.addWidget(self.empty)
+        self._stack.addWidget(self._first)
 
         self.add_button.clicked.connect(presenter.peer_wanted)
         self.practice_button.clicked.connect(presenter.start_practice)
         presenter.practice_changed.connect(self._show_practice)
         presenter.state_changed.connect(self._show)
         self.content.fixed.connect(self._fix)
+        self.needs_you.fixed.connect(self._fix)
         self._show_practice(presenter.can_practise, "")
 
     def pose(self) -> None:
@@ -92,7 +99,9 @@ class OverviewPage(Page):
         self.overview.show_range(300)
 
     def _show(self, state: OverviewState) -> None:
-        self._stack.setCurrentWidget(self.content if state.has_peers else self.empty)
+        self._stack.setCurrentWidget(self.content if state.has_peers else self._first)
+        self.needs_you.setVisible(bool(state.incidents))
+        self.needs_you.show_incidents(state.incidents)
         self.content.show_state(state)
 
     def _show_practice(self, available: bool, progress: str) -> None:  # noqa: FBT001 # a signal's

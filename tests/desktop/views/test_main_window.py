@@ -291,6 +291,24 @@ async def test_an_empty_node_offers_a_peer_and_the_practice_network(
     await shown.close()
 
 
+async def test_an_empty_node_says_what_needs_you_too(theme: Theme) -> None:
+    operator = FakeOperator(peers=0)
+    shown = Shown(theme, SettingsFile(None), operator)
+    shown.window.show()
+    operator.problems.append("the disk is full")
+    states: list[OverviewState] = []
+    shown.overview.overview.state_changed.connect(states.append)
+
+    await shown.look()
+
+    assert shown.overview.needs_you.isVisible()
+    assert shown.overview.add_button.isVisible()
+    calm = dataclasses.replace(states[-1], incidents=())
+    shown.overview.overview.state_changed.emit(calm)
+    assert not shown.overview.needs_you.isVisible()
+    await shown.close()
+
+
 async def test_an_incident_has_its_remedy_beside_it(shown: Shown) -> None:
     from PySide6.QtWidgets import QPushButton
 
