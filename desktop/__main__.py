@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Final
 
 from core.config import SETTINGS, load_config
-from core.errors import InterledgerError
+from core.errors import InterledgerError, SettingError
 from core.host import program_version
+from core.settlement.engines.json_rpc import host_of
 from core.telemetry.log import FORMAT, RedactingFormatter
 
 EXIT_REFUSED: Final = 2
@@ -49,6 +50,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     }
     try:
         config = load_config(given, os.environ, parsed.config)
+        if parsed.ethereum_rpc is not None:
+            host_of(parsed.ethereum_rpc)
+        if parsed.screenshots is not None:
+            _make_folder(parsed.screenshots)
         # Qt is loaded only now: --help and a wrong setting are told at once, and without its libraries.
         from desktop.app import Options, run  # noqa: PLC0415
         from desktop.theme import ThemeChoice  # noqa: PLC0415
@@ -71,6 +76,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
             ethereum_rpc=parsed.ethereum_rpc,
         )
     )
+
+
+def _make_folder(folder: Path) -> None:
+    """Make the pictures' folder, before minutes are spent on what is to be seen on them."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingError(
+            "screenshots", f"{folder} cannot be made: {error.strerror or error}"
+        ) from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise SettingError("screenshots", f"nothing can be written into {folder}")
 
 
 def has_display(environment: Mapping[str, str], platform: str) -> bool:

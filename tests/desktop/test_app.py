@@ -137,6 +137,20 @@ async def test_pictures_of_an_empty_node_are_taken_without_a_display(program: Pr
     )
 
 
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--ethereum-rpc", "nonsense"), "must be like http://127.0.0.1:8545"),
+        (("--screenshots", "/dev/null/shots"), "/dev/null/shots cannot be made"),
+    ],
+)
+def test_what_cannot_be_is_told_before_anything_starts(
+    arguments: tuple[str, str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*arguments]) == 2
+    assert sentence in capsys.readouterr().err
+
+
 async def test_a_file_that_is_no_database_is_refused_with_a_sentence(program: Program) -> None:
     directory = program.home / "broken"
     directory.mkdir(mode=0o700)

@@ -21,6 +21,24 @@ DEPTH_MAX: Final = 32
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
 
+def host_of(url: str) -> str:
+    """Return the host of a ledger node's URL, with its port.
+
+    Raises:
+        SettingError: no node of a ledger can be asked there.
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise SettingError("rpc", f"this is not a URL: {error}") from error
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise SettingError(
+            "rpc", "the ledger node's address must be like http://127.0.0.1:8545"
+        )
+    return parts.hostname if port is None else f"{parts.hostname}:{port}"
+
+
 @final
 class JsonRpc:
     """Asks a ledger's node; its URL, which may hold a key, is in no message but for the host."""
@@ -28,16 +46,7 @@ class JsonRpc:
     def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
         self._session = session
         self._url = url
-        try:
-            parts = urlsplit(url)
-            port = parts.port
-        except ValueError as error:
-            raise SettingError("rpc", f"this is not a URL: {error}") from error
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise SettingError(
-                "rpc", "the ledger node's address must be like http://127.0.0.1:8545"
-            )
-        self.host: Final = parts.hostname if port is None else f"{parts.hostname}:{port}"
+        self.host: Final = host_of(url)
         self._calls = 0
 
     async def call(self, method: str, *params: Json) -> Json:
