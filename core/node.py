@@ -511,7 +511,7 @@ class Node:
             await self._attempt(name, work)
 
     async def _attempt(self, name: str, work: Callable[[], Awaitable[object]]) -> bool:
-        """Do it; what the store cannot do now is a problem of the node until it can again."""
+        """Do it; what fails is a problem of the node until it works again, and nothing else ends with it."""
         try:
             await work()
         except NodeFenced:
@@ -522,6 +522,11 @@ class Node:
                 log.warning("%s: %s", name, error)
             self._troubles[name] = f"The store cannot be used ({name}): {error}."
             return False
+        except Exception:
+            if name not in self._troubles:
+                log.exception("%s: a fault of this program", name)
+            self._troubles[name] = f"A fault of this program ({name}): the log has it whole."
+            return False
         if self._troubles.pop(name, None) is not None:
-            log.info("%s: the store can be used again", name)
+            log.info("%s: all is well again", name)
         return True

@@ -4,10 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
-from typing import final
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Final, final
 
 log = logging.getLogger(__name__)
+
+ANEW_SECONDS: Final = 1.0
+ANEW_SECONDS_MAX: Final = 60.0
+
+
+async def begun_anew(
+    work: Callable[[], Awaitable[None]],
+    name: str,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> None:
+    """Run what is to go on until it ends by itself; where a fault of ours ends it, say so and begin it anew.
+
+    Each time after twice as long, so that a fault that stays neither fills the log nor costs much.
+    """
+    pause = ANEW_SECONDS
+    while True:
+        try:
+            return await work()
+        except Exception:
+            log.exception("%s failed, and begins anew in %g s", name, pause)
+        await sleep(pause)
+        pause = min(2 * pause, ANEW_SECONDS_MAX)
 
 
 @final

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final, final
 
 from core.account import Account
@@ -15,7 +16,7 @@ from core.routing.keeper import Keeper
 from core.routing.speaker import Speaker
 from core.routing.store import LearnedRouteStore
 from core.service import Outgoing
-from core.tasks import TaskOwner
+from core.tasks import TaskOwner, begun_anew
 
 log = logging.getLogger(__name__)
 
@@ -63,10 +64,15 @@ class RouteExchangeRunner:
             StoreUnavailable: it cannot be read.
         """
         await self.keeper.load()
-        self._tasks.start(self._speak(), name="speak")
-        self._tasks.start(self._look_after(), name="look after routes")
-        self._saving.start(self._every(SAVE_SECONDS, self.keeper.save), name="save routes")
-        self._saving.start(self._every(SWEEP_SECONDS, self.keeper.sweep), name="sweep routes")
+        self._tasks.start(begun_anew(self._speak, "telling peers routes"), name="speak")
+        self._tasks.start(
+            begun_anew(self._look_after, "looking after routes"), name="look after routes"
+        )
+        for name, seconds, work in (
+            ("save routes", SAVE_SECONDS, self.keeper.save),
+            ("sweep routes", SWEEP_SECONDS, self.keeper.sweep),
+        ):
+            self._saving.start(begun_anew(partial(self._every, seconds, work), name), name=name)
 
     async def stop(self) -> None:
         """Say nothing more, and write down what is not written yet."""

@@ -351,6 +351,21 @@ async def test_store_trouble_is_a_problem_until_it_is_over() -> None:
 
 
 @pytest.mark.logs_warning
+async def test_a_fault_of_ours_is_a_problem_that_is_shown_and_ends_nothing() -> None:
+    chain = await Chain.build(ALICE)
+    faults = [ZeroDivisionError("oh")]
+
+    async def history() -> None:
+        if faults:
+            raise faults.pop()
+
+    assert not await chain.node._attempt("history", history)
+    assert "A fault of this program (history)" in chain.node.problems()[0]
+    assert await chain.node._attempt("history", history)
+    assert chain.node.problems() == ()
+
+
+@pytest.mark.logs_warning
 async def test_a_fenced_node_is_closed_once_whoever_finds_it_out() -> None:
     chain = await Chain.build(ALICE)
 
