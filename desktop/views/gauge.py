@@ -29,13 +29,17 @@ def draw_gauge(
     """Draw the bar in the middle of the box, and its ticks above the bar.
 
     The fill begins at zero: to the right they owe us, to the left we owe them. What is in flight is
-    hatched. A full triangle is where we settle, an empty one down to where.
+    hatched; near the limit, what is left is dotted as a warning. A full triangle is where we settle, an empty one down to where.
     """
     painter.save()
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
     bar = QRectF(box.left(), box.center().y() - bar_height / 2 + 2, box.width(), bar_height)
     _draw_track(painter, bar, gauge, look)
     zero, here = _x(bar, gauge, 0), _x(bar, gauge, gauge.owed)
+    if gauge.level is Level.NEAR and gauge.limit is not None:
+        # The little that is left, not the fill: its colour says who owes.
+        left = QBrush(QColor(look.warn), Qt.BrushStyle.Dense4Pattern)
+        _fill(painter, bar, here, _x(bar, gauge, gauge.limit), left)
     _fill(painter, bar, zero, here, QBrush(QColor(fill_colour(gauge, look))))
     _hatch(painter, bar, here, _x(bar, gauge, gauge.owed + gauge.incoming), look.in_flight)
     out = gauge.outgoing + gauge.unknown
@@ -50,11 +54,9 @@ def draw_gauge(
 
 
 def fill_colour(gauge: Gauge, look: Colours) -> str:
-    """Return the fill's colour: who owes, and a warning near the limit."""
+    """Return the fill's colour: who owes, whatever is left; red where nothing is."""
     if gauge.level is Level.FULL:
         return look.bad
-    if gauge.level is Level.NEAR:
-        return look.warn
     return look.owed_to_us if gauge.owed > 0 else look.owed_by_us
 
 
