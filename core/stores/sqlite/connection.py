@@ -569,7 +569,7 @@ _SENTENCES: Final = {
     sqlite3.SQLITE_FULL: "cannot grow: the disk is full; make room on it",
     sqlite3.SQLITE_CORRUPT: "is damaged ({error}): restore a backup",
     sqlite3.SQLITE_NOTADB: "is not a Signalbox database: name another file, or restore a backup",
-    sqlite3.SQLITE_CANTOPEN: "cannot be opened: {error}",
+    sqlite3.SQLITE_CANTOPEN: "cannot be opened: see whether it is there, and whether this user may read it",
     sqlite3.SQLITE_IOERR: "cannot be read or written ({error}): see whether its disk is full or failing",
     sqlite3.SQLITE_PERM: "cannot be opened: {error}",
     sqlite3.SQLITE_PROTOCOL: "is locked by another program: {error}",

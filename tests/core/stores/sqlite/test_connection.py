@@ -345,3 +345,13 @@ async def test_what_was_submitted_before_the_file_closes_is_committed(
     again = await SqliteFile.open(database)
     assert await again.read(notes) == ["a"]
     await again.close()
+
+
+def test_a_file_that_cannot_be_opened_is_told_with_what_to_look_at(tmp_path: Path) -> None:
+    path = tmp_path / "node.db"
+    with pytest.raises(sqlite3.OperationalError) as found:
+        sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True).execute("SELECT 1")
+
+    told = connections.unavailable(path, found.value)
+
+    assert "see whether it is there, and whether this user may read it" in str(told)
