@@ -146,7 +146,7 @@ class EchoService(Generic[A]):
         data = request.prepare.data
         if bytes(data[: len(ECHO_PREFIX)]) == ECHO_PREFIX:
             try:
-                source = _read_echo(data[len(ECHO_PREFIX) :])
+                source = _read_echo(data)
             except PacketError as error:
                 return self.address.reject(ErrorCode.INVALID_PACKET, _malformed(error))
             if source == self.address.current:
@@ -163,7 +163,7 @@ class EchoService(Generic[A]):
         data = request.prepare.data
         if bytes(data[: len(ECHO_PREFIX)]) == ECHO_PREFIX:
             try:
-                source = _read_echo(data[len(ECHO_PREFIX) :])
+                source = _read_echo(data)
             except PacketError as error:
                 return self._rejects(_malformed(error))
             if source not in {None, self.address.current}:
@@ -197,20 +197,20 @@ class EchoService(Generic[A]):
 NO_SUCH_PING: Final = "The packet is an echo, and answers no ping of this node."
 
 
-def _read_echo(rest: memoryview) -> Address | None:
+def _read_echo(data: memoryview) -> Address | None:
     """Return where an echo request wants its answer, or None for a response.
 
     Raises:
         PacketError: it is neither, or the address is none.
     """
     at = len(ECHO_PREFIX)
-    if not rest:
+    if len(data) == at:
         raise PacketError("the packet ends where its type is due", octet=at)
-    if rest[0] == ECHO_RESPONSE:
+    if data[at] == ECHO_RESPONSE:
         return None
-    if rest[0] != ECHO_REQUEST:
-        raise PacketError(f"its type is {rest[0]}, and there are 0 and 1", octet=at)
-    source, _ = read_octets(rest, 1)
+    if data[at] != ECHO_REQUEST:
+        raise PacketError(f"its type is {data[at]}, and there are 0 and 1", octet=at)
+    source, _ = read_octets(data, at + 1)
     return parse_address(source, octet=at + 1)
 
 

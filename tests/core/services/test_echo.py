@@ -70,7 +70,7 @@ async def test_an_echo_request_goes_back_to_its_source_as_a_packet_of_its_own() 
     [
         (b"", "ends where its type is due"),
         (b"\x02", "its type is 2"),
-        (b"\x00", "ends where a length is due"),
+        (b"\x00", "ends where a length is due, at octet 17"),
         (b"\x00" + write_octets(b"no address"), "is no ILP address"),
         (b"\x01", "answers no ping of this node"),
     ],
