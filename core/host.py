@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final, Self, final
@@ -29,8 +29,10 @@ from core.links.btp.shared import btp_upgrades
 from core.links.circuit_breaker import CircuitBreaker
 from core.links.control_http import ApiOptions, build_app
 from core.links.control_http.connection import ApiConnection
+from core.links.descriptors import for_strangers, raised_limit
 from core.links.dispatch import DispatchLink
 from core.links.http_client import HttpLink
+from core.links.http_connection import HttpLimits
 from core.links.http_front import HttpFront, serve
 from core.links.http_server import IlpEndpoint
 from core.links.http_shared import ilp_packets
@@ -163,6 +165,7 @@ class NodeHost:
                 address=node.address,
                 delegate=lambda: ApiConnection.of(server),
                 upgrade=btp.accept,
+                limits=_limits(),
             )
             btp.start(node.incoming, node.directory, stores.accounts.hash_token)
             bound.append(str(Bind(config.http_bind.host, front.port)))
@@ -295,3 +298,9 @@ def _reachable_bind(bind: Bind, bound: Sequence[str]) -> str:
 def _reachable(host: str) -> str:
     """Return a host that can be connected to: one that means all addresses is none."""
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+
+
+def _limits() -> HttpLimits:
+    limits = HttpLimits()
+    connections = min(limits.connections_max, for_strangers(raised_limit()))
+    return replace(limits, connections_max=connections)

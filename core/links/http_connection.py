@@ -53,8 +53,8 @@ class HttpLimits:
 
     connections_max: int = 4096
     """Once there are so many, one more makes the address with most of them give one up that is idle."""
-    connections_per_address_max: int = 512
-    """Of one IPv4 address, or one /64 network of IPv6."""
+    connections_per_address_max: int = 2048
+    """Of one IPv4 address, or one /64 network of IPv6: a proxy's are those of all who come through it."""
     in_flight_per_connection_max: int = 16
     """Packets that one connection may have under way; what it sends beyond them is read later."""
     requests_at_once: int = 32

@@ -250,8 +250,9 @@ def node(
     *arguments: str,
     name: str = "node",
     env: Mapping[str, str] | None = None,
+    before: Callable[[], None] | None = None,
 ) -> Iterator[Node]:
-    """Run a node until the block ends, or until it has ended."""
+    """Run a node until the block ends, or until it has ended; `before` runs in its process first."""
     errors = folder / f"{name}.err"
     with errors.open("w") as opened:
         process = subprocess.Popen(
@@ -265,6 +266,7 @@ def node(
             text=True,
             env=environment({"SIGNALBOX_ADMIN_TOKEN": ADMIN_TOKEN, **(env or {})}),
             cwd=folder,
+            preexec_fn=before,
         )  # fmt: skip
     found = Node(process, errors)
     try:
