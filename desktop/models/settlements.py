@@ -191,7 +191,7 @@ SETTLEMENT_COLUMNS: Final[Sequence[Column[SettlementEntry]]] = (
         title="State",
         text=lambda row: row.state_text,
         sort_key=lambda row: (row.steps_done, row.state),
-        width=232,
+        width=264,
     ),
     amount_column(
         "Amount", lambda row: row.amount_text, lambda row: (row.asset, row.amount), width=130

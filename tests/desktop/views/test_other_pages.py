@@ -22,7 +22,7 @@ from PySide6.QtWidgets import (
 from pytestqt.qtbot import QtBot
 
 from desktop.models.routes import Answer, AnswerStep
-from desktop.models.settlements import EngineCard
+from desktop.models.settlements import LADDER, LADDER_COLUMN, EngineCard
 from desktop.models.traffic import CODE
 from desktop.presenters.logs import LogsPresenter
 from desktop.presenters.payments import PaymentsPresenter
@@ -32,6 +32,7 @@ from desktop.presenters.routes import RoutesPresenter
 from desktop.presenters.settlements import SettlementsPresenter
 from desktop.presenters.traffic import TrafficPresenter
 from desktop.theme import Theme, ThemeChoice
+from desktop.views.cells import PADDING, LadderCell
 from desktop.views.confirm_dialog import ConfirmDialog
 from desktop.views.detail import plain
 from desktop.views.inputs import Choice
@@ -44,7 +45,14 @@ from desktop.views.peers import PeersPage
 from desktop.views.rail import RAIL_WIDTH
 from desktop.views.rates import RatesPage
 from desktop.views.routes import RoutesPage
-from desktop.views.settlements import DONE, NOT_DUE, UNKNOWN, UNMATCHED, SettlementsPage
+from desktop.views.settlements import (
+    DONE,
+    NOT_DUE,
+    UNDER_WAY,
+    UNKNOWN,
+    UNMATCHED,
+    SettlementsPage,
+)
 from desktop.views.tables import GrowColumns
 from desktop.views.traffic import TrafficPage
 from desktop.views.widgets import TableView, Tone
@@ -141,6 +149,18 @@ async def test_a_table_shows_whole_columns_and_is_not_scrolled_sideways(
                 page.width(),
             )
             assert not table.isColumnHidden(0)
+
+
+async def test_a_payment_on_its_way_is_read_whole_beside_its_ladder(
+    opened: Opened, theme: Theme
+) -> None:
+    page = await opened.page("settlements")
+    assert isinstance(page, SettlementsPage)
+    table = page.tables[UNDER_WAY]
+
+    text = table.fontMetrics().horizontalAdvance("On its way, 12 confirmations")
+    ladder = len(LADDER) * (LadderCell.SEGMENT + 2) + 6
+    assert table.columnWidth(LADDER_COLUMN) >= ladder + text + 2 * PADDING
 
 
 @pytest.mark.parametrize("key", list(MAKERS))
