@@ -59,6 +59,8 @@ ROWS_MAX: Final = 1_000
 """Of each list; what is older is in the CSV file."""
 FOLLOW_SECONDS: Final = 5.0
 UNDECIDED_SECONDS: Final = 10.0
+ROUNDING_SHOWN: Final = Fraction(1, 10_000)
+"""A smaller share is nobody's concern."""
 UNITS: Final = ("units", 0)
 """How a receiver's amounts are counted who does not say in what."""
 
@@ -508,7 +510,7 @@ def quote_shown(form: PayForm, quote: PaymentQuote) -> QuoteShown:
         facts.append(("Kept on the way", f"{_percent(quote.fees)} of the market rate"))
     if quote.packet_amount_max is not None:
         facts.append(("Largest packet", formatting.amount(quote.packet_amount_max, *ours)))
-    if quote.lost_by_rounding:
+    if quote.lost_by_rounding >= ROUNDING_SHOWN:
         facts.append(("Lost by rounding", f"at most {_percent(quote.lost_by_rounding)}"))
     if quote.available is not None:
         facts.append(("Left to send", formatting.amount(quote.available, *ours)))

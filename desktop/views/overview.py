@@ -451,8 +451,10 @@ class _LimitsCard(Card):
         # One width for all: amounts are not cut while there is room, and the bars can be compared.
         shown = self.lines[: len(rows)]
         words = max((line.words_width for line in shown), default=0)
+        pace = max((line.pace_width for line in shown), default=0)
         for line in shown:
             line.words.setFixedWidth(min(words, WORDS_WIDTH_MAX))
+            line.pace.setFixedWidth(pace)
         for line in self.lines[len(rows) :]:
             line.hide()
         self._none.setVisible(not rows)
@@ -492,6 +494,11 @@ class _LimitLine(QWidget):
         """How much room the amounts need."""
         words = "" if self._row is None else self._row.words
         return self.words.fontMetrics().horizontalAdvance(words) + 2
+
+    @property
+    def pace_width(self) -> int:
+        """How much room it needs to say when the limit is reached; none where it is not coming nearer."""
+        return self.pace.fontMetrics().horizontalAdvance(self.pace.text())
 
     def show_row(self, row: LimitRow) -> None:
         self._row = row
