@@ -58,7 +58,7 @@ PRACTICE_TEXT: Final = (
 )
 GRAPH_HEIGHT: Final = 110
 """At the least: the whole page is seen at once in a window of 1280 × 800."""
-WORDS_WIDTH_MAX: Final = 220
+WORDS_WIDTH_MAX: Final = 190
 
 
 @final
@@ -455,6 +455,8 @@ class _LimitsCard(Card):
         for line in shown:
             line.words.setFixedWidth(min(words, WORDS_WIDTH_MAX))
             line.pace.setFixedWidth(pace)
+            # Where somebody hurries there is no room for both, and the pace tells more.
+            line.trend.setVisible(not pace)
         for line in self.lines[len(rows) :]:
             line.hide()
         self._none.setVisible(not rows)
