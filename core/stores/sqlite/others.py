@@ -24,7 +24,8 @@ _OTHERS: Final = """
     UNION ALL SELECT number FROM node WHERE ended_at_ms >= ?2 AND number != ?1
 """
 _ROWS: Final = """
-    SELECT id, created_at_ms, from_account, condition, destination, incoming_amount, expires_at_ms
+    SELECT id, state, created_at_ms, from_account, condition, destination, incoming_amount,
+        expires_at_ms
     FROM transfer WHERE id > ? AND id < ? ORDER BY id DESC LIMIT ?
 """
 _FIND: Final = """
@@ -65,11 +66,14 @@ class OthersPackets:
             for row in connection.execute(
                 _ROWS, (after, first + (1 << TRANSFERS_PER_NODE_BITS), ROWS_MAX)
             ):
-                if row[1] < since_ms:
+                if row[2] < since_ms:
                     break
                 rows.append(row)
-            for row in reversed(rows):  # of two that are alike, the later is the one to ask
-                self._newer[hash(row[2:])] = row[0]
+            for row in reversed(rows):
+                # What was rejected may come again. So of packets that are alike, at whatever nodes, this
+                # leaves the one to ask: it was only sent because those before it were rejected.
+                if row[1] != TransferState.REJECTED:
+                    self._newer[hash(row[3:])] = row[0]
             self._read_to[node] = rows[0][0] if rows else after
 
     def refuse_copy(

@@ -53,6 +53,25 @@ async def test_of_a_packet_that_comes_to_two_nodes_at_once_one_is_sent(
     assert (await two[0].books.audit()).pending == 100
 
 
+@pytest.mark.parametrize("is_gone", [False, True])
+async def test_of_packets_that_are_alike_the_one_that_was_not_rejected_counts_at_whichever_node(
+    two: tuple[Stores, Stores], open_file: OpenStores, is_gone: bool
+) -> None:
+    one, other = two
+    third = await open_file()
+    await third.leases.sign_on("third")
+    await other.books.reject(await other.books.prepare(transfer(1)), b"T04")
+    if is_gone:
+        await other.leases.sign_off()
+    again = await one.books.prepare(transfer(1))  # the older process has sent the later one
+    await one.books.fulfill(again, FULFILLMENT)
+
+    with pytest.raises(PacketKnown) as known:
+        await third.books.prepare(transfer(1))
+
+    assert (known.value.first, known.value.fulfillment) == (again, FULFILLMENT)
+
+
 async def test_a_process_that_is_alone_remembers_nothing(
     open_file: OpenStores, clock: FakeClock
 ) -> None:
