@@ -201,13 +201,22 @@ def hold(
     owed_to_us = max(source.receivable, 0) + source.pending_in + incoming_amount
     if owed_to_us > AMOUNT_MAX_BOOKED:
         raise AmountTooLarge(owed_to_us, maximum=AMOUNT_MAX_BOOKED)
+    refuse_to_owe(target, outgoing_amount)
+    source.pending_in += incoming_amount
+    target.pending_out += outgoing_amount
+
+
+def refuse_to_owe(target: Line, outgoing_amount: int) -> None:
+    """Refuse what cannot be owed beside all that already is, or may be.
+
+    Raises:
+        AmountTooLarge: the sum does not fit 64 bits.
+    """
     owed_by_us = (
         max(target.payable, 0) + target.pending_out + target.unknown_out + outgoing_amount
     )
     if owed_by_us > AMOUNT_MAX_BOOKED:
         raise AmountTooLarge(owed_by_us, maximum=AMOUNT_MAX_BOOKED)
-    source.pending_in += incoming_amount
-    target.pending_out += outgoing_amount
 
 
 def add(

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import final
 
+from core.account import AMOUNT_MAX_BOOKED
 from core.errors import PaymentOver
 from core.ledger.books import TransferState
 from core.payments.records import Payment, PaymentState
@@ -52,6 +53,20 @@ class PaymentSums:
             raise PaymentOver(
                 self.number,
                 f"it may send {self.source_amount_max}, and would have sent {together}",
+            )
+        self.refuse_unbookable(amount)
+
+    def refuse_unbookable(self, amount: int) -> None:
+        """Refuse a packet that may come to be counted beside all others, where what they add up to does not fit.
+
+        Raises:
+            PaymentOver: with what may have arrived of it counted, it would be more than 64 bits.
+        """
+        together = self.sent + self.in_flight + self.undecided + self.late + amount
+        if together > AMOUNT_MAX_BOOKED:
+            raise PaymentOver(
+                self.number,
+                f"with what may have arrived it would add up to {together}, and the books carry {AMOUNT_MAX_BOOKED}",
             )
 
     def add(self, state: TransferState, amount: int) -> None:

@@ -44,6 +44,7 @@ from core.ledger.postings import (
     is_proven,
     is_too_late,
     refuse_copy,
+    refuse_to_owe,
     refuse_unbookable,
     when_its_node_is_gone,
     when_too_late,
@@ -412,7 +413,8 @@ class MemoryBooks(Books):
         if row is None:
             raise TransferDecided(transfer_id, "is not in the books")
         following = NEXT.get((row.state, decision))
-        if is_proven(row.state, decision, row.result):
+        is_void = is_proven(row.state, decision, row.result)
+        if is_void:
             following = TransferState.LATE
         if following is None:
             if OUTCOME[decision] is row.state and (result is None or result == row.result):
@@ -423,8 +425,12 @@ class MemoryBooks(Books):
         transfer = row.transfer
         source, target = self._lines[transfer.from_account], self._lines[transfer.to_account]
         incoming_amount, outgoing_amount = transfer.incoming_amount, transfer.outgoing_amount
+        if is_void:
+            refuse_to_owe(target, outgoing_amount)  # it is held no more, so it may not fit
         if transfer.payment is not None:
             sums = self._sums(transfer.payment)
+            if is_void:
+                sums.refuse_unbookable(incoming_amount)
             sums.add(row.state, -incoming_amount)
             sums.add(following, incoming_amount)
             save_sums(self._state, sums, self._clock.now_ms())

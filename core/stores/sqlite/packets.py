@@ -40,6 +40,7 @@ from core.ledger.postings import (
     hold,
     is_proven,
     is_too_late,
+    refuse_to_owe,
     when_too_late,
 )
 from core.payments.sums import PaymentSums
@@ -403,8 +404,12 @@ class Packets(Batch[Operation, int]):
             following = NEXT[state, decision]
         source, target = self._lines[held.source], self._lines[held.target]
         incoming_amount, outgoing_amount = held.incoming_amount, held.outgoing_amount
+        if is_void:
+            refuse_to_owe(target, outgoing_amount)  # it is held no more, so it may not fit
         if held.payment is not None:
             sums = work.payment(connection, held.payment)
+            if is_void:
+                sums.refuse_unbookable(incoming_amount)
             sums.add(state, -incoming_amount)
             sums.add(following, incoming_amount)
         if received is not None:

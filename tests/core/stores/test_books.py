@@ -163,6 +163,27 @@ async def test_a_proof_counts_for_more_than_the_operators_word_whichever_process
     await assert_audit_passes(books)
 
 
+async def test_a_proof_that_the_books_cannot_carry_is_refused_and_harms_nobody_beside_it(
+    books: Books,
+) -> None:
+    most = AMOUNT_MAX_BOOKED // 2
+    given_up = []
+    for _ in range(3):
+        given_up.append(await books.prepare(transfer(most)))
+        await books.expire(given_up[-1])
+        await books.abandon(given_up[-1])
+    other = await books.prepare(transfer(1))
+
+    proofs = (books.fulfill_late(one, FULFILLMENT) for one in given_up)
+    ended = await asyncio.gather(
+        *proofs, books.fulfill(other, FULFILLMENT), return_exceptions=True
+    )
+
+    assert [type(end) for end in ended[2:]] == [AmountTooLarge, Booked]
+    assert await numbers(books) == (Balance(receivable=1), Balance(payable=2 * most + 1))
+    await assert_audit_passes(books)
+
+
 async def test_an_expired_leg_whose_answer_was_lost_is_for_the_operator_to_decide(
     books: Books,
 ) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import pytest
 
+from core.account import AMOUNT_MAX_BOOKED
 from core.errors import (
     Conflict,
     InsufficientBalance,
@@ -384,6 +385,45 @@ async def test_the_books_let_no_payment_send_more_than_its_terms(
         await stores.books.prepare(part_of(payment, 1))
 
     assert await sums(payments, payment) == (60, 40, 0)
+
+
+async def test_a_payment_sends_no_packet_that_its_sums_could_not_carry_once_it_is_undecided(
+    payments: PaymentStore, stores: Stores
+) -> None:
+    most = AMOUNT_MAX_BOOKED
+    begun = await begin(payments, order(source_amount=most, source_amount_max=most))
+    payment = await payments.let_send(begun.number, route(source_amount_max=most))
+    packet = replace(
+        part_of(payment, most // 2), outgoing_amount=1
+    )  # the other unit is coarser
+    for _ in range(2):
+        await stores.books.expire(await stores.books.prepare(packet))
+
+    with pytest.raises(PaymentOver, match="with what may have arrived"):
+        await stores.books.prepare(packet)
+
+    assert await sums(payments, payment) == (0, 0, most // 2 * 2)
+
+
+async def test_a_proof_that_its_payments_sums_could_not_carry_is_refused(
+    payments: PaymentStore, stores: Stores
+) -> None:
+    most = AMOUNT_MAX_BOOKED
+    begun = await begin(payments, order(source_amount=most, source_amount_max=most))
+    payment = await payments.let_send(begun.number, route(source_amount_max=most))
+    packet = replace(part_of(payment, most // 2), outgoing_amount=1)
+    given_up = []
+    for _ in range(3):
+        given_up.append(await stores.books.prepare(packet))
+        await stores.books.expire(given_up[-1])
+        await stores.books.abandon(given_up[-1])
+    for one in given_up[:2]:
+        await stores.books.fulfill_late(one, FULFILLMENT)
+
+    with pytest.raises(PaymentOver, match="with what may have arrived"):
+        await stores.books.fulfill_late(given_up[2], FULFILLMENT)
+
+    assert (await now(payments, payment)).late == most // 2 * 2
 
 
 async def test_what_the_balance_does_not_cover_is_not_in_flight(
