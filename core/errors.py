@@ -42,6 +42,7 @@ from __future__ import annotations
 
 import errno
 import os
+import ssl
 from collections.abc import Sequence
 
 
@@ -269,6 +270,12 @@ class EngineStopped(SettlementError):
 
 def connect_problem(error: Exception) -> str:
     """Return why no connection could be made, for people: whichever library says it, in the same words."""
+    # aiohttp's errors have that of the connection within; TLS's have a number of their own, not the system's.
+    within = getattr(error, "certificate_error", None) or getattr(error, "os_error", error)
+    if isinstance(within, ssl.SSLCertVerificationError):
+        return f"its certificate is not valid: {within.verify_message or within.reason}"
+    if isinstance(within, ssl.SSLError):
+        return f"no secure connection could be agreed on: {within.reason or within}"
     number = getattr(error, "errno", None) or 0
     if number == errno.ECONNREFUSED or isinstance(error, ConnectionRefusedError):
         return "nobody listens there"

@@ -417,13 +417,10 @@ class _Pool:
             why = "it did not take the connection in time"
             if deadline < limit:  # the packet's time, and not the connection's
                 failure = Failure.UNCLEAR
-        except ssl.SSLCertVerificationError as error:
-            why = f"its certificate is not valid: {error.verify_message or error.reason}"
-        except ssl.SSLError as error:
-            why = f"no secure connection could be agreed on: {error.reason or error}"
         except OSError as error:
             why = connect_problem(error)
-            failure = of_connecting(error)
+            if not isinstance(error, ssl.SSLError):
+                failure = of_connecting(error)
         except asyncio.CancelledError:
             self._wake(None)
             raise

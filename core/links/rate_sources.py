@@ -25,7 +25,7 @@ from aiohttp import (
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
-from core.errors import RateSourceError
+from core.errors import RateSourceError, connect_problem
 from core.links.names import NameLookups
 from core.links.public_hosts import innermost
 from core.rates.records import RateSource, SourceKind
@@ -222,5 +222,4 @@ def _status(status: int) -> str:
 def _unreachable(url: URL, error: Exception) -> RateSourceError:
     if isinstance(error, ClientConnectorError) and isinstance(error.os_error, RateSourceError):
         return error.os_error
-    text = str(error) or type(error).__name__
-    return RateSourceError(f"{url.host} cannot be reached: {text[:200]}")
+    return RateSourceError(f"{url.host} cannot be reached: {connect_problem(error)[:200]}")

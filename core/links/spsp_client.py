@@ -25,7 +25,7 @@ from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from core.config import Reach
-from core.errors import SpspError
+from core.errors import SpspError, connect_problem
 from core.links.names import NameLookups
 from core.links.public_hosts import PublicResolver, is_loopback, refuse_address
 from core.stream.payment_pointer import payment_url
@@ -208,4 +208,4 @@ def _unreachable(url: URL, error: Exception) -> SpspError:
         )
     if isinstance(error, InvalidURL):
         return SpspError(f"{url} is no URL that can be asked")
-    return SpspError(f"{url} cannot be reached: {str(error) or type(error).__name__}")
+    return SpspError(f"{url} cannot be reached: {connect_problem(error)[:200]}")

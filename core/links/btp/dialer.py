@@ -204,10 +204,6 @@ class Dialer:
             )
         except TimeoutError:
             why = "it did not take the connection in time"
-        except ssl.SSLCertVerificationError as error:
-            why = f"its certificate is not valid: {error.verify_message or error.reason}"
-        except ssl.SSLError as error:
-            why = f"no secure connection could be agreed on: {error.reason or error}"
         except OSError as error:
             why = connect_problem(error)
         else:

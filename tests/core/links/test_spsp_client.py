@@ -259,7 +259,9 @@ async def test_where_nobody_listens_is_told_of() -> None:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
 
-    with pytest.raises(SpspError, match=f"http://127.0.0.1:{port}/bob cannot be reached"):
+    with pytest.raises(
+        SpspError, match=f"http://127.0.0.1:{port}/bob cannot be reached: nobody listens there"
+    ):
         await client().resolve(f"http://127.0.0.1:{port}/bob")
 
 
