@@ -47,7 +47,7 @@ class TaskOwner:
 
     def start(self, work: Coroutine[None, None, None], *, name: str = "") -> bool:
         """Start `work`; return False, and do not start it, when too many already run."""
-        if len(self._tasks) >= self._tasks_max:
+        if self.is_full:
             work.close()
             log.error(
                 "%s: %d tasks run already, %s was not started",
@@ -63,6 +63,11 @@ class TaskOwner:
 
     def __len__(self) -> int:
         return len(self._tasks)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no more would be started now."""
+        return len(self._tasks) >= self._tasks_max
 
     async def settled(self) -> None:
         """Wait for what runs now; what is started meanwhile is not waited for."""

@@ -63,7 +63,10 @@ class Speaker:
         self._writing = asyncio.Lock()
 
     def tick(self) -> float | None:
-        """Start sending whatever is due; return when the next thing is, on the monotonic clock."""
+        """Start sending whatever is due; return when the next thing is, on the monotonic clock.
+
+        What there is no room for stays due.
+        """
         exchange, now = self._exchange, self._exchange.clock.monotonic()
         exchange.news_for_listeners()
         soonest: float | None = None
@@ -82,7 +85,7 @@ class Speaker:
                 due = max(asking.due, (asking.last or -ASK_GAP_SECONDS) + ASK_GAP_SECONDS)
                 if due > now:
                     soonest = due if soonest is None else min(soonest, due)
-                elif speaks or asking.after_gap:
+                elif (speaks or asking.after_gap) and not self._tasks.is_full:
                     asking.under_way = True
                     asking.due, asking.last = None, now
                     self._start(self._ask(peer), peer, "ask")
@@ -91,15 +94,14 @@ class Speaker:
                 due = max(telling.due, -gap if telling.sent is None else telling.sent + gap)
                 if due > now:
                     soonest = due if soonest is None else min(soonest, due)
-                elif exchange.log is not None:
+                elif exchange.log is not None and not self._tasks.is_full:
                     telling.under_way = True
                     telling.due, telling.sent = None, now
                     self._start(self._tell(peer, exchange.log), peer, "tell")
         return soonest
 
     def _start(self, work: Coroutine[None, None, None], peer: Peer, what: str) -> None:
-        if not self._tasks.start(work, name=f"{what} {peer.account.username}"):
-            peer.asking.under_way = peer.telling.under_way = False
+        self._tasks.start(work, name=f"{what} {peer.account.username}")
 
     # --- Asking for a peer's routes
 

@@ -18,7 +18,9 @@ from core.routing.ccp import (
     ToldRoute,
 )
 from core.routing.peer import UPDATES_BURST
+from core.routing.speaker import Speaker
 from core.routing.table import RouteSource
+from core.tasks import TaskOwner
 from tests.core.routing.network import CHILD, END_USER, PARENT, PEER, REFUSED, Net, told, way
 
 pytestmark = pytest.mark.timeout(60)
@@ -831,7 +833,10 @@ async def test_a_flood_of_updates_is_turned_away_before_it_is_read(net: Net) -> 
     refused = [reply for reply in replies if isinstance(reply, Reject)]
     assert len(refused) == 50
     assert refused[0].code == ErrorCode.RATE_LIMITED
-    assert "more than twenty messages a second" in a.exchange.peers[a.accounts["b"].id].heard.problem
+    assert (
+        "more than twenty messages a second"
+        in a.exchange.peers[a.accounts["b"].id].heard.problem
+    )
     assert isinstance(await a.receive("c", packet), Fulfill), "others are not affected"
     net.fake_clock.advance(seconds=1)
     assert isinstance(await a.receive("b", packet), Fulfill)
@@ -864,3 +869,19 @@ async def test_a_peer_that_calls_itself_otherwise_is_shown(net: Net) -> None:
 
     problem = a.exchange.peers[a.accounts["b"].id].heard.problem
     assert problem == "It calls itself test.bee, and its account here says test.b."
+
+
+async def test_what_there_is_no_room_for_stays_due_and_is_said_later(net: Net) -> None:
+    one = net.node("one")
+    one.tasks = TaskOwner("one", tasks_max=1)
+    one.speaker = Speaker(one.exchange, one.wire, one.tasks, speaks=lambda _: True)
+    for name in ("two", "three", "four"):
+        net.node(name)
+        await net.connect("one", name)
+
+    await net.run(10)
+
+    for name in ("two", "three", "four"):
+        assert one.wire.controls(name) == 1
+        assert one.wire.updates(name)
+        assert one.path(f"test.{name}") is not None
