@@ -22,9 +22,6 @@ from core.routing.table import Route, RouteSource
 
 log = logging.getLogger(__name__)
 
-SWEEP_ROUNDS: Final = 50
-"""So that the largest table that a peer may have is gone after a few sweeps."""
-
 
 @final
 class Keeper:
@@ -72,10 +69,9 @@ class Keeper:
                     await self._save(peer)
 
     async def sweep(self) -> None:
-        """Delete rows that nobody reads any more."""
-        for _ in range(SWEEP_ROUNDS):
-            if await self._store.sweep_learned(rows_max=ROWS_AT_ONCE) < ROWS_AT_ONCE:
-                return
+        """Delete all rows that nobody reads any more: a peer must not be able to write faster than they go."""
+        while await self._store.sweep_learned(rows_max=ROWS_AT_ONCE):
+            pass
 
     async def _save(self, peer: Peer) -> None:
         while peer.is_unsaved or peer.unsaved:

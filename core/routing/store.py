@@ -75,5 +75,5 @@ class LearnedRouteStore(Protocol):
             UnknownAccount: it does not exist any more.
         """
 
-    async def sweep_learned(self, *, rows_max: int) -> int:
-        """Delete at most so many rows that nobody reads any more, and return how many they were."""
+    async def sweep_learned(self, *, rows_max: int) -> bool:
+        """Look at so many rows more, and delete those that nobody reads any more; return whether there are others."""

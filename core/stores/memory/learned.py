@@ -74,21 +74,14 @@ class MemoryLearnedRoutes(LearnedRouteStore):
         self._state.changed("learned")
         return saved
 
-    async def sweep_learned(self, *, rows_max: int) -> int:
-        swept = 0
+    async def sweep_learned(self, *, rows_max: int) -> bool:
         for account, table in list(self._tables.items()):
             if account not in self._state.accounts:
                 del self._tables[account]
                 continue
-            floor = table.peer.version - WITHDRAWN_KEPT
-            gone = [
-                prefix
-                for prefix, (route, version) in table.routes.items()
-                if route.path is None and version <= floor
-            ][: rows_max - swept]
-            for prefix in gone:
-                del table.routes[prefix]
-            swept += len(gone)
-            if gone:
-                table.peer = replace(table.peer, floor=max(table.peer.floor, floor))
-        return swept
+            floor = max(table.peer.floor, table.peer.version - WITHDRAWN_KEPT)
+            table.peer = replace(table.peer, floor=floor)
+            for prefix, (route, version) in list(table.routes.items()):
+                if route.path is None and version <= floor:
+                    del table.routes[prefix]
+        return False

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Final, final
+from typing import Final, TypeAlias, final
 
 from core.account import AccountId
 from core.routing.store import (
@@ -53,15 +53,22 @@ ON CONFLICT (account, prefix) DO UPDATE SET
     path = excluded.path, auth = excluded.auth,
     generation = excluded.generation, version = excluded.version
 """
-_UNREAD: Final = """
-SELECT learned_route.account, prefix FROM learned_route
-LEFT JOIN account ON account.number = learned_route.account
-LEFT JOIN learned_peer ON learned_peer.account = learned_route.account
-WHERE account.deleted_at_ms IS NOT NULL OR learned_peer.account IS NULL
-   OR learned_route.generation <> learned_peer.generation
-   OR (path IS NULL AND learned_route.version <= learned_peer.floor)
-LIMIT ?
+_SWEPT: Final = """
+SELECT looked.account, prefix,
+    account.deleted_at_ms IS NOT NULL OR learned_peer.account IS NULL
+    OR looked.generation <> learned_peer.generation
+    OR (withdrawn AND looked.version <= learned_peer.floor)
+FROM (
+    SELECT account, prefix, generation, version, path IS NULL AS withdrawn FROM learned_route
+    WHERE (account, prefix) > (?, ?) ORDER BY account, prefix LIMIT ?
+) AS looked
+LEFT JOIN account ON account.number = looked.account
+LEFT JOIN learned_peer ON learned_peer.account = looked.account
+ORDER BY looked.account, prefix
 """
+# A few rows on from those that were looked at before: who sought the unread among all would hold up packets.
+_Place: TypeAlias = tuple[int, str]
+_START: Final = (0, "")
 
 
 @final
@@ -70,6 +77,8 @@ class SqliteLearnedRoutes(LearnedRouteStore):
 
     def __init__(self, file: SqliteFile) -> None:
         self._file = file
+        self._swept: _Place = _START
+        """Up to where rows have been looked at."""
 
     async def load_peers(self) -> Sequence[StoredPeer]:
         return await self._file.read(_load_peers)
@@ -96,8 +105,10 @@ class SqliteLearnedRoutes(LearnedRouteStore):
     ) -> StoredPeer | None:
         return await self._file.write(partial(_save, peer=peer, routes=routes))
 
-    async def sweep_learned(self, *, rows_max: int) -> int:
-        return await self._file.write(partial(_sweep, rows_max=rows_max))
+    async def sweep_learned(self, *, rows_max: int) -> bool:
+        work = partial(_sweep, after=self._swept, rows_max=rows_max)
+        self._swept = await self._file.write(work)
+        return self._swept != _START
 
 
 def _route(text: str) -> StoredRoute:
@@ -175,15 +186,22 @@ def _save(
     return saved
 
 
-def _sweep(connection: sqlite3.Connection, *, rows_max: int) -> int:
-    connection.execute(
-        "UPDATE learned_peer SET floor = version - :kept WHERE version - :kept > floor",
-        {"kept": WITHDRAWN_KEPT},
+def _sweep(connection: sqlite3.Connection, *, after: _Place, rows_max: int) -> _Place:
+    if after == _START:
+        connection.execute(
+            "UPDATE learned_peer SET floor = version - :kept WHERE version - :kept > floor",
+            {"kept": WITHDRAWN_KEPT},
+        )
+        connection.execute(
+            "DELETE FROM learned_peer WHERE account IN "
+            "(SELECT number FROM account WHERE deleted_at_ms IS NOT NULL)"
+        )
+    rows = connection.execute(_SWEPT, (*after, rows_max)).fetchall()
+    connection.executemany(
+        "DELETE FROM learned_route WHERE account = ? AND prefix = ?",
+        ((account, prefix) for account, prefix, is_unread in rows if is_unread),
     )
-    connection.execute(
-        "DELETE FROM learned_peer WHERE account IN "
-        "(SELECT number FROM account WHERE deleted_at_ms IS NOT NULL)"
-    )
-    unread = connection.execute(_UNREAD, (rows_max,)).fetchall()
-    connection.executemany("DELETE FROM learned_route WHERE account = ? AND prefix = ?", unread)
-    return len(unread)
+    if len(rows) < rows_max:
+        return _START
+    account, prefix, _ = rows[-1]
+    return account, prefix

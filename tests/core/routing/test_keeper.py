@@ -8,6 +8,7 @@ import pytest
 
 from core.packet import address
 from core.routing.ccp import NO_TABLE, Mode, RouteControl
+from core.routing.keeper import Keeper
 from core.routing.store import ROWS_AT_ONCE, LearnedRouteStore, StoredPeer, StoredRoute
 from tests.core.routing.network import CHILD, REFUSED, Net, Node, told, way
 
@@ -130,8 +131,24 @@ class Crashing(LearnedRouteStore):
         self._saves -= 1
         return await self._kept.save_learned(peer, routes)
 
-    async def sweep_learned(self, *, rows_max: int) -> int:
+    async def sweep_learned(self, *, rows_max: int) -> bool:
         return await self._kept.sweep_learned(rows_max=rows_max)
+
+
+async def test_a_sweep_goes_on_until_all_rows_have_been_looked_at(net: Net) -> None:
+    class Long(Crashing):
+        left = 500
+
+        async def sweep_learned(self, *, rows_max: int) -> bool:
+            self.left -= 1
+            return self.left > 0
+
+    node = net.node("a")
+    store = Long(node.store, saves=0)
+
+    await Keeper(node.exchange, store).sweep()
+
+    assert store.left == 0, "however many a peer has written meanwhile"
 
 
 async def test_a_second_node_on_the_store_uses_what_the_first_one_heard(net: Net) -> None:
