@@ -44,7 +44,7 @@ def address(text: str) -> Address:
     Raises:
         PacketError: it is no ILP address; the sentence says which part is wrong.
     """
-    octets = text.encode()
+    octets = _octets(text)
     if len(octets) <= ADDRESS_OCTETS_MAX and _ADDRESS.fullmatch(octets) is None:
         raise PacketError(_problem(text), octet=0)
     return parse_address(octets)
@@ -54,7 +54,7 @@ def is_prefix(text: str) -> bool:
     """Tell whether `text` may stand in a routing table: empty, a scheme, or an address."""
     if text == "" or text in SCHEMES:
         return True
-    octets = text.encode()
+    octets = _octets(text)
     return len(octets) <= ADDRESS_OCTETS_MAX and _ADDRESS.fullmatch(octets) is not None
 
 
@@ -89,6 +89,11 @@ def child_address(parent: str, segment: str) -> Address:
     if _SEGMENT.fullmatch(segment) is None:
         raise PacketError(f"{segment!r} cannot be a segment of an ILP address", octet=0)
     return address(f"{parent}.{segment}")
+
+
+def _octets(text: str) -> bytes:
+    """Return a text's octets; half a character, which JSON can name, becomes what is in no address."""
+    return text.encode(errors="backslashreplace")
 
 
 def _problem(text: str) -> str:

@@ -118,8 +118,6 @@ def _destination(found: object) -> Address:
         return address(found)
     except PacketError as error:
         raise SpspError(f"its destination_account is wrong: {error.problem}") from None
-    except UnicodeEncodeError:
-        raise SpspError("its destination_account is no ILP address") from None
 
 
 def _secret(found: object) -> bytes:

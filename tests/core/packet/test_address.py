@@ -96,11 +96,16 @@ def test_the_longest_prefix_wins_by_whole_segments(row: dict[str, Any]) -> None:
         ("test.a..b", "segment 3 is empty"),
         ("test.a.b c", "segment 3, 'b c'"),
         ("", "cannot be empty"),
+        ("test.\ud800", r"segment 2, '\\ud800'"),  # half a character, as JSON can have it
     ],
 )
 def test_the_sentence_names_the_part_that_is_wrong(text: str, part: str) -> None:
     with pytest.raises(PacketError, match=part):
         address(text)
+
+
+def test_half_a_character_is_in_no_prefix() -> None:
+    assert not is_prefix("test.\ud800")
 
 
 def test_bob_does_not_cover_bobby() -> None:
