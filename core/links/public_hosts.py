@@ -20,6 +20,8 @@ _Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 """Reaches the IPv4 address in its last 32 bits, where a network translates."""
+_UNICAST: Final = ipaddress.IPv6Network("2000::/3")
+"""All that is given out of IPv6; beyond it are site-local addresses, and ways to write IPv4 ones of a network's own."""
 
 
 def refuse_address(host: str, text: str, reach: Reach) -> None:
@@ -36,7 +38,8 @@ def refuse_address(host: str, text: str, reach: Reach) -> None:
         raise SpspError(f"{host} leads to {text!r}, which is no address") from None
     if reach is Reach.LOOPBACK and found.is_loopback:
         return
-    if not found.is_global or found.is_multicast:
+    is_given_out = found.version == 4 or found in _UNICAST
+    if not (is_given_out and found.is_global) or found.is_multicast:
         where = "" if text == host else f" leads to {text}, which"
         raise SpspError(
             f"{host}{where} is no public address, and payments are made to public hosts alone "
