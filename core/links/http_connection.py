@@ -110,7 +110,7 @@ class Front(Protocol):
         """Count a new connection; return False where there are too many."""
 
     def leave(self, connection: HttpConnection, origin: str) -> None:
-        """Uncount a connection that is gone."""
+        """Uncount a connection that is gone, or that BTP has; once is enough."""
 
     def handle(
         self,
@@ -136,7 +136,6 @@ class HttpConnection(asyncio.Protocol):
         "_in_head",
         "_is_behind",
         "_is_reading",
-        "_is_upgraded",
         "_is_writable",
         "_known_heads",
         "_left",
@@ -156,7 +155,6 @@ class HttpConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._origin = ""
         self._delegate: asyncio.Protocol | None = None
-        self._is_upgraded = False
         self._state = State.READS
         self._known_heads: dict[bytes, IlpRequest] = {}
         self._pending = b""
@@ -251,14 +249,9 @@ class HttpConnection(asyncio.Protocol):
 
     @property
     def may_give_way(self) -> bool:
-        """Whether it carries no packet now, and is none that BTP has logged in on, or may."""
+        """Whether it carries no packet now."""
         transport = self._transport
-        return (
-            transport is not None
-            and not transport.is_closing()
-            and not self._exchanges
-            and not self._is_upgraded
-        )
+        return transport is not None and not transport.is_closing() and not self._exchanges
 
     def give_way(self) -> None:
         """Make room for another one, whoever has it now."""
@@ -507,7 +500,9 @@ class HttpConnection(asyncio.Protocol):
             return
         upgrade, delegate = self._front.upgrade, self._front.delegate
         taker = None if upgrade is None else upgrade(head)
-        self._is_upgraded = taker is not None
+        if taker is not None:
+            # BTP has bounds of its own; and peers that come through one proxy are many at one address.
+            self._front.leave(self, self._origin)
         if taker is None and delegate is not None:
             taker = delegate()
         if taker is None or self._transport is None:

@@ -164,7 +164,7 @@ class HttpFront:
         return False
 
     def leave(self, connection: HttpConnection, origin: str) -> None:
-        """Uncount a connection that is gone."""
+        """Uncount a connection that is gone, or that BTP has; once is enough."""
         self._connections.give_back(connection, origin)
         if self.is_draining and self._is_empty():
             self._gone.set()

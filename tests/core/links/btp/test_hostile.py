@@ -13,6 +13,7 @@ from core.account import Account, Secret
 from core.control.views import LinkState
 from core.links.btp import link, packet as btp, websocket as ws
 from core.links.btp.packet import BtpPacket, SubProtocol
+from core.links.http_connection import HttpLimits
 from core.links.http_message import parse_request_head
 from core.packet import ErrorCode, Fulfill, Prepare, Reject, Reply, parse_reply
 from core.service import IncomingRequest, OutgoingRequest
@@ -171,6 +172,16 @@ async def test_one_host_takes_no_half_open_place_from_another(setting: Setting) 
     assert scene.link.half_open == 10
     quiet.data_received(frame(login("a-token")))
     assert scene.link.is_connected(scene.accounts["alice"].id)
+
+
+async def test_peers_behind_one_proxy_are_as_many_as_there_are(setting: Setting) -> None:
+    scene = await setting(http_limits=HttpLimits(connections_per_address_max=2))
+
+    sockets = [await scene.log_in() for _ in range(5)]
+
+    assert scene.front.connections == 0
+    for socket in sockets:
+        await socket.ws.close()
 
 
 async def test_one_host_fills_no_log(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
