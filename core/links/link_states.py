@@ -11,13 +11,12 @@ from typing import Final, final
 from core.account import Account, AccountId
 from core.clock import Clock
 from core.control.views import LinkState
+from core.routing.voices import GONE_SECONDS
 from core.service import OutgoingRequest
 
 HYSTERESIS_SECONDS: Final = 10.0
 """A link is called down, or up again, only once it has been so for this long."""
 IDLE_SECONDS: Final = 60.0
-GONE_SECONDS: Final = 10.0
-"""So long nobody was there before the routes over a link are given up: a peer that starts anew keeps them."""
 STALE_SECONDS: Final = 120.0
 """A failure so long before the next says nothing of the time between: the peer may have been there, and nobody asked."""
 FAILURES_MAX: Final = 5

@@ -14,6 +14,9 @@ from typing import Final, Protocol, final
 from core.account import Account, AccountId
 from core.clock import Clock
 
+GONE_SECONDS: Final = 10.0
+"""So long nobody was there before the routes over a link are given up: a peer that starts anew keeps them."""
+
 
 class HeldLinks(Protocol):
     """Where the processes write down whom they hold connections to."""
@@ -49,6 +52,8 @@ class Voices:
         self._written: set[AccountId] = set()
         self._holders: Mapping[AccountId, int] = {}
         """For each account that any process holds a connection to, the one that has held it longest."""
+        self._let_go_at: dict[AccountId, float] = {}
+        """When another process was last seen to hold none any more: that one knows since when, and may be gone itself."""
 
     async def look(self, links: HeldLinks, alive: Collection[int], own: int | None) -> None:
         """See who holds what, of those who are alive; `own` is the number of this process.
@@ -68,6 +73,13 @@ class Voices:
         if own is not None:
             for account in self._since:
                 holders.setdefault(account, own)
+        now = self._clock.monotonic()
+        for account, holder in self._holders.items():
+            if holder != own and account not in holders:
+                self._let_go_at[account] = now
+        for account, at in list(self._let_go_at.items()):
+            if now - at >= GONE_SECONDS:
+                del self._let_go_at[account]
         self._holders = holders
         self._own = own
         self.is_oldest = own is not None and own == min(alive, default=own)
@@ -85,6 +97,8 @@ class Voices:
         """
         if not self._is_gone(account) or self._holders.get(account.id, self._own) != self._own:
             return False
+        if account.id in self._let_go_at:
+            return False  # it was there a moment ago, and is given as long to come back as if it had been here
         return account.ilp_over_http_url is None or self.speaks_to(account)
 
     async def _write(self, links: HeldLinks, own: int) -> None:

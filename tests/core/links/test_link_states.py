@@ -9,7 +9,6 @@ from core.account import Account
 from core.control.views import LinkState
 from core.links.link_states import (
     FAILURES_MAX,
-    GONE_SECONDS,
     HYSTERESIS_SECONDS,
     STALE_SECONDS,
     Failure,
@@ -18,6 +17,7 @@ from core.links.link_states import (
     of_connecting,
 )
 from core.packet import Prepare
+from core.routing.voices import GONE_SECONDS
 from core.service import OutgoingRequest
 from tests.core.links.conftest import CONDITION, account, bob_at
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core.account import Account, AccountId
-from core.routing.voices import Voices
+from core.routing.voices import GONE_SECONDS, Voices
 from core.testing.builders import account
 from core.testing.clock import FakeClock
 
@@ -170,6 +170,25 @@ async def test_gone_is_for_those_to_say_who_can_know_and_only_while_nobody_holds
 
     await first.connect(DIALS_US)
     assert not second.voices.is_gone(DIALS_US), "it has connected to the other"
+
+
+async def test_who_lost_it_long_ago_gives_it_time_to_come_back_once_another_loses_it() -> None:
+    store = Store()
+    first, second, third = store.start(), store.start(), store.start()
+    await first.connect(DIALS_US)
+    await first.disconnect(DIALS_US)
+    first.sees_gone.add(DIALS_US.id)  # it has been gone from here since then
+    await second.connect(DIALS_US)
+
+    await second.disconnect(DIALS_US)
+    assert not first.voices.is_gone(DIALS_US), "it may be starting anew"
+    await third.connect(DIALS_US)
+    await third.die()
+    assert not first.voices.is_gone(DIALS_US), "it was the node that started anew"
+
+    for _ in range(int(GONE_SECONDS)):
+        await store.look()
+    assert first.voices.is_gone(DIALS_US)
 
 
 async def test_over_http_the_one_that_speaks_says_who_is_gone() -> None:
