@@ -61,7 +61,7 @@ class BtpLimits:
     retry_seconds: tuple[float, ...] = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
     """The waits between attempts; the first steps are those of JavaScript's peers, the last one repeats."""
     refused_seconds: float = 30.0
-    """The least wait where the other side refused our token: only a person can change that."""
+    """The shortest step where the other side refused our token: only a person can change that."""
     wish_seconds: float = 1.0
     """From the beginning of one attempt to that of the next which the operator wishes, at least."""
 
