@@ -315,8 +315,8 @@ async def test_what_is_not_answered_in_time_is_r00_and_a_late_answer_goes_to_the
     scene: Scene,
 ) -> None:
     socket = await scene.log_in()
-    request = scene.request(scene.accounts["alice"], prepare(expires_in_ms=SOON_MS))
     started = time.monotonic()
+    request = scene.request(scene.accounts["alice"], prepare(expires_in_ms=SOON_MS))
 
     reply = await scene.link.send(request)
 
