@@ -29,6 +29,10 @@ NO_TABLE: Final = bytes(TABLE_ID_OCTETS)
 """The id that stands for no table known."""
 AUTH_OCTETS: Final = 32
 
+FEATURES_MAX: Final = 100
+PROPERTIES_KEPT: Final = 100
+"""Of one update; what comes behind them is stepped over, since they are of no use to anybody and take long to read."""
+
 TableId: TypeAlias = bytes
 """16 octets, a UUID: one table of one peer, from its first epoch to its last."""
 
@@ -81,6 +85,10 @@ class RouteControl:
                 f"the mode is {view[0]}; 0 is Idle and 1 is Sync", octet=0
             ) from None
         count, at = _read_count(view, fixed)
+        if count > FEATURES_MAX:
+            raise PacketError(
+                f"{count} features are more than {FEATURES_MAX}, and there is none", octet=fixed
+            )
         features = []
         for _ in range(count):
             feature, after = read_octets(view, at)
@@ -264,6 +272,7 @@ class _RouteReader:
     def __init__(self, view: memoryview) -> None:
         self._view = view
         self._paths: dict[bytes, tuple[Address, ...]] = {}
+        self._properties_left = PROPERTIES_KEPT
 
     def read(self, at: int) -> tuple[ToldRoute, int]:
         """Return the route that begins at `at`, and the octet behind it."""
@@ -271,10 +280,7 @@ class _RouteReader:
         prefix, path_at = _read_prefix(view, at)
         hops, at = _read_count(view, path_at)
         for _ in range(hops):
-            if at < len(view) and at + view[at] < len(view) and view[at] < 0x80:
-                at += 1 + view[at]
-            else:
-                _, at = read_octets(view, at)
+            at = _step_over(view, at)
         path = self._path(path_at, at)
         auth = bytes(view[at : at + AUTH_OCTETS])
         if len(auth) < AUTH_OCTETS:
@@ -285,8 +291,12 @@ class _RouteReader:
             return ToldRoute(prefix, path, auth), at
         properties = []
         for _ in range(count):
-            each, at = _read_property(view, at)
-            properties.append(each)
+            if self._properties_left:
+                self._properties_left -= 1
+                each, at = _read_property(view, at)
+                properties.append(each)
+            else:
+                at = _step_over(view, at + 3)
         return ToldRoute(prefix, path, auth, tuple(properties)), at
 
     def _path(self, start: int, end: int) -> tuple[Address, ...]:
@@ -302,6 +312,13 @@ class _RouteReader:
             at = after
         found = self._paths[octets] = tuple(path)
         return found
+
+
+def _step_over(view: memoryview, at: int) -> int:
+    """Return the octet behind an octet string."""
+    if at < len(view) and view[at] < 0x80 and at + view[at] < len(view):
+        return at + 1 + view[at]
+    return read_octets(view, at)[1]
 
 
 def _read_count(view: memoryview, at: int) -> tuple[int, int]:

@@ -271,3 +271,36 @@ def test_an_update_that_goes_back_is_refused() -> None:
 
     with pytest.raises(PacketError, match="from epoch 5 back to 4"):
         RouteUpdate.decode(octets)
+
+
+def test_more_features_than_anybody_has_are_refused_unread() -> None:
+    octets = RouteControl(Mode.SYNC, NO_TABLE, 0, ("",) * 32_000).encode()
+
+    with pytest.raises(PacketError, match="32000 features are more than 100"):
+        RouteControl.decode(octets)
+
+
+def test_properties_beyond_a_hundred_are_stepped_over_and_the_routes_stay() -> None:
+    property_ = RouteProperty(1, b"value")
+    routes = tuple(
+        ToldRoute(f"test.r{number}", (ADDRESSES[0],), bytes(32), (property_,) * 60)
+        for number in range(3)
+    )
+    update = RouteUpdate(
+        table_id=NO_TABLE,
+        current_epoch=1,
+        from_epoch=0,
+        to_epoch=1,
+        hold_down_ms=1,
+        speaker=ADDRESSES[0],
+        new_routes=routes,
+        withdrawn=(ADDRESSES[1],),
+    )
+
+    found = RouteUpdate.decode(update.encode())
+
+    assert [len(route.properties) for route in found.new_routes] == [60, 40, 0]
+    assert [route.prefix for route in found.new_routes] == ["test.r0", "test.r1", "test.r2"]
+    assert found.withdrawn == (ADDRESSES[1],)
+    with pytest.raises(PacketError):
+        RouteUpdate.decode(update.encode()[:-40])
