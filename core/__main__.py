@@ -16,9 +16,16 @@ from pathlib import Path
 from typing import Final
 
 from core.clock import WallClock
-from core.config import ENVIRONMENT_PREFIX, SETTINGS, NodeConfig, load_config, sqlite_path
+from core.config import (
+    ENVIRONMENT_PREFIX,
+    SETTINGS,
+    NodeConfig,
+    load_config,
+    program_version,
+    sqlite_path,
+)
 from core.errors import InterledgerError, SettingError
-from core.host import NodeHost, program_version
+from core.host import NodeHost
 from core.ledger.books import AuditReport
 from core.stores.record import audit_books
 from core.telemetry.log import FORMAT, RedactingFormatter, read_levels

@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from fractions import Fraction
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final, TypeAlias, final
 
@@ -71,6 +72,14 @@ class Reach(enum.Enum):
     LOOPBACK = "loopback"
     """Public hosts and this machine."""
     ANY = "any"
+
+
+def program_version() -> str:
+    """Return the version that is installed, or `unknown` where nothing is."""
+    try:
+        return version("signalbox")
+    except PackageNotFoundError:
+        return "unknown"
 
 
 def default_store() -> str:

@@ -11,7 +11,6 @@ import contextlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final, Self, final
 
@@ -19,7 +18,7 @@ from aiohttp import web
 
 from core.account import Secret
 from core.clock import Clock, WallClock
-from core.config import Bind, NodeConfig, admin_token, sqlite_path
+from core.config import Bind, NodeConfig, admin_token, program_version, sqlite_path
 from core.control.node_control import NodeControl
 from core.control.place import Place
 from core.control.sources import ControlSources, NodeFacts
@@ -265,14 +264,6 @@ def _sources(
         dial=link.dial,
         refresh=node.refresh,
     )
-
-
-def program_version() -> str:
-    """Return the version that is installed, or `unknown` where nothing is."""
-    try:
-        return version("signalbox")
-    except PackageNotFoundError:
-        return "unknown"
 
 
 def _username(node: Node, token: str) -> str | None:

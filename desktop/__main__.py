@@ -10,9 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from core.config import SETTINGS, load_config
+from core.config import SETTINGS, load_config, program_version
 from core.errors import InterledgerError, SettingError
-from core.host import program_version
 from core.settlement.engines.json_rpc import host_of
 from core.telemetry.log import FORMAT, RedactingFormatter
 

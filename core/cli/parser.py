@@ -17,6 +17,7 @@ from core.cli import (
 from core.cli.client import TOKEN_VARIABLE, Node
 from core.cli.examples import EXAMPLES
 from core.cli.output import Output
+from core.config import program_version
 
 URL_DEFAULT: Final = "http://127.0.0.1:7770"
 URL_VARIABLE: Final = "SIGNALBOX_NODE_URL"
@@ -74,6 +75,7 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         parents=[_common(suppress=False)],
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {program_version()}")
     commands = _group(parser, "command")
     _add(commands, "status", "the node at a glance", node.status, common)
     _accounts(commands, common)

@@ -21,7 +21,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Final
 
 from core.clock import Clock, WallClock
-from core.config import sqlite_path
+from core.config import program_version, sqlite_path
 from core.errors import InterledgerError, SettingError
 from core.settlement.engine import EngineOptions, SettlementEngine
 from core.settlement.engines.ethereum_options import (
@@ -310,6 +310,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {program_version()}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
     ethereum = _add(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import json
 import os
 import signal
@@ -21,6 +22,7 @@ from aiohttp import ClientError, ClientSession
 from core.__main__ import main
 from core.account import NewTokens, Secret
 from core.clock import WallClock
+from core.config import program_version
 from core.packet import Fulfill, address, parse_reply
 from core.services.echo import PING_CONDITION
 from core.stores.record import open_stores
@@ -45,6 +47,18 @@ def test_help_names_the_commands_and_every_setting(capsys: pytest.CaptureFixture
         "READY",
     ):
         assert words in text
+
+
+@pytest.mark.parametrize("program", ["core", "core.cli", "core.settlement", "desktop"])
+def test_each_program_says_its_version(
+    program: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = importlib.import_module(f"{program}.__main__").main
+    with pytest.raises(SystemExit) as ended:
+        run(["--version"])
+
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.split()[1:] == [program_version()]
 
 
 def test_check_config_prints_what_would_be_in_force_without_the_token(
