@@ -43,6 +43,7 @@ from core.payments.records import (
     Progress,
     Route,
 )
+from core.payments.rules import SIGNED_ON_ANEW
 from core.payments.store import PaymentStore
 from core.service import Incoming, IncomingRequest, PaymentNumber
 from core.stream.plain_text import plain_text
@@ -90,10 +91,6 @@ ORDER_GONE: Final = Ending(
 STOPPED: Final = Ending(
     state=PaymentState.INTERRUPTED,
     reason="The node was stopped before the payment ended, and nobody goes on with it.",
-)
-SIGNED_ON_ANEW: Final = Ending(
-    state=PaymentState.INTERRUPTED,
-    reason="The node was declared dead and signed on anew before the payment began: nothing was sent.",
 )
 
 

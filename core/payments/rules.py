@@ -26,6 +26,11 @@ INTERRUPTED: Final = Ending(
     reason="The node process that made it ended before the payment did, and nobody goes on with it.",
 )
 """Money does not start to leave an account again while nobody waits for it: to pay the rest is a new order."""
+SIGNED_ON_ANEW: Final = Ending(
+    state=PaymentState.INTERRUPTED,
+    reason="The node was declared dead and signed on anew before the payment ended: it sends nothing more of it.",
+)
+"""The books refuse its packets from then on, which is no fault of the receiver's or the path's."""
 
 
 # --- What is refused
@@ -137,10 +142,12 @@ def advanced(payment: Payment, progress: Progress, *, now_ms: int) -> Payment:
     )
 
 
-def ended(payment: Payment, ending: Ending, *, now_ms: int) -> Payment:
-    """End it, once."""
+def ended(payment: Payment, ending: Ending, *, now_ms: int, node: int | None = None) -> Payment:
+    """End it, once; `node` is who says so, where that is the process that made it: as the number it has now."""
     if payment.state.is_final:
         return payment
+    if ending.state is PaymentState.FAILED and node not in (None, payment.node):
+        ending = SIGNED_ON_ANEW
     return _changed(
         payment,
         now_ms,

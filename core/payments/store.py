@@ -100,7 +100,10 @@ class PaymentStore(Protocol):
     async def end_payment(
         self, number: PaymentNumber, ending: Ending, progress: Progress
     ) -> Payment:
-        """End it, once; one that has ended stays as it is."""
+        """End it, once; one that has ended stays as it is.
+
+        A payment that failed since this process had to sign on anew is INTERRUPTED.
+        """
 
     async def request_cancel(self, payment_id: str) -> Payment | None:
         """Let no further packet of it be booked; None where there is none, and one that has ended stays as it is."""

@@ -94,7 +94,8 @@ class MemoryPayments(PaymentStore):
     ) -> Payment:
         now_ms = self._clock.now_ms()
         payment = advanced(self._state.payments[number], progress, now_ms=now_ms)
-        return self._save(ended(payment, ending, now_ms=now_ms))
+        node = self._state.node.current
+        return self._save(ended(payment, ending, now_ms=now_ms, node=node))
 
     async def request_cancel(self, payment_id: str) -> Payment | None:
         payment = await self.payment(payment_id)

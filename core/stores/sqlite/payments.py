@@ -211,12 +211,12 @@ class SqlitePayments(PaymentStore):
     async def end_payment(
         self, number: PaymentNumber, ending: Ending, progress: Progress
     ) -> Payment:
-        now_ms = self._clock.now_ms()
+        now_ms, node = self._clock.now_ms(), self._node.current
 
         def work(connection: sqlite3.Connection) -> Payment:
             before = _one(connection, number)
-            after = ended(advanced(before, progress, now_ms=now_ms), ending, now_ms=now_ms)
-            return _save(connection, before, after)
+            after = advanced(before, progress, now_ms=now_ms)
+            return _save(connection, before, ended(after, ending, now_ms=now_ms, node=node))
 
         return await self._file.write(work)
 

@@ -28,12 +28,12 @@ from core.payments.payer import (
     CANCELLED,
     ORDER_GONE,
     POLL_SECONDS,
-    SIGNED_ON_ANEW,
     STOPPED,
     Order,
     Payer,
 )
 from core.payments.records import Payment, PaymentState, Progress as RecordedProgress
+from core.payments.rules import SIGNED_ON_ANEW
 from core.payments.store import PaymentFilter, PaymentStore
 from core.service import Explanation, IncomingRequest
 from core.stores.memory import open_memory

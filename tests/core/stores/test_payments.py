@@ -476,6 +476,29 @@ async def test_what_a_dead_process_left_is_interrupted_with_what_the_books_say_i
     assert not await payments.close_dead_payments()
 
 
+@pytest.mark.parametrize(
+    ("state", "told"),
+    [
+        (PaymentState.FAILED, PaymentState.INTERRUPTED),
+        (PaymentState.CANCELLED, PaymentState.CANCELLED),
+        (PaymentState.COMPLETED, PaymentState.COMPLETED),
+    ],
+)
+async def test_what_fails_since_its_process_signed_on_anew_is_interrupted(
+    payments: PaymentStore, stores: Stores, state: PaymentState, told: PaymentState
+) -> None:
+    payment = await sending(payments)
+    await die(stores)
+
+    ended = await payments.end_payment(
+        payment.number, Ending(state=state, reason="No.", reject_code="F00"), Progress()
+    )
+
+    assert ended.state is told
+    assert ("signed on anew" in ended.reason) is (told is PaymentState.INTERRUPTED)
+    assert ended == await now(payments, payment)
+
+
 async def test_what_is_resolved_later_is_no_longer_undecided_and_never_sent(
     payments: PaymentStore, stores: Stores
 ) -> None:
