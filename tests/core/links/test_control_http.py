@@ -304,6 +304,12 @@ async def test_settings_are_what_the_user_may_change(api: ApiClient) -> None:
         ({"ilp_over_http_url": "http://[::1]/"}, "the node's own network"),
         ({"ilp_over_btp_url": "wss://10.0.0.7/"}, "the node's own network"),
         ({"ilp_over_http_url": "http://169.254.169.254/"}, "the node's own network"),
+        ({"ilp_over_http_url": "http://2130706433/"}, "the node's own network"),
+        ({"ilp_over_http_url": "http://127.1/"}, "the node's own network"),
+        ({"ilp_over_http_url": "http://0x7f000001/"}, "the node's own network"),
+        ({"ilp_over_http_url": "http://１２７.０.０.１/"}, "the node's own network"),
+        ({"ilp_over_http_url": "http://localhost./"}, "the node's own network"),
+        ({"ilp_over_btp_url": "btp+ws://[64:ff9b::7f00:1]/"}, "the node's own network"),
     ],
 )
 async def test_a_user_may_not_reach_into_the_node_s_network_nor_prefund(
