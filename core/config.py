@@ -109,7 +109,7 @@ class NodeConfig:
     hold_ms_max: int = 30_000
     in_flight_max: int = 20_000
     in_flight_per_account_max: int = 2_000
-    drain_seconds: int = 28
+    drain_seconds: int = 25
     route_broadcast_interval_ms: int = 30_000
     route_hold_down_ms: int = 45_000
     journal_hours: int = 24
@@ -320,7 +320,7 @@ SETTINGS: Final = (
     ),
     Setting(
         "drain_seconds", "S",
-        "how long a stopping node waits for packets in flight (default: 28)", _number(0, 30),
+        "how long a stopping node waits for packets in flight (default: 25)", _number(0, 25),
     ),
     Setting(
         "route_broadcast_interval_ms", "MS",

@@ -79,7 +79,7 @@ AFTERWARDS_MAX: Final = 20_000
 LINK_SECONDS: Final = 1.0
 AFTERWARDS_SECONDS: Final = 1.0
 CLOSE_SECONDS: Final = 1.0
-"""With at most 30 s for the packets in flight, a node is gone within 35 s of being asked."""
+"""With at most 25 s for the packets in flight, and all that is bounded beside, a node is gone within 35 s of being asked."""
 
 STARTING: Final = "This node is starting."
 STOPPING: Final = "This node is stopping."

@@ -126,7 +126,7 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
         ("min_message_window_ms", "1.5", "no whole number"),
         ("min_message_window_ms", "60001", "not between 0 and 60000"),
         ("min_message_window_ms", "30000", None),
-        ("drain_seconds", "31", "not between 0 and 30"),
+        ("drain_seconds", "26", "not between 0 and 25"),
         ("store", "", "empty"),
         ("store", "redis://127.0.0.1", "names no store; use sqlite:///PATH"),
     ],

@@ -520,7 +520,7 @@ IMPOSSIBLE_SETTINGS: Final = {
     "hold_ms_max": "999",
     "in_flight_max": "0",
     "in_flight_per_account_max": "1e3",
-    "drain_seconds": "31",
+    "drain_seconds": "26",
     "route_broadcast_interval_ms": "99",
     "route_hold_down_ms": "30000",
     "journal_hours": "none",
