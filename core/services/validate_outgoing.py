@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final, Generic, Protocol, TypeVar, final
@@ -11,8 +10,6 @@ from core.clock import Clock
 from core.node_address import NodeAddress
 from core.packet import ErrorCode, Fulfill, Reject, Reply
 from core.service import Explanation, OutgoingRequest, OutgoingService, Step, Verdict
-
-log = logging.getLogger(__name__)
 
 MIN_MESSAGE_WINDOW_MS: Final = 1_000
 """The least time that a next hop is asked with: below it a fulfillment is likely to come too late."""
@@ -55,7 +52,6 @@ class ValidateOutgoingService(Generic[A]):
         if not isinstance(reply, Fulfill):
             return reply
         if sha256(reply.fulfillment).digest() != prepare.condition:
-            log.info("%s fulfilled with what is no fulfillment", request.to_account.username)
             return self.address.reject(
                 ErrorCode.WRONG_CONDITION,
                 f"{request.to_account.username} answered with a fulfillment that does not match the condition.",
