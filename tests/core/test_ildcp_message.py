@@ -44,6 +44,16 @@ def test_an_answer_is_read_and_written_as_in_javascript(vector: dict[str, Any]) 
     assert answer.encode() == bytes(reply.data)
 
 
+def test_an_answer_of_quilt_is_read_and_written() -> None:
+    (row,) = load("quilt/ildcp-and-ping.json")["ildcp_response_data"]
+
+    answer = IldcpAnswer.decode(bytes.fromhex(row["hex"]))
+
+    assert answer.address == row["clientAddress"]
+    assert answer.asset == Asset(row["assetCode"], row["assetScale"])
+    assert answer.encode().hex() == row["hex"]
+
+
 GOOD: Final = IldcpAnswer(address("test.parent.us"), Asset("USD", 9)).encode()
 
 

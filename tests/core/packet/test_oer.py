@@ -50,6 +50,14 @@ def test_lengths_read_and_write_the_same(row: dict[str, Any]) -> None:
     assert oer.write_length(length).hex() == row["hex"]
 
 
+@pytest.mark.parametrize("row", RFC["address_bytes"], ids=str)
+def test_the_rfc_s_addresses_are_written_and_read(row: dict[str, Any]) -> None:
+    written = oer.write_octets(row["value"].encode())
+
+    assert written.hex() == row["hex"]
+    assert bytes(oer.read_octets(memoryview(written), 0)[0]).decode() == row["value"]
+
+
 @pytest.mark.parametrize("row", RUST["var_uint"], ids=str)
 def test_rust_integers_read_and_write_the_same(row: dict[str, Any]) -> None:
     value, end = oer.read_uint(_view(row["hex"]), 0)

@@ -15,6 +15,7 @@ from hypothesis import given, strategies as st
 from core.errors import RateSourceError
 from core.rates.formats import duration, fixed_sample, read_sample
 from core.rates.records import RateSource, SourceKind
+from tests.core.packet.vectors import load
 
 NOW_MS: Final = int(datetime(2026, 11, 24, 20, tzinfo=UTC).timestamp()) * 1000
 
@@ -151,6 +152,21 @@ def test_any_json_is_read_at_its_path() -> None:
     single = octets({"data": [{"amount": "1.25"}]})
     one = source(SourceKind.JSON, path="data.0.amount", assets={"price": "EUR"})
     assert read_sample(one, single, NOW_MS).prices == {"USD": 1, "EUR": Fraction(5, 4)}
+
+
+def test_the_table_of_ilp_connector_s_tests_is_read_as_what_one_euro_buys() -> None:
+    table = load("ilp-connector/fxRates.json")
+
+    sample = read_sample(
+        source(SourceKind.JSON, base=table["base"], path="rates", inverted=True),
+        octets(table),
+        NOW_MS,
+    )
+
+    assert sample.prices == {
+        "EUR": 1,
+        **{code: 1 / Fraction(str(rate)) for code, rate in table["rates"].items()},
+    }
 
 
 @pytest.mark.parametrize(

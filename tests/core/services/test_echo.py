@@ -24,6 +24,7 @@ from core.services.echo import (
 from core.testing.builders import CONDITION, incoming, outgoing, prepare
 from core.testing.clock import START_MS, FakeClock
 from core.testing.services import FakeIncoming, FakeOutgoing
+from tests.core.packet.vectors import load
 
 ADDRESS = NodeAddress(address("test.node"))
 
@@ -48,7 +49,21 @@ class Setting:
 
 def test_the_ping_condition_is_the_one_that_everybody_uses() -> None:
     assert sha256(PING_FULFILLMENT).digest() == PING_CONDITION
-    assert b64decode("jAC8DGFPZPfh4AtZpXuvXFe2oRmpDVSvSJg2oT+bx34=") == PING_CONDITION
+    (row,) = load("quilt/ildcp-and-ping.json")["ping"]
+    assert row["fulfillment_ascii"].encode() == PING_FULFILLMENT
+    assert b64decode(row["condition_base64"]) == PING_CONDITION
+
+
+async def test_an_echo_is_asked_for_and_answered_with_the_octets_of_interledger_rs() -> None:
+    setting, vectors = Setting(), load("interledger-rs/echo.json")
+    (asked,), (answered,) = vectors["request_data"], vectors["response_data"]
+    assert echo_request_data(asked["source_address"]).hex() == asked["hex"]
+
+    await setting.answer(bytes.fromhex(asked["hex"]))
+
+    (sent,) = setting.behind.requests
+    assert sent.prepare.destination == asked["source_address"]
+    assert sent.prepare.data.hex() == answered["hex"]
 
 
 async def test_an_echo_request_goes_back_to_its_source_as_a_packet_of_its_own() -> None:

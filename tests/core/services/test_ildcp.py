@@ -9,11 +9,12 @@ import pytest
 from core.account import Asset, RoutingRelation
 from core.ildcp_message import CONDITION
 from core.node_address import NodeAddress
-from core.packet import Fulfill, Prepare, Reject, address
+from core.packet import ErrorCode, Fulfill, Prepare, Reject, address
 from core.service import Verdict
 from core.services.ildcp import IldcpService
 from core.testing.builders import account, incoming, prepare
 from core.testing.services import FakeIncoming
+from tests.core.packet.vectors import load
 
 ADDRESS = NodeAddress(address("test.node"))
 CHILD = account("alice", routing_relation=RoutingRelation.CHILD, asset=Asset("XRP", 9))
@@ -71,6 +72,27 @@ async def test_a_request_that_is_none_is_refused_and_not_forwarded(
 
     assert isinstance(reply, Reject)
     assert (reply.code, behind.requests) == (code, [])
+
+
+@pytest.mark.parametrize(
+    "vector",
+    [
+        vector
+        for vector in load("ilp-protocol-ildcp/ildcp.json")["bad_requests"]
+        if "expired" not in vector["why"]
+    ],
+    ids=lambda vector: vector["why"],
+)
+async def test_a_published_wrong_request_gets_no_address(vector: dict[str, str]) -> None:
+    """Those that have expired never come here: the service that validates stands before."""
+    nowhere = ADDRESS.reject(ErrorCode.UNREACHABLE, "There is no route.")
+    service = IldcpService(FakeIncoming(nowhere), ADDRESS)
+
+    reply = await service.handle(
+        incoming(Prepare(bytearray.fromhex(vector["hex"])), sender=CHILD)
+    )
+
+    assert isinstance(reply, Reject)
 
 
 async def test_all_else_passes() -> None:

@@ -6,6 +6,7 @@ clock's text, and are read here as the moment that they name.
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -121,6 +122,17 @@ def test_an_error_of_quilt_is_read_and_written() -> None:
 def test_times_are_written_and_read_as_quilt_does(row: dict[str, str]) -> None:
     assert write_time(moment_ms(row["instant"])) == row["wire"].encode()
     assert read_time(row["wire"].encode()) == moment_ms(row["decoded"])
+
+
+@pytest.mark.parametrize(
+    "row",
+    # Where a moment is written in another way than as a moment, there is none to be written.
+    [row for row in RFC["generalized_time_encode"] if re.fullmatch(r"[-0-9]+T[:.0-9]+Z", row["from"])
+     and ".60." not in row["from"]],
+    ids=lambda row: row["from"],
+)  # fmt: skip
+def test_times_are_written_as_the_rfc_shows(row: dict[str, str]) -> None:
+    assert write_time(moment_ms(row["from"])) == row["to"].encode()
 
 
 @pytest.mark.parametrize("row", QUILT["bytes"], ids=lambda row: row["instant"])
