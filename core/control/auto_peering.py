@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import re
 import secrets
@@ -28,6 +27,7 @@ from core.errors import (
 )
 from core.node_address import NodeAddress
 from core.peering.auto_peering import Acceptance, Offer, PostOffer, read_acceptance
+from core.public_address import is_inside
 
 log = logging.getLogger(__name__)
 
@@ -213,7 +213,7 @@ def _our_url(text: str, *, allow_private: bool) -> str:
             "our_url",
             f"{shown_url(text)} was found; it needs https:// and the host that others reach",
         )
-    if _is_private(host) and not allow_private:
+    if is_inside(host) and not allow_private:
         raise SettingError(
             "our_url",
             f"{host} is reached from this machine or network alone, and not by a peer",
@@ -234,17 +234,8 @@ def _refuse_hidden(url: str, *, allow_private: bool) -> None:
         host = parts.hostname or ""
     except ValueError:
         raise Conflict("the answer of the other side is of no use: its URL is none") from None
-    if parts.scheme != "https" or _is_private(host):
+    if parts.scheme != "https" or is_inside(host):
         raise Conflict(
             f"the answer of the other side is of no use: packets would go to {url[:200]}, which is not"
             " encrypted, or within this node's own network"
         )
-
-
-def _is_private(host: str) -> bool:
-    if host == "localhost" or host.endswith((".localhost", ".local", ".internal")):
-        return True
-    try:
-        return not ipaddress.ip_address(host).is_global
-    except ValueError:
-        return False

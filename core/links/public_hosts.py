@@ -9,19 +9,13 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from typing import Final, TypeAlias, final
+from typing import final
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from core.config import Reach
 from core.errors import SpspError
-
-_Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
-
-_NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
-"""Reaches the IPv4 address in its last 32 bits, where a network translates."""
-_UNICAST: Final = ipaddress.IPv6Network("2000::/3")
-"""All that is given out of IPv6; beyond it are site-local addresses, and ways to write IPv4 ones of a network's own."""
+from core.public_address import innermost, is_public
 
 
 def refuse_address(host: str, text: str, reach: Reach) -> None:
@@ -38,8 +32,7 @@ def refuse_address(host: str, text: str, reach: Reach) -> None:
         raise SpspError(f"{host} leads to {text!r}, which is no address") from None
     if reach is Reach.LOOPBACK and found.is_loopback:
         return
-    is_given_out = found.version == 4 or found in _UNICAST
-    if not (is_given_out and found.is_global) or found.is_multicast:
+    if not is_public(found):
         where = "" if text == host else f" leads to {text}, which"
         raise SpspError(
             f"{host}{where} is no public address, and payments are made to public hosts alone "
@@ -55,16 +48,6 @@ def is_loopback(text: str) -> bool:
         return innermost(ipaddress.ip_address(text)).is_loopback
     except ValueError:
         return False
-
-
-def innermost(found: _Address) -> _Address:
-    """Return the IPv4 address that an IPv6 one stands for, in each of the ways that there are."""
-    if isinstance(found, ipaddress.IPv4Address):
-        return found
-    if found in _NAT64:
-        return ipaddress.IPv4Address(int(found) & 0xFFFF_FFFF)
-    inner = found.ipv4_mapped or found.sixtofour or (found.teredo and found.teredo[1])
-    return inner or found
 
 
 @final

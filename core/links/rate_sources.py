@@ -27,7 +27,7 @@ from yarl import URL
 
 from core.errors import RateSourceError, connect_problem
 from core.links.names import NameLookups
-from core.links.public_hosts import innermost
+from core.public_address import innermost
 from core.rates.records import RateSource, SourceKind
 
 SECONDS: Final = 10.0

@@ -27,8 +27,8 @@ from core.account import Account, AccountDirectory, AccountId, RoutingRelation
 from core.clock import Clock
 from core.control.usernames import canonical_username, is_canonical_username
 from core.errors import PacketError, StoreError
-from core.links.public_hosts import innermost
 from core.payments.records import Invoice, InvoiceState
+from core.public_address import innermost
 from core.stream.credentials import StreamCredentials
 from core.stream.payment_pointer import WELL_KNOWN
 from core.stream.receipt import ReceiptTerms

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import ipaddress
-import socket
 from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from core.config import Reach
 from core.control.details import read_details, read_integer
 from core.control.operator import Operator
-from core.errors import SettingError, SettingErrors, SpspError
+from core.errors import SettingError, SettingErrors
 from core.links.control_http.account_json import (
     account_json,
     account_view_json,
@@ -25,7 +21,7 @@ from core.links.control_http.as_json import ping_json
 from core.links.control_http.body import page, query_flag, read_object
 from core.links.control_http.guard import Access
 from core.links.control_http.long_list import list_response
-from core.links.public_hosts import refuse_address
+from core.public_address import is_inside
 
 SETTINGS_FIELDS: Final = (
     "ilp_over_http_url",
@@ -177,21 +173,7 @@ def _refuse_what_users_may_not(changes: Mapping[str, object]) -> None:
 
 
 def _is_private(url: str) -> bool:
-    """Tell whether a URL names a machine that only this node may reach, in whichever way an address can be written."""
     try:
-        host = (urlsplit(url).hostname or "").encode("idna").decode().rstrip(".")
+        return is_inside(urlsplit(url).hostname or "")
     except ValueError:
         return False  # no URL at all, which is refused for that
-    if host == "localhost" or host.endswith((".localhost", ".local", ".internal")):
-        return True
-    with contextlib.suppress(OSError):
-        host = socket.inet_ntoa(socket.inet_aton(host))  # 127.1 and 0x7f000001 are, too
-    try:
-        ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return False
-    try:
-        refuse_address(host, host, Reach.PUBLIC)
-    except SpspError:
-        return True
-    return False
