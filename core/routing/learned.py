@@ -55,7 +55,8 @@ class Standings:
     def rank(self, route: Route) -> tuple[int, int, int, str]:
         """Return what routes are sorted by, the best first: weight, relation, length of the path, id."""
         weight, relation = self._ranks.get(route.next_hop, _UNKNOWN)
-        return (weight, relation, len(route.path), route.next_hop)
+        # A way without nodes comes from who told it: it is no shorter than one that says so.
+        return (weight, relation, len(route.path) or 1, route.next_hop)
 
     def owner(self, prefix: str) -> AccountId | None:
         """Return the account under whose address a prefix is, of several the one with the longest."""

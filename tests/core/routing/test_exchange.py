@@ -251,6 +251,19 @@ async def test_a_node_that_is_called_otherwise_tells_so_and_takes_what_it_now_ma
 # --- Convergence
 
 
+async def test_a_way_that_names_no_node_is_no_shorter_than_that_of_a_prefixs_own_node(
+    net: Net,
+) -> None:
+    node = net.node("us")
+    await node.add("honest")
+    await node.add("mallory")
+    await node.hear("honest", told(way("test.x", "test.honest"), speaker="test.honest"))
+
+    await node.hear("mallory", told(way("test.x"), speaker="test.mallory"))
+
+    assert node.next_hop("test.x") == "honest"
+
+
 async def test_around_a_ring_each_takes_the_shorter_way_and_the_other_when_a_node_dies(
     net: Net,
 ) -> None:
