@@ -134,11 +134,14 @@ def engine_urls(node: Node, _arguments: argparse.Namespace, output: Output) -> N
 
 
 def set_engine_urls(node: Node, arguments: argparse.Namespace, output: Output) -> None:
-    """Add or replace default engines, and say which of them has never been heard of."""
+    """Add or replace default engines, and say which of them will pay nothing."""
     pairs = _pairs(arguments)
     node.call("PUT", "settlement", "engines", body=pairs)
-    known = {str(row.get("name")) for row in as_rows(node.call("GET", "engines"))}
-    doubts = [(code, engine_doubt(str(url), known)) for code, url in pairs.items()]
+    engines = as_rows(node.call("GET", "engines"))
+    known = {str(row.get("name")): str(row.get("asset_code")) for row in engines}
+    doubts = [
+        (code, engine_doubt(str(url), code.upper(), known)) for code, url in pairs.items()
+    ]
     warnings = "".join(f"warning: {code}: {doubt}\n" for code, doubt in doubts if doubt)
     _show_engine_urls(node.call("GET", "settlement", "engines"), output, warnings)
 

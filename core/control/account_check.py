@@ -7,8 +7,8 @@ is for what is allowed and probably not meant.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar, final
 
 from core.account import (
@@ -46,8 +46,8 @@ class Surroundings:
     """The default engine of each asset code."""
     token_owner: Callable[[str], str | None]
     """The username of whoever has this incoming token already."""
-    engines: Collection[str] = ()
-    """The names of the engines that have run on this store."""
+    engines: Mapping[str, str] = field(default_factory=dict)
+    """The engines that have run on this store, each with what it pays."""
     existing: Account | None = None
     balance: Balance | None = None
     """Of the existing account; None where it never moved anything."""

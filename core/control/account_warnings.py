@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from core.account import Account, RoutingRelation, format_amount
@@ -23,9 +23,9 @@ def warnings(
     details: AccountDetails,
     node_address: Address,
     engine_url: str | None,
-    engines: Collection[str] = (),
+    engines: Mapping[str, str],
 ) -> Iterator[FieldProblem]:
-    """Yield every doubt, in the order of the fields; `engines` are those that have run on this store."""
+    """Yield every doubt, in the order of the fields; `engines` have run on this store, each with what it pays."""
     yield from _address(account, node_address)
     yield from _limits(account)
     yield from _bursts(account)
@@ -160,8 +160,8 @@ def _link(account: Account, details: AccountDetails) -> Iterator[FieldProblem]:
         )
 
 
-def _engine(account: Account, engines: Collection[str]) -> Iterator[FieldProblem]:
-    doubt = engine_doubt(account.settlement_engine_url, engines)
+def _engine(account: Account, engines: Mapping[str, str]) -> Iterator[FieldProblem]:
+    doubt = engine_doubt(account.settlement_engine_url, account.asset.code, engines)
     if doubt is not None:
         yield FieldProblem("settlement_engine_url", doubt)
 

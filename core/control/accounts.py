@@ -118,7 +118,10 @@ class AccountDesk:
                 if existing is None or account.id != existing.id
             ),
             engine_urls=await self.settlements.load_engine_urls(),
-            engines={status.name for status in await self.settlements.engine_statuses()},
+            engines={
+                status.name: status.asset_code
+                for status in await self.settlements.engine_statuses()
+            },
             token_owner=self._token_owner,
             existing=existing,
             balance=balance,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import final
@@ -70,21 +70,31 @@ class EngineDesk:
                 )
             checked[code] = engine
         await self.settlements.save_engine_urls(checked)
-        known = {status.name for status in await self.settlements.engine_statuses()}
+        known = {
+            status.name: status.asset_code
+            for status in await self.settlements.engine_statuses()
+        }
         for code, engine in checked.items():
-            if (doubt := engine_doubt(engine, known)) is not None:
+            if (doubt := engine_doubt(engine, code, known)) is not None:
                 log.warning("the engine of %s: %s", code, doubt)
         log.info("default settlement engines were set for %s", ", ".join(sorted(checked)))
         return await self.settlements.load_engine_urls()
 
 
-def engine_doubt(url: str | None, known: Collection[str]) -> str | None:
-    """Return why a bundled engine's URL is probably not meant, or None; `known` have run on this store."""
+def engine_doubt(url: str | None, asset_code: str, known: Mapping[str, str]) -> str | None:
+    """Return why a bundled engine is probably not meant for an asset, or None.
+
+    `known` have run on this store, each with what it pays.
+    """
     name = None if url is None else engine_name(url)
-    names = {*known, *BUNDLED_ENGINES}
-    if name is None or name in names:
+    if name is None:
         return None
-    near = get_close_matches(name, sorted(names), n=1)
+    pays = {**BUNDLED_ENGINES, **known}
+    if name in pays:
+        if pays[name] == asset_code:
+            return None
+        return f"the engine {name} pays {pays[name]}, so nothing will be paid in {asset_code}"
+    near = get_close_matches(name, sorted(pays), n=1)
     hint = f"did you mean {BUNDLED_ENGINE_SCHEME}{near[0]}?" if near else "is its name right?"
     return f"no engine called {name} has ever run here, so nothing will be paid: {hint}"
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NewType, Protocol, final, runtime_checkable
+from typing import Final, NewType, Protocol, final, runtime_checkable
 
 from core.account import AccountId
 
@@ -18,8 +18,8 @@ SettlementId = NewType("SettlementId", str)
 
 BUNDLED_ENGINE_SCHEME = "signalbox:"
 """`signalbox:ethereum` as an engine's URL names a bundled engine, which polls the store."""
-BUNDLED_ENGINES = ("ethereum",)
-"""What a bundled engine is called unless its operator gave it another name."""
+BUNDLED_ENGINES: Final[Mapping[str, str]] = {"ethereum": "ETH"}
+"""What a bundled engine is called unless its operator gave it another name, and what it pays."""
 
 
 class Direction(enum.Enum):

@@ -302,11 +302,11 @@ async def test_engines_and_settlements_are_shown(shell: Shell, bench: Bench) -> 
     await create(shell, "bob", "--settlement-address", "0x" + "2" * 40)
     await bench.pay("alice", "bob", 1_240)
     assert await shell.ok("engines") == "none\n"
+    await bench.start_engine()
     assert "signalbox:ethereum" in await shell.ok(
         "settlement-engines", "set-all", "--pair", "USD", "signalbox:ethereum"
     )
     assert "signalbox:ethereum" in await shell.ok("settlement-engines", "list")
-    await bench.start_engine()
 
     assert "ethereum runs on local test chain" in await shell.ok("engines")
     assert "12.40 USD" in await shell.ok("settlements", "due")

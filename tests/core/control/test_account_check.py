@@ -287,6 +287,11 @@ def test_an_address_of_the_engine_s_ledger_is_checked() -> None:
             "is its name right?",
         ),
         (
+            {"settlement_engine_url": "signalbox:ethereum"},
+            "settlement_engine_url",
+            "the engine ethereum pays ETH, so nothing will be paid in USD",
+        ),
+        (
             {"settle_threshold": 5, "settlement_engine_url": "signalbox:ethereum"},
             "settlement_address",
             "does not know where to pay bob",
@@ -308,7 +313,8 @@ def test_what_is_allowed_and_probably_not_meant_is_a_warning(
 
 def test_an_engine_that_has_run_here_is_known_by_whatever_name() -> None:
     check = draft_in(
-        surroundings(engines={"cold-wallet"}), settlement_engine_url="signalbox:cold-wallet"
+        surroundings(engines={"cold-wallet": "USD"}),
+        settlement_engine_url="signalbox:cold-wallet",
     ).check
 
     assert "settlement_engine_url" not in {found.field for found in check.warnings}

@@ -267,6 +267,7 @@ async def test_money_from_a_stranger_waits_for_the_operator(bench: Bench) -> Non
 
 async def test_default_engines_are_added_and_replaced(bench: Bench) -> None:
     await bench.add("bob")
+    await bench.start_engine()
 
     await bench.control.set_engine_urls({"usd": "signalbox:ethereum"})
     merged = await bench.control.set_engine_urls({"EUR": "https://engine.example:3000"})
@@ -274,6 +275,15 @@ async def test_default_engines_are_added_and_replaced(bench: Bench) -> None:
     assert merged == {"USD": "signalbox:ethereum", "EUR": "https://engine.example:3000"}
     assert await bench.control.engine_urls() == merged
     assert (await bench.control.account("bob")).engine_url == "signalbox:ethereum"
+
+
+@pytest.mark.logs_warning
+async def test_a_default_engine_that_pays_another_asset_is_a_warning(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    await bench.control.set_engine_urls({"eur": "signalbox:ethereum"})
+
+    assert "pays ETH, so nothing will be paid in EUR" in caplog.text
 
 
 @pytest.mark.logs_warning

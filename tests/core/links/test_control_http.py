@@ -398,11 +398,11 @@ async def test_static_and_default_routes_can_be_removed(api: ApiClient) -> None:
 async def test_engines_of_assets_are_added_and_replaced(api: ApiClient) -> None:
     answer = await api.put("/settlement/engines", {"XRP": "http://127.0.0.1:3000"})
     assert answer.json == {"XRP": "http://127.0.0.1:3000"}
-    await api.put("/settlement/engines", {"USD": "signalbox:ethereum"})
+    await api.put("/settlement/engines", {"ETH": "signalbox:ethereum"})
 
     assert (await api.get("/settlement/engines")).json == {
         "XRP": "http://127.0.0.1:3000",
-        "USD": "signalbox:ethereum",
+        "ETH": "signalbox:ethereum",
     }
 
 
