@@ -186,7 +186,9 @@ def read_link_url(field: str, text: str, *, schemes: tuple[str, ...]) -> str | N
     url = text.strip()
     if not url:
         return None
-    _check_url(field, url, schemes, f"it needs {' or '.join(schemes)}://")
+    _check_url(
+        field, url, schemes, "it needs " + " or ".join(f"{scheme}://" for scheme in schemes)
+    )
     return url
 
 

@@ -55,7 +55,7 @@ def surroundings(*others: Account, **changes: Any) -> Surroundings:
         ("amount_per_minute_limit", 0, "leave it out for no limit"),
         ("round_trip_time", -1, "it counts milliseconds"),
         ("routing_relation", "Cousin", "it is one of NonRoutingAccount, Parent, Peer, Child"),
-        ("ilp_over_http_url", "ftp://bob.example", "it needs http or https://"),
+        ("ilp_over_http_url", "ftp://bob.example", "it needs http:// or https://"),
         ("ilp_over_http_url", "https://", "it needs a host"),
         (
             "ilp_over_http_url",
@@ -66,7 +66,7 @@ def surroundings(*others: Account, **changes: Any) -> Surroundings:
         ("ilp_over_http_url", "https://bob.example/#x", "never sent"),
         ("ilp_over_http_url", "https://bob.example:99999/", "is no URL"),
         ("ilp_over_http_url", "https://bob example/", "visible ASCII"),
-        ("ilp_over_btp_url", "https://bob.example", "it needs ws or wss"),
+        ("ilp_over_btp_url", "https://bob.example", "it needs ws:// or wss://"),
         ("ilp_over_btp_url", "btp+wss://me:token@bob.example", "token into its own field"),
         ("ilp_over_btp_url", "btp+wss://:token@bob.example", "token into its own field"),
         ("username", "no " * 5000, f"'{'no ' * 20}…' was found"),
