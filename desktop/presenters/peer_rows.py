@@ -128,6 +128,8 @@ def delete_plan_of(view: AccountView) -> DeletePlan:
     sentences = []
     if balance.net:
         words = formatting.owed(balance.net, asset.code, asset.scale, account.name)
+        if balance.net > 0:  # it begins with "you", and not with a name
+            words = words[0].upper() + words[1:]
         sentences.append(f"{words}. Deleting writes that off; the journal keeps it.")
     in_flight = balance.pending_in + balance.pending_out
     if in_flight:

@@ -188,7 +188,7 @@ async def test_deleting_a_balance_needs_its_name(
     assert with_balance is not None
     assert even is not None
     assert with_balance.typed_name == "carol"
-    assert with_balance.sentences[0].startswith("you owe carol 12.40\u00a0EUR.")
+    assert with_balance.sentences[0].startswith("You owe carol 12.40\u00a0EUR.")
     assert even.typed_name == ""
 
 
