@@ -413,7 +413,9 @@ class RouteExchange:
 
     def withdraw_all(self, peer: Peer, reason: str) -> None:
         """Take all of a peer's routes out of use, and know nothing of its table any more."""
-        if peer.heard.routes or peer.heard.table_id != NO_TABLE:
+        if (
+            peer.heard.routes and not peer.damping.all_wait
+        ):  # that was said, and they are not used
             log.info("the routes of %s are withdrawn: %s", peer.account.username, reason)
         self.held.end_table(peer, is_silent=True)
         peer.heard.table_id, peer.heard.epoch = NO_TABLE, 0

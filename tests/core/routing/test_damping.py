@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from itertools import pairwise
 
@@ -293,3 +294,18 @@ def test_penalties_that_have_all_but_vanished_are_forgotten_a_few_at_a_time() ->
     assert damping.forget_old(300.0, 4) == 4
     assert damping.forget_old(300.0, 99) == 6
     assert len(damping) == 1
+
+
+async def test_a_peer_that_comes_and_goes_for_hours_fills_no_log(
+    node: Node, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "core.routing")
+    for number in range(300):
+        table = number.to_bytes(15, "big") + b"-"
+        routes = (way("test.x", "test.b"),) if number % 2 else ()
+        await node.hear("b", told(*routes, speaker="test.b", table=table, hold_down_ms=1))
+        node.net.fake_clock.advance(seconds=2)
+        node.tick()
+        await node.clear()
+
+    assert 2 <= len(caplog.records) < 30
