@@ -216,6 +216,12 @@ class Invoice:
             return InvoiceState.EXPIRED
         return InvoiceState.OPEN
 
+    @property
+    def ended_at_ms(self) -> int | None:
+        """When it was paid, was cancelled or expires; None where it stays open until one of them."""
+        ends = (self.paid_at_ms, self.cancelled_at_ms, self.expires_at_ms)
+        return next((at_ms for at_ms in ends if at_ms is not None), None)
+
     def left(self, now_ms: int) -> int:
         """Return how much more it takes now."""
         if self.state(now_ms) is not InvoiceState.OPEN:

@@ -257,7 +257,7 @@ class MemoryPayments(PaymentStore):
         invoices = [
             row.id
             for row in self._state.invoices.values()
-            if row.created_at_ms < before_ms and row.state(before_ms) is not InvoiceState.OPEN
+            if row.ended_at_ms is not None and row.ended_at_ms < before_ms
         ][:left]
         for invoice_id in invoices:
             del self._state.invoices[invoice_id]

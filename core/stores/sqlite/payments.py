@@ -136,8 +136,7 @@ _PRUNE: Final = (
     """
     DELETE FROM invoice WHERE number IN (
         SELECT number FROM invoice
-        WHERE created_at_ms < :before AND (paid_at_ms IS NOT NULL OR cancelled_at_ms IS NOT NULL
-            OR expires_at_ms <= :before)
+        WHERE coalesce(paid_at_ms, cancelled_at_ms, expires_at_ms) < :before
         LIMIT :left
     )
     """,

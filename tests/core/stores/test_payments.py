@@ -918,6 +918,32 @@ async def test_what_is_old_is_forgotten_and_what_is_open_or_undecided_stays(
     await begin(payments, order(id="p-5", idempotency_key="k", body_hash=b"a new one"))
 
 
+async def test_a_request_for_money_is_kept_from_its_end_on_however_old_it_is(
+    payments: PaymentStore, stores: Stores, clock: FakeClock
+) -> None:
+    expires_at_ms = clock.now_ms() + 20_000
+    await ask(payments, invoice_id="paid", amount=7)
+    await ask(payments, invoice_id="cancelled", expires_at_ms=expires_at_ms)
+    await ask(payments, invoice_id="expired", expires_at_ms=expires_at_ms)
+    await ask(payments, invoice_id="open")
+    clock.advance(seconds=10)
+    await stores.leases.renew()
+    before_ms = clock.now_ms()
+    await receive(stores, 7, Received(connection="c", sequence=1, invoice="paid"))
+    await payments.cancel_invoice("cancelled")
+
+    async def left() -> set[str]:
+        await payments.prune_payments(before_ms=before_ms, rows_max=100)
+        found = await payments.invoices(InvoiceFilter(now_ms=clock.now_ms()))
+        return {invoice.id for invoice in found}
+
+    assert await left() == {"paid", "cancelled", "expired", "open"}
+    before_ms += 1
+    assert await left() == {"expired", "open"}
+    before_ms = expires_at_ms + 1
+    assert await left() == {"open"}
+
+
 async def test_an_account_keeps_so_many_received_payments_and_least_goes_first(
     payments: PaymentStore, stores: Stores, clock: FakeClock
 ) -> None:
