@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import AsyncIterator, Sequence
 from itertools import islice
 from typing import Final, final
@@ -74,7 +75,8 @@ class Keeper:
             pass
 
     async def _save(self, peer: Peer) -> None:
-        while peer.is_unsaved or peer.unsaved:
+        # What comes meanwhile is saved the next time: others wait, too.
+        for _ in range(max(1, math.ceil(len(peer.unsaved) / ROWS_AT_ONCE))):
             prefixes = list(islice(peer.unsaved, ROWS_AT_ONCE))
             for prefix in prefixes:
                 del peer.unsaved[prefix]

@@ -151,6 +151,31 @@ async def test_a_sweep_goes_on_until_all_rows_have_been_looked_at(net: Net) -> N
     assert store.left == 0, "however many a peer has written meanwhile"
 
 
+async def test_a_peer_that_tells_without_end_keeps_no_other_from_being_saved(net: Net) -> None:
+    node = net.node("a")
+    for name in ("b", "c"):
+        await node.add(name)
+        await node.hear(
+            name, told(way(f"test.{name}.x", f"test.{name}"), speaker=f"test.{name}")
+        )
+    noisy, other = (node.exchange.peers[node.accounts[name].id] for name in ("b", "c"))
+
+    class Slow(Crashing):
+        async def save_learned(
+            self, peer: StoredPeer, routes: Sequence[StoredRoute]
+        ) -> StoredPeer | None:
+            await node.hear("b", told(speaker="test.b", start=1, end=1))  # a sign of life
+            return await super().save_learned(peer, routes)
+
+    node.keeper._store = Slow(node.store, saves=10)
+
+    await node.keeper.save()
+
+    assert other.version == 1
+    assert noisy.version == 1
+    assert noisy.is_unsaved
+
+
 async def test_a_second_node_on_the_store_uses_what_the_first_one_heard(net: Net) -> None:
     one = net.node("a")
     await one.add("b")
