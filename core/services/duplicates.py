@@ -11,7 +11,7 @@ from typing import Final, Generic, Protocol, TypeAlias, TypeVar, final
 from core.account import AccountId
 from core.clock import Clock
 from core.node_address import NodeAddress
-from core.packet import ErrorCode, Prepare, Reject, Reply, parse_reply
+from core.packet import ErrorCode, Fulfill, Prepare, Reject, Reply, parse_reply
 from core.service import Explanation, IncomingRequest, IncomingService, Step, Verdict
 
 REMEMBER_SECONDS: Final = 30.0
@@ -19,7 +19,9 @@ REMEMBER_SECONDS: Final = 30.0
 ANSWERS_MAX: Final = 100_000
 """About 450 octets each with a short answer: 45 MB. So it remembers all of 3,300 packets a second."""
 OCTETS_MAX: Final = 32 * 1024 * 1024
-"""Of the answers themselves, which have up to 32 KB each."""
+"""Of long answers, which have up to 32 KB each, in all; of one more the fulfillment alone is kept."""
+SHORT_OCTETS: Final = 300
+"""An answer of ours is hardly longer; there is room for as many as are kept, 30 MB at most."""
 
 _Key: TypeAlias = tuple[AccountId, bytes]
 
@@ -92,28 +94,37 @@ class Duplicates:
             if packet.answer is not None:
                 packet.answer.cancel()
             return
-        packet.octets = octets = bytes(reply.octets)
         packet.at = now = self._clock.monotonic()
         if packet.answer is not None:
             packet.answer.set_result(reply)
         answered = self._answered
-        answered.append((key, packet))
-        self._octets += len(octets)
-        while (
-            now - answered[0][1].at >= REMEMBER_SECONDS
-            or len(answered) > self.answers_max
-            or self._octets > self.octets_max
+        while answered and (
+            now - answered[0][1].at >= REMEMBER_SECONDS or len(answered) >= self.answers_max
         ):
             self._forget()
-            if not answered:
+        octets = bytes(reply.octets)
+        if len(octets) > SHORT_OCTETS and self._octets + len(octets) > self.octets_max:
+            # Strangers choose how long answers are, and nobody may have another's packet sent on twice.
+            if not isinstance(reply, Fulfill):  # the next hop said no: that may be sent again
+                if self._packets.get(key) is packet:
+                    del self._packets[key]
                 return
+            octets = bytes(Fulfill.build(reply.fulfillment).octets)
+        self._octets += _long(octets)
+        packet.octets = octets
+        answered.append((key, packet))
 
     def _forget(self) -> None:
         key, oldest = self._answered.popleft()
         assert oldest.octets is not None, "only what was answered stands here"
-        self._octets -= len(oldest.octets)
+        self._octets -= _long(oldest.octets)
         if self._packets.get(key) is oldest:  # and no later offer of the same
             del self._packets[key]
+
+
+def _long(octets: bytes) -> int:
+    """Return how much of the room for long answers one takes."""
+    return len(octets) if len(octets) > SHORT_OCTETS else 0
 
 
 class Identified(Protocol):

@@ -212,20 +212,52 @@ async def test_a_copy_that_is_given_up_leaves_the_others_waiting() -> None:
     assert first.result() == third.result() == fulfill(b"the first's")
 
 
-async def test_the_oldest_answers_are_forgotten_where_there_are_too_many_or_too_long() -> None:
-    clock = FakeClock()
-    few = service_of(FakeIncoming(), clock, answers_max=2)
-    short = service_of(FakeIncoming(fulfill(bytes(100))), clock, octets_max=300)
+async def test_the_oldest_answers_are_forgotten_where_there_are_too_many() -> None:
+    service = service_of(FakeIncoming(), FakeClock(), answers_max=2)
     for number in range(10):
-        for service in (few, short):
-            await service.handle(incoming(prepare(data=bytes((number,)))))
+        await service.handle(incoming(prepare(data=bytes((number,)))))
 
-    assert (len(few.duplicates), len(short.duplicates)) == (2, 2)
-    for service in (few, short):
-        (step,) = await service.explain(incoming(prepare(data=b"\x09")))
-        assert step.verdict is Verdict.ANSWERS
-        step, *_ = await service.explain(incoming(prepare(data=b"\x07")))
-        assert step.verdict is Verdict.PASSES
+    assert len(service.duplicates) == 2
+    (step,) = await service.explain(incoming(prepare(data=b"\x09")))
+    assert step.verdict is Verdict.ANSWERS
+    step, *_ = await service.explain(incoming(prepare(data=b"\x07")))
+    assert step.verdict is Verdict.PASSES
+
+
+async def test_long_answers_of_others_have_no_fulfilled_packet_sent_twice() -> None:
+    clock = FakeClock()
+    long = fulfill(bytes(1_000))
+    behind = FakeIncoming(long)
+    service = service_of(behind, clock, octets_max=2_500)
+    packets = [prepare(data=bytes((number,))) for number in range(10)]
+    for packet in packets:
+        await service.handle(incoming(packet))
+
+    answers = [await service.handle(incoming(packet)) for packet in packets]
+
+    assert len(behind.requests) == 10
+    # Once there is no more room for what receivers say, what is kept of it is the fulfillment.
+    assert answers == [long] * 2 + [fulfill()] * 8
+    clock.advance(seconds=int(REMEMBER_SECONDS))
+    later = prepare(data=b"later", now_ms=clock.now_ms())
+    assert [await service.handle(incoming(later)) for _ in range(2)] == [long] * 2
+    assert len(service.duplicates) == 1
+
+
+async def test_of_rejects_that_there_is_no_room_for_ours_are_kept_as_they_are_short() -> None:
+    ours = Reject.build(
+        ErrorCode.TRANSFER_TIMED_OUT, triggered_by="test.node", message="time is up"
+    )
+    theirs = Reject.build(
+        ErrorCode.PEER_UNREACHABLE, triggered_by="test.bob", message="no" * 1_000
+    )
+    for reject, sent in ((ours, 1), (theirs, 2)):
+        behind = FakeIncoming(reject)
+        service = service_of(behind, FakeClock(), octets_max=10)
+        for _ in range(2):
+            assert await service.handle(incoming()) == reject
+
+        assert (len(behind.requests), len(service.duplicates)) == (sent, 2 - sent)
 
 
 @given(
