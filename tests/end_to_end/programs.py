@@ -266,7 +266,7 @@ def node(
             text=True,
             env=environment({"SIGNALBOX_ADMIN_TOKEN": ADMIN_TOKEN, **(env or {})}),
             cwd=folder,
-            preexec_fn=before,
+            preexec_fn=before,  # noqa: PLW1509 - no thread of a test runs here
         )  # fmt: skip
     found = Node(process, errors)
     try:

@@ -325,7 +325,7 @@ def routes(found: Scene) -> None:
     await_that(lambda: "test.far.away" not in them.routes(), seconds=40)
     await_that(lambda: "test.far.away" not in table(one), seconds=40)
     for ours in (one, two):
-        await_that(lambda ours=ours: peer_of(ours)["state"] == "in step", seconds=40)  # type: ignore[misc]
+        await_that(lambda ours=ours: peer_of(ours)["state"] == "in step", seconds=40)
         assert peer_of(ours)["problem"] == "", peer_of(ours)
 
 
@@ -407,8 +407,8 @@ def comes_back(found: Scene) -> None:
     found.them.kill()
     found.them.start()
     for ours in (found.one, found.two):
-        await_that(lambda ours=ours: reaches(ours), seconds=60)  # type: ignore[misc]
-        await_that(lambda ours=ours: peer_of(ours)["state"] == "in step", seconds=60)  # type: ignore[misc]
+        await_that(lambda ours=ours: reaches(ours), seconds=60)
+        await_that(lambda ours=ours: peer_of(ours)["state"] == "in step", seconds=60)
     had = payable(found.two, "carol")
     payment = our_payment(found.one, "alice", f"{found.two.ready['url']}/accounts/carol/spsp")
     assert payment["delivered_amount"] == AMOUNT, payment
