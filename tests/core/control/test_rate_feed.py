@@ -248,7 +248,7 @@ async def test_a_test_puts_nothing_into_force_and_says_what_came(
         ({"url": "http://rates.example/"}, "url", "it is not encrypted"),
         ({"url": "https://me:pw@rates.example/"}, "url", "user or password"),
         ({"url": "https://169.254.169.254/"}, "url", "where no peer can be"),
-        ({"url": "ftp://rates.example/"}, "url", "it needs http or https"),
+        ({"url": "ftp://rates.example/"}, "url", "it needs http:// or https://"),
         ({"url": "file://rates.json"}, "url", "a file is named whole"),
         ({"kind": "coincap", "url": "file:///x"}, "url", "has no file"),
         ({"kind": "fixed", "prices": {"EUR": "1"}}, "url", "leave it empty"),
