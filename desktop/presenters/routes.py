@@ -10,7 +10,7 @@ from PySide6.QtCore import QObject, Signal
 from core.clock import Clock
 from core.control.operator import Operator
 from core.control.route_views import RouteChangeView, RoutePeerView, RouteWhy
-from core.control.views import RouteAnswer, RouteView
+from core.control.views import NodeStatus, RouteAnswer, RouteView
 from core.errors import InterledgerError, SettingError
 from core.service import Step, Verdict
 from desktop import formatting
@@ -71,9 +71,12 @@ class RoutesPresenter(PagePresenter):
 
     async def update(self) -> None:
         status = await self.operator.status()
+        if status.last_change != self._change or status.routes != self._routes_known:
+            await self._update_routes(status)
+        # Behind the accounts, by whose names a change is told for good.
         await self._update_exchange()
-        if status.last_change == self._change and status.routes == self._routes_known:
-            return
+
+    async def _update_routes(self, status: NodeStatus) -> None:
         change = status.last_change
         self._routes_known = status.routes
         accounts = await self.operator.accounts()

@@ -35,6 +35,18 @@ async def test_the_table_is_loaded_anew_only_when_something_was_changed(
     assert routes.model.place_of("test.new") is not None
 
 
+async def test_the_changes_of_a_page_that_was_just_opened_call_accounts_by_their_labels(
+    operator: FakeOperator,
+) -> None:
+    operator.add_changes(12)
+    presenter = RoutesPresenter(operator, operator.clock)
+
+    await presenter.update_and_report()
+
+    assert "Zürich Exchange" in {row.after for row in presenter.changes.rows}
+    await presenter.close()
+
+
 async def test_an_amount_is_asked_in_whole_units_of_the_sender(
     operator: FakeOperator, routes: RoutesPresenter
 ) -> None:
