@@ -27,7 +27,7 @@ from yarl import URL
 
 from core.errors import RateSourceError, connect_problem
 from core.links.names import NameLookups
-from core.public_address import innermost
+from core.public_address import innermost, is_public
 from core.rates.records import RateSource, SourceKind
 
 SECONDS: Final = 10.0
@@ -153,11 +153,11 @@ class GuardedResolver(AbstractResolver):
         address = innermost(ipaddress.ip_address(text.partition("%")[0]))
         if address.is_link_local or address.is_multicast or address.is_unspecified:
             raise RateSourceError(f"{host} leads to {text}, where no source of rates can be")
-        if self.is_redirected and self._was_public and not address.is_global:
+        if self.is_redirected and self._was_public and not is_public(address):
             raise RateSourceError(
                 f"it redirects from a public host to {host}, which is no public one ({text})"
             )
-        self._was_public = self._was_public or address.is_global
+        self._was_public = self._was_public or is_public(address)
 
 
 def _headers(source: RateSource | None) -> dict[str, str]:

@@ -21,6 +21,8 @@ DIGITS_MAX: Final = 40
 EXPONENT_MAX: Final = 30
 """Prices are exact fractions: with a bound they stay small enough for a packet's path."""
 PRICES_MAX: Final = 10_000
+VALUES_MAX: Final = 100_000
+"""The longest list in the field, of two thousand assets, has 24,000. Nothing else runs while Python's parser reads them."""
 PROBLEMS_MAX: Final = 5
 AHEAD_MS_MAX: Final = 5 * 60_000
 """Clocks differ; a stamp from further ahead would keep a price fresh for ever."""
@@ -309,6 +311,8 @@ def _place(path: str) -> str:
 
 
 def _parsed(octets: bytes) -> object:
+    if octets.count(b",") > VALUES_MAX:
+        raise RateSourceError(f"its JSON has more than {VALUES_MAX} values")
     try:
         document: object = json.loads(
             json_text(octets, depth_max=DEPTH_MAX),

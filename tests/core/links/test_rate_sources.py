@@ -349,13 +349,15 @@ async def test_nobody_is_asked_where_a_cloud_keeps_its_secrets(
 
 
 async def test_a_public_host_does_not_lead_into_this_network() -> None:
-    guarded = GuardedResolver(Names(public="93.184.215.14", inner="10.0.0.7"))
+    guarded = GuardedResolver(Names(public="93.184.215.14", inner="10.0.0.7", site="fec0::1"))
     await guarded.resolve("public.example")
     guarded.is_redirected = True
 
     await guarded.resolve("public.example")
     with pytest.raises(RateSourceError, match="redirects from a public host to inner"):
         await guarded.resolve("inner.example")
+    with pytest.raises(RateSourceError, match="redirects from a public host to site"):
+        await guarded.resolve("site.example")
     with pytest.raises(RateSourceError, match="which is no public one"):
         guarded.check_literal("127.0.0.1")
 

@@ -288,3 +288,12 @@ def test_a_duration_is_in_the_unit_that_a_person_would_take(
     milliseconds: int, words: str
 ) -> None:
     assert duration(milliseconds) == words
+
+
+@pytest.mark.parametrize("kind", [kind for kind in ASKED if kind is not SourceKind.ECB])
+def test_a_list_that_would_hold_all_else_up_while_it_is_read_is_refused(
+    kind: SourceKind,
+) -> None:
+    answer = b"[" + b"0," * 1_000_000 + b"0]"
+
+    assert problem(source(kind), answer) == "its JSON has more than 100000 values"
