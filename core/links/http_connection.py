@@ -351,9 +351,8 @@ class HttpConnection(asyncio.Protocol):
                 continue
             empty = _EMPTY_LINES.match(data, at)
             if empty is not None:
-                at = (
-                    empty.end()
-                )  # RFC-9112 §2.2: an empty line before a request is passed over.
+                # RFC-9112 §2.2: an empty line before a request is passed over.
+                at = empty.end()
                 continue
             if not requests_left:
                 self._hold_for_a_turn(data[at:])

@@ -11,6 +11,7 @@ from typing import Final, final
 from core.account import Account, AccountId
 from core.clock import Clock
 from core.control.views import LinkState
+from core.control.words import counted
 from core.routing.voices import GONE_SECONDS
 from core.service import OutgoingRequest
 
@@ -68,7 +69,6 @@ class LinkHistory:
     """Why the last failure failed, a sentence."""
     failure: Failure = Failure.UNCLEAR
     """What the last failure said of the other side."""
-    successes: int = 0
     failures: int = 0
     unreachable_in_row: int = 0
     """How often it seemed gone since its last sign of life."""
@@ -181,7 +181,6 @@ class LinkStates:
     def worked(self, history: LinkHistory) -> None:
         """Note that the other side answered as it should."""
         history.last_success = self._clock.monotonic()
-        history.successes += 1
         if history.failing_since is not None:
             history.failing_since = None
             if history.unreachable_since is not None or history.failure is Failure.ANSWERED:
@@ -382,7 +381,5 @@ def _words(seconds: float) -> str:
     """Return a length of time as a person says it."""
     for unit, name in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
         if seconds >= unit:
-            count = int(seconds // unit)
-            return f"{count} {name}{'s' if count > 1 else ''}"
-    count = int(seconds)
-    return f"{count} second{'' if count == 1 else 's'}"
+            return counted(int(seconds // unit), name)
+    return counted(int(seconds), "second")

@@ -268,7 +268,7 @@ class Payer:
         """
         if self._is_stopping:
             raise Conflict("this node is stopping, and begins no payment")
-        if len(self._tasks) >= PAYMENTS_MAX + BEGINNING_MAX:
+        if self._tasks.is_full:
             raise Conflict(
                 f"{len(self._tasks)} payments are begun or under way here, and no more may be at once:"
                 " try again in a moment"

@@ -254,7 +254,6 @@ class PeerDetail:
     facts: Sequence[tuple[str, str]]
     """Label and value, in groups of what belongs together."""
     notes: str
-    reject_advice: str
 
 
 @final

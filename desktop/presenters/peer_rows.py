@@ -79,7 +79,6 @@ def detail_of(view: AccountView, now_ms: int) -> PeerDetail:
             *_link_facts(view),
         ),
         notes=account.notes,
-        reject_advice=view.last_reject,
     )
 
 

@@ -319,10 +319,3 @@ def count_words(shown: int, total: int, one: str) -> str:
     if shown == total:
         return formatting.counted(total, one)
     return f"{formatting.count(shown)} of {formatting.counted(total, one)}"
-
-
-def name_widget(widget: QWidget, name: str, description: str = "") -> None:
-    """Tell a screen reader what a widget is."""
-    widget.setAccessibleName(name)
-    if description:
-        widget.setAccessibleDescription(description)
