@@ -22,7 +22,7 @@ from core.settlement.records import SettlementState
 from desktop import formatting
 from desktop.engine_supervisor import ProcessState, ProcessStatus
 from desktop.models.overview import Fix, Incident, Mood, Remedy
-from desktop.names import Names
+from desktop.presenters.names import Names
 
 PACKETS_TELLING: Final = 20
 """Of fewer packets in a minute, their rejects say nothing about the node."""

@@ -46,8 +46,8 @@ from desktop.models.payments import (
     ReceivedRow,
 )
 from desktop.models.table import TableModel
-from desktop.names import Names
 from desktop.presenters.decimals import decimal_text, rate_text
+from desktop.presenters.names import Names
 from desktop.presenters.page import PagePresenter
 from desktop.presenters.peer_editor import readable
 from desktop.presenters.peer_rows import RELATIONS

@@ -13,8 +13,8 @@ from core.control.peering_views import PingKind, PingReport
 from core.errors import InterledgerError, SettingError
 from desktop import formatting
 from desktop.models.ping import PingForm, PingShown
-from desktop.names import Names
 from desktop.presenters.decimals import decimal_text
+from desktop.presenters.names import Names
 from desktop.presenters.peer_editor import readable
 from desktop.tasks import TaskScope, sentence
 

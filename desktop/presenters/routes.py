@@ -25,7 +25,7 @@ from desktop.models.route_exchange import (
     Why,
 )
 from desktop.models.routes import Answer, AnswerStep, RouteRow, RoutesModel, Sender
-from desktop.names import Names
+from desktop.presenters.names import Names
 from desktop.presenters.page import PagePresenter
 from desktop.presenters.peer_editor import readable
 from desktop.presenters.pieces import PIECE, in_pieces

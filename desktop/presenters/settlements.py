@@ -32,7 +32,7 @@ from desktop.models.settlements import (
     UnmatchedEntry,
     UnmatchedModel,
 )
-from desktop.names import Names
+from desktop.presenters.names import Names
 from desktop.presenters.page import PagePresenter
 from desktop.presenters.peer_rows import settle_amount_of, settle_plan_of
 

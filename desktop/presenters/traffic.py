@@ -14,8 +14,8 @@ from core.control.views import PacketVerdict, PacketView
 from core.packet import error_words
 from desktop import formatting
 from desktop.models.traffic import PACKETS_MAX, PacketFilter, PacketRow, PacketsModel
-from desktop.names import Names
 from desktop.presenters import graphs
+from desktop.presenters.names import Names
 from desktop.presenters.page import PagePresenter
 from desktop.presenters.pieces import in_pieces, next_frame
 

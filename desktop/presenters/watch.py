@@ -12,8 +12,8 @@ from core.clock import Clock
 from core.control.operator import Operator
 from desktop.engine_supervisor import EngineSupervisor
 from desktop.models.overview import Incident
-from desktop.names import Names
 from desktop.presenters.incidents import Snapshot, find_incidents, rejecting
+from desktop.presenters.names import Names
 from desktop.presenters.page import PagePresenter
 
 DETAILS_SECONDS: Final = 3.0

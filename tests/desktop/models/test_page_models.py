@@ -21,7 +21,7 @@ from desktop.models.settlements import (
 )
 from desktop.models.table import TableModel
 from desktop.models.traffic import PACKETS_MAX, PacketFilter, PacketRow, PacketsModel
-from desktop.names import Names
+from desktop.presenters.names import Names
 from desktop.presenters.peer_rows import peer_row_of
 from desktop.presenters.settlements import due_of, entry_of, unknown_of, unmatched_of
 from desktop.presenters.traffic import packet_row_of

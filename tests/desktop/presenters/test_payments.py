@@ -11,8 +11,8 @@ import pytest
 
 from core.control.payment_views import ReceiptView
 from desktop.models.payments import PayForm, PaymentFilter, PaymentRow, QuoteShown
-from desktop.names import Names
 from desktop.presenters.decimals import decimal_text, rate_text
+from desktop.presenters.names import Names
 from desktop.presenters.payments import PaymentsPresenter, payment_row
 from tests.desktop.fake_operator import FakeOperator
 from tests.desktop.waiting import until

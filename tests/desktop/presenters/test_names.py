@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from desktop.names import Names
+from desktop.presenters.names import Names
 from tests.desktop.fake_operator import FakeOperator
 
 
