@@ -8,9 +8,7 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import (
     QDialog,
     QGridLayout,
-    QHBoxLayout,
     QLineEdit,
-    QProgressBar,
     QVBoxLayout,
     QWidget,
 )
@@ -18,7 +16,16 @@ from PySide6.QtWidgets import (
 from desktop.models.auto_peer import AutoPeered, AutoPeerForm
 from desktop.presenters.auto_peer import AutoPeerPresenter
 from desktop.views.inputs import CheckBox
-from desktop.views.widgets import MARGIN, SPACE, Heading, TextLabel, action_button, grow_to_fit
+from desktop.views.widgets import (
+    MARGIN,
+    SPACE,
+    Heading,
+    TextLabel,
+    action_button,
+    button_row,
+    grow_to_fit,
+    waiting_bar,
+)
 
 WIDTH_MIN: Final = 600
 _FIELDS: Final = (
@@ -53,7 +60,7 @@ class AutoPeerDialog(QDialog):
         self.allow_private = CheckBox(
             "The URLs may lead into this machine or network, as in a laboratory"
         )
-        self.progress = QProgressBar()
+        self.progress = waiting_bar("Waiting for their answer")
         self.answer = TextLabel(wrap=True)
         self.offer_button = action_button("Offer to peer", primary=True)
         self.show_button = action_button("Show the peer", primary=True)
@@ -91,23 +98,14 @@ class AutoPeerDialog(QDialog):
         layout.addLayout(grid)
         layout.addWidget(self.replace)
         layout.addWidget(self.allow_private)
-        self.progress.setRange(0, 0)
-        self.progress.setTextVisible(False)
-        self.progress.setAccessibleName("Waiting for their answer")
         layout.addWidget(self.progress)
         layout.addWidget(self.answer)
-        buttons = QHBoxLayout()
-        buttons.addStretch()
-        for button in (
-            self.close_button,
-            self.cancel_button,
-            self.offer_button,
-            self.show_button,
-        ):
-            button.setAutoDefault(False)
-            buttons.addWidget(button)
         layout.addSpacing(SPACE)
-        layout.addLayout(buttons)
+        layout.addLayout(
+            button_row(
+                self.close_button, self.cancel_button, self.offer_button, self.show_button
+            )
+        )
         self.answer.hide()
         self.show_button.hide()
 

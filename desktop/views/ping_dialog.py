@@ -10,7 +10,6 @@ from PySide6.QtWidgets import (
     QGridLayout,
     QHBoxLayout,
     QLineEdit,
-    QProgressBar,
     QVBoxLayout,
     QWidget,
 )
@@ -28,7 +27,9 @@ from desktop.views.widgets import (
     TextLabel,
     Tone,
     action_button,
+    button_row,
     grow_to_fit,
+    waiting_bar,
 )
 
 WIDTH_MIN: Final = 620
@@ -56,7 +57,7 @@ class PingDialog(QDialog):
         self.count = QLineEdit("3")
         self.amount = AmountEdit()
         self.payer = Choice([(s.username, f"{s.name} ({s.asset_code})") for s in senders])
-        self.progress = QProgressBar()
+        self.progress = waiting_bar("Waiting for answers")
         self.pill = Pill()
         self.sentence = TextLabel(wrap=True)
         self.facts = FactsGrid()
@@ -94,9 +95,6 @@ class PingDialog(QDialog):
             grid.addWidget(widget, row, 1)
         grid.setColumnStretch(1, 1)
         layout.addLayout(grid)
-        self.progress.setRange(0, 0)
-        self.progress.setTextVisible(False)
-        self.progress.setAccessibleName("Waiting for answers")
         layout.addWidget(self.progress)
         said = QHBoxLayout()
         said.setSpacing(SPACE)
@@ -105,13 +103,8 @@ class PingDialog(QDialog):
         layout.addLayout(said)
         layout.addWidget(self.facts)
         layout.addWidget(self.attempts)
-        buttons = QHBoxLayout()
-        buttons.addStretch()
-        for button in (self.close_button, self.cancel_button, self.ping_button):
-            button.setAutoDefault(False)
-            buttons.addWidget(button)
         layout.addSpacing(SPACE)
-        layout.addLayout(buttons)
+        layout.addLayout(button_row(self.close_button, self.cancel_button, self.ping_button))
         for widget in (self.pill, self.sentence, self.facts, self.attempts):
             widget.hide()
 

@@ -32,6 +32,7 @@ from PySide6.QtWidgets import (
     QHeaderView,
     QLabel,
     QLineEdit,
+    QProgressBar,
     QPushButton,
     QSizePolicy,
     QTableView,
@@ -392,6 +393,25 @@ def action_button(text: str, *, primary: bool = False, danger: bool = False) -> 
         button.setProperty("kind", "danger" if danger else "primary")
     button.setCursor(Qt.CursorShape.PointingHandCursor)
     return button
+
+
+def button_row(*buttons: QPushButton) -> QHBoxLayout:
+    """Return the row at a dialog's foot; Enter in a field presses none of them by itself."""
+    row = QHBoxLayout()
+    row.addStretch()
+    for button in buttons:
+        button.setAutoDefault(False)
+        row.addWidget(button)
+    return row
+
+
+def waiting_bar(name: str) -> QProgressBar:
+    """Return a bar that moves while something is waited for whose end nobody knows."""
+    bar = QProgressBar()
+    bar.setRange(0, 0)
+    bar.setTextVisible(False)
+    bar.setAccessibleName(name)
+    return bar
 
 
 def grow_to_fit(window: QWidget) -> None:
