@@ -25,6 +25,15 @@ def applied(database: Path) -> Sequence[str]:
     return [name for (name,) in rows]
 
 
+async def prepare_up_to(step: str, database: Path) -> None:
+    """Make a file as it was once this step was the last."""
+    names = [name for name, _ in STEPS]
+    prepare_file(database)
+    file = await SqliteFile.open(database)
+    await migrate(file, steps=STEPS[: names.index(step) + 1])
+    await file.close()
+
+
 async def test_a_new_file_has_every_step_in_order(
     open_file: OpenStores, database: Path
 ) -> None:
@@ -81,11 +90,7 @@ async def test_an_interrupted_migration_goes_on_where_it_stood(
 async def test_what_came_in_before_its_payers_words_were_kept_is_kept(
     open_file: OpenStores, database: Path
 ) -> None:
-    names = [name for name, _ in STEPS]
-    prepare_file(database)
-    file = await SqliteFile.open(database)
-    await migrate(file, steps=STEPS[: names.index("m0009_ends_here") + 1])
-    await file.close()
+    await prepare_up_to("m0009_ends_here", database)
     with sqlite3.connect(database) as before:
         before.execute(
             "INSERT INTO received_payment VALUES (7, 1, 2, 'c', 'test.bob.c', NULL, '9', '{\"1\": 9}', 3, 4, 5, 6)"
@@ -105,11 +110,7 @@ async def test_what_came_in_before_its_payers_words_were_kept_is_kept(
 async def test_a_payment_that_was_made_before_its_receivers_words_were_kept_is_kept(
     open_file: OpenStores, database: Path
 ) -> None:
-    names = [name for name, _ in STEPS]
-    prepare_file(database)
-    file = await SqliteFile.open(database)
-    await migrate(file, steps=STEPS[: names.index("m0009_ends_here") + 1])
-    await file.close()
+    await prepare_up_to("m0009_ends_here", database)
     with sqlite3.connect(database) as before:
         before.execute(
             "INSERT INTO payment (id, account, node, body_hash, receiver, source_amount, source_amount_max,"
@@ -145,11 +146,7 @@ async def test_the_log_is_written_ahead_and_each_commit_waits_for_the_disk(
 async def test_what_was_fulfilled_too_late_before_folding_noted_it_is_added_up(
     open_file: OpenStores, database: Path
 ) -> None:
-    names = [name for name, _ in STEPS]
-    prepare_file(database)
-    file = await SqliteFile.open(database)
-    await migrate(file, steps=STEPS[: names.index("m0009_ends_here") + 1])
-    await file.close()
+    await prepare_up_to("m0009_ends_here", database)
     with sqlite3.connect(database) as before:
         for number, late in ((1, 0), (2, 9), (3, 9)):
             before.execute(
