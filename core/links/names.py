@@ -13,6 +13,7 @@ import ipaddress
 import socket
 import ssl
 import threading
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias, TypeVar, final
 
@@ -23,6 +24,8 @@ LOOKUPS_MAX: Final = 32
 LOOKUP_SECONDS: Final = 5.0
 PLACES_MAX: Final = 4
 """Addresses of one name that are tried."""
+REMEMBERED_MAX: Final = 10_000
+"""Names whose addresses are remembered: some 3 MB."""
 
 _NUMERIC: Final = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
 _Found: TypeAlias = list[tuple[Any, ...]]
@@ -43,6 +46,8 @@ class NameLookups:
         self._lookups_max = lookups_max
         self._look_up = look_up
         self._running: dict[_Key, asyncio.Future[_Found]] = {}
+        self._places: OrderedDict[str, list[str]] = OrderedDict()
+        """The addresses that hosts' names last stood for; the one found last behind all others."""
 
     def __call__(self) -> AbstractResolver:
         return _Resolver(self)
@@ -59,6 +64,17 @@ class NameLookups:
             found = self._start(key)
         # One who asks and goes leaves the look-up to the others.
         return await asyncio.shield(found)
+
+    def remember(self, host: str, places: list[str]) -> None:
+        """Know from now on that a host was found at these addresses."""
+        self._places[host] = places
+        self._places.move_to_end(host)
+        if len(self._places) > REMEMBERED_MAX:
+            self._places.popitem(last=False)
+
+    def remembered(self, host: str) -> list[str]:
+        """Return the addresses where a host was found last."""
+        return self._places.get(host, [])
 
     def _start(self, key: _Key) -> asyncio.Future[_Found]:
         if len(self._running) >= self._lookups_max:
@@ -141,8 +157,6 @@ class Host:
         self._names = names
         self._host = host
         self._port = port
-        self._places: list[str] = []
-        """The addresses that its name last stood for."""
 
     async def connect(
         self,
@@ -190,11 +204,13 @@ class Host:
         except OSError as error:
             problem = error
         else:
-            self._places = [place[2] for place in found[:PLACES_MAX]]
-            return self._places
-        if not self._places:
+            places = [place[2] for place in found[:PLACES_MAX]]
+            self._names.remember(self._host, places)
+            return places
+        places = self._names.remembered(self._host)
+        if not places:
             raise problem
-        return self._places
+        return places
 
 
 def _is_address(host: str) -> bool:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -421,6 +422,27 @@ async def test_peers_whose_names_hang_hold_up_neither_the_others_nor_the_store(
         server.answers.set()
     for reply in await asyncio.gather(*hanging):
         rejected(reply, "T01")
+
+
+async def test_a_peer_that_was_idle_is_reached_where_it_was_while_its_name_servers_are_silent(
+    peering: Peering, linking: Linking
+) -> None:
+    is_silent = False
+
+    def look_up(_host: str, port: int, *_: object) -> list[tuple[Any, ...]]:
+        if is_silent:
+            raise socket.gaierror(socket.EAI_AGAIN, "no answer")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    peer = await peering(says(http(FULFILL, headers="Connection: close\r\n")))
+    linked = linking(names=NameLookups(look_up=look_up))
+    bob = bob_at(peer.url.replace("127.0.0.1", "peer.example"))
+    assert isinstance(await linked.send(bob), Fulfill)
+    is_silent = True
+
+    for _ in range(3):
+        await until(lambda: linked.link.connections == 0)
+        assert isinstance(await linked.send(bob), Fulfill)
 
 
 @pytest.mark.logs_warning

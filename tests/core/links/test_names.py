@@ -10,7 +10,7 @@ import pytest
 
 from core.config import Reach
 from core.errors import SpspError
-from core.links.names import Host, NameLookups
+from core.links.names import REMEMBERED_MAX, Host, NameLookups
 from core.links.spsp_client import SpspClient
 from tests.core.links.conftest import SilentServer, until
 
@@ -136,3 +136,16 @@ async def test_a_host_that_was_found_before_is_connected_to_while_its_name_serve
     finally:
         silent.answers.set()
         server.close()
+
+
+def test_so_many_names_are_remembered_and_the_oldest_is_forgotten() -> None:
+    names = NameLookups()
+    for number in range(REMEMBERED_MAX):
+        names.remember(f"h{number}.example", ["192.0.2.1"])
+    names.remember("h0.example", ["192.0.2.2"])
+
+    names.remember("new.example", ["192.0.2.3"])
+
+    assert names.remembered("h0.example") == ["192.0.2.2"]
+    assert names.remembered("h1.example") == []
+    assert names.remembered("new.example") == ["192.0.2.3"]
