@@ -312,6 +312,19 @@ def prepare(
     )
 
 
+def listens(process: subprocess.Popen[bytes], port: int) -> bool:
+    """Tell whether a program takes connections yet; fails where it has ended."""
+    assert process.poll() is None, f"{process.args!r} has ended"
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
+    try:
+        connection.connect()
+    except OSError:
+        return False
+    finally:
+        connection.close()
+    return True
+
+
 def wait_until(
     what: Callable[[], bool], *, seconds: float = 10.0, every: float = 0.02
 ) -> float:

@@ -32,7 +32,7 @@ from tests.end_to_end.connectors import (
     set_route,
     table,
 )
-from tests.end_to_end.programs import Node, environment, node
+from tests.end_to_end.programs import Node, environment, listens, node
 from tests.end_to_end.test_stream_npm import free_port
 
 ADMIN: Final = "the-operators-token-over-there"
@@ -87,7 +87,7 @@ class Rust:
                 env=environment({"RUST_LOG": "interledger=debug"}),
             )  # fmt: skip
         started = self.process
-        await_that(lambda: answers(started, self.port))
+        await_that(lambda: listens(started, self.port))
 
     def kill(self) -> None:
         if self.process is not None:
@@ -162,7 +162,7 @@ def rust_node(
                 )
             )
         )  # fmt: skip
-        await_that(lambda: answers(redis, redis_port))
+        await_that(lambda: listens(redis, redis_port))
         database = "redis_url" if program.first else "database_url"
         arguments = {
             database: f"redis://127.0.0.1:{redis_port}",
@@ -189,18 +189,6 @@ def ended(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]
     finally:
         process.kill()
         process.wait()
-
-
-def answers(process: subprocess.Popen[bytes], port: int) -> bool:
-    assert process.poll() is None, "it has ended"
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
-    try:
-        connection.connect()
-    except OSError:
-        return False
-    finally:
-        connection.close()
-    return True
 
 
 def our_node(name: str, folder: Path) -> contextlib.AbstractContextManager[Node]:

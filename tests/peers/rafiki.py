@@ -22,17 +22,13 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Final
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-
+from tests.core.links.certificates import certificate
 from tests.end_to_end.connectors import add_account, await_that, set_route
-from tests.end_to_end.programs import Node, environment, node
+from tests.end_to_end.programs import Node, environment, listens, node
 from tests.end_to_end.test_stream_npm import free_port
 
 SECRET: Final = "a-secret-for-the-admin-api-of-rafiki"
@@ -156,41 +152,14 @@ def served(
         thread.join()
 
 
-def certificate(folder: Path) -> Path:
-    """Write a certificate for localhost with its key into one file, and return which."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.fromtimestamp(time.time_ns() // 1_000_000_000, UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    file = folder / "localhost.pem"
-    file.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        + made.public_bytes(serialization.Encoding.PEM)
-    )
-    return file
-
-
 @contextlib.contextmanager
-def rafiki(given: argparse.Namespace, folder: Path, pem: Path) -> Iterator[Rafiki]:
+def rafiki(
+    given: argparse.Namespace, folder: Path, cert_file: Path, key_file: Path
+) -> Iterator[Rafiki]:
     """Run Rafiki's backend until the block ends."""
     admin, connector, peering, wallets = free_port(), free_port(), free_port(), free_port()
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(pem)
+    tls.load_cert_chain(cert_file, key_file)
     with ExitStack() as running:
         operator = f"http://127.0.0.1:{running.enter_context(served(Operator))}"
         proxy = running.enter_context(served(behind_tls(wallets), tls=tls))
@@ -237,18 +206,6 @@ def rafiki(given: argparse.Namespace, folder: Path, pem: Path) -> Iterator[Rafik
         finally:
             os.killpg(process.pid, 9)
             process.wait()
-
-
-def listens(process: subprocess.Popen[bytes], port: int) -> bool:
-    assert process.poll() is None, "Rafiki has ended: see rafiki.log"
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
-    try:
-        connection.connect()
-    except OSError:
-        return False
-    finally:
-        connection.close()
-    return True
 
 
 # --- What is checked
@@ -362,8 +319,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as temporary, ExitStack() as running:
         folder = Path(given.keep or temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        pem = certificate(folder)
-        them = running.enter_context(rafiki(given, folder, pem))
+        cert_file, key_file = certificate(folder, "localhost")
+        them = running.enter_context(rafiki(given, folder, cert_file, key_file))
         them.ask(
             "mutation ($input: CreateAssetInput!) {createAsset(input: $input) {asset {id}}}",
             input={"code": "USD", "scale": 2},
@@ -372,7 +329,7 @@ def main() -> int:
             running.enter_context(
                 node(
                     f"sqlite:///{folder / name}.db", folder, f"--ilp-address=test.{name}",
-                    name=name, env={"SSL_CERT_FILE": str(pem)},
+                    name=name, env={"SSL_CERT_FILE": str(cert_file)},
                 )
             )
             for name in ("one", "two")

@@ -18,10 +18,6 @@ import pytest
 from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.test_utils import TestServer
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from core.account import Secret
 from core.errors import RateSourceError
@@ -30,6 +26,7 @@ from core.rates.feeder import RateFeeder
 from core.rates.records import RateSource, Sample, SourceKind
 from core.stores.memory import open_memory
 from core.testing.clock import START_MS, FakeClock
+from tests.core.links.certificates import certificate
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -95,34 +92,6 @@ async def server() -> AsyncIterator[Server]:
     made = Server()
     async with made.server:
         yield made
-
-
-def self_signed(folder: Path) -> ssl.SSLContext:
-    """Return what a server needs for a certificate that it made itself."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(datetime(2020, 1, 1, tzinfo=UTC))
-        .not_valid_after(datetime(2120, 1, 1, tzinfo=UTC))
-        .sign(key, hashes.SHA256())
-    )
-    file = folder / "server.pem"
-    file.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        + made.public_bytes(serialization.Encoding.PEM)
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(file)
-    return context
 
 
 async def problem(client: RateSourceClient, source: RateSource) -> str:
@@ -394,7 +363,8 @@ async def test_one_that_speaks_no_http_or_hangs_up_is_a_sentence(server: Server)
 async def test_one_whose_certificate_nobody_vouches_for_is_not_believed(
     tmp_path: Path, server: Server
 ) -> None:
-    context = self_signed(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate(tmp_path, "localhost"))
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.close()
