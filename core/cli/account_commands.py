@@ -8,7 +8,7 @@ from typing import Final
 
 from core.account import ROUND_TRIP_TIME_MS_DEFAULT
 from core.cli.answers import Row, as_row, as_rows, lines, moment, money
-from core.cli.client import Node
+from core.cli.client import Node, Refused, Unreachable
 from core.cli.output import Output
 from core.cli.tables import facts, table, visible
 from core.control.details import ALL_FIELDS, BOOLEAN_FIELDS, INTEGER_FIELDS
@@ -159,7 +159,27 @@ def settle(node: Node, arguments: argparse.Namespace, output: Output) -> None:
     """Start a settlement."""
     body = {} if arguments.amount is None else {"amount": arguments.amount}
     answer = node.call("POST", "accounts", arguments.username, "settle", body=body)
-    output.show(answer, f"settlement {as_row(answer).get('id')} was started\n")
+    started = as_row(answer).get("id")
+    output.show(
+        answer, f"settlement {started} was started{_how_much(node, arguments, started)}\n"
+    )
+
+
+def _how_much(node: Node, arguments: argparse.Namespace, settlement_id: object) -> str:
+    """Return what a settlement pays, since without --amount it is whatever is owed at the moment."""
+    query = {"username": arguments.username, "limit": 10}
+    try:
+        listed = as_rows(node.call("GET", "settlements", query=query))
+    except (Refused, Unreachable):
+        return (
+            ""  # It was started: nobody shall take it for one that was not, and order another.
+        )
+    found = next((row for row in listed if row.get("id") == settlement_id), None)
+    return (
+        ""
+        if found is None
+        else f": {money(found.get('amount'), found)} to {arguments.username}"
+    )
 
 
 def _given(arguments: argparse.Namespace, names: tuple[str, ...]) -> dict[str, object]:

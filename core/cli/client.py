@@ -43,7 +43,8 @@ class Credentials:
             if self.token is None
             else f"the token from {self.source} is not the operator's, nor this account's"
         )
-        beside = f", as {self.kept}" if self.kept else ""
+        # That file may be the one whose token was just refused: it is not named as the remedy.
+        beside = f", as {self.kept}" if self.kept and self.kept != self.source else ""
         return (
             f"{found}: give --auth or --auth-file, or set {TOKEN_VARIABLE};"
             f" a node leaves it in a file beside its store{beside}"

@@ -106,7 +106,11 @@ def _accounts(commands: _Group, common: argparse.ArgumentParser) -> None:
         command.add_argument("username", help=_USERNAME)
         _details(command, accounts.DETAIL_FIELDS, required=("asset_code", "asset_scale"))
     update = _add(
-        group, "update", "change what is named, keep the rest", accounts.update, common
+        group,
+        "update",
+        "change what is named, '' clears it, keep the rest",
+        accounts.update,
+        common,
     )
     update.add_argument("username", help=_USERNAME)
     update.add_argument("--new-username", metavar="NAME", help="call it something else")
@@ -190,8 +194,9 @@ def _routes(commands: _Group, common: argparse.ArgumentParser) -> None:
 
 PAY_EPILOG: Final = """\
 Either --amount or --deliver is needed; both are in smallest units, the first in the
-account's, the second in the receiver's: of USD with 2 decimals, 1050 is 10.50. Ctrl-C cancels: nothing more is sent, what is in
-flight is waited for, and what has left stays sent.
+account's, the second in the receiver's: of USD with 2 decimals, 1050 is 10.50.
+Ctrl-C cancels: nothing more is sent, what is in flight is waited for, and what has
+left stays sent.
 
 exit codes: 0 all was paid, or is on its way with --no-wait; 1 it was not, see why;
             2 the command line cannot be; 3 no node answers

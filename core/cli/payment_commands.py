@@ -13,7 +13,7 @@ from typing import Any, Final, Self, final
 from core.cli.answers import Row, as_row, as_rows, lines, moment, money, part
 from core.cli.client import Node, Refused
 from core.cli.output import Output
-from core.cli.tables import facts, shown, table
+from core.cli.tables import facts, shown, table, visible
 
 WAIT_SECONDS: Final = 20
 """Below the client's own time-out."""
@@ -336,8 +336,9 @@ def _payment_text(row: Row) -> str:
         "memo": row.get("memo"),
     }
     seen = {name: value for name, value in seen.items() if value not in {None, ""}}
-    reason = f"{shown(row.get('reason'))} " if row.get("reason") else ""
-    return f"{reason}{shown(row.get('sentence'))}\n\n{facts(seen)}"
+    # Whole: what matters of a reason is often said at its end, behind a long URL or address.
+    reason = f"{visible(row.get('reason'))} " if row.get("reason") else ""
+    return f"{reason}{visible(row.get('sentence'))}\n\n{facts(seen)}"
 
 
 def _invoice_text(row: Row) -> str:
@@ -351,6 +352,9 @@ def _invoice_text(row: Row) -> str:
         "made": moment(row.get("created_at_ms")),
         "expires": moment(row.get("expires_at_ms")) or "never",
     }
+    for name in ("paid", "cancelled"):
+        if (at := moment(row.get(f"{name}_at_ms"))) is not None:
+            seen[f"{name} at"] = at
     return f"{shown(row.get('sentence'))}\n\n{facts(seen)}"
 
 

@@ -15,7 +15,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     if not rows:
         return "none\n"
     cells = [[shown(cell) for cell in row] for row in rows]
-    right = [all(_is_number(row[at]) for row in rows) for at in range(len(columns))]
+    right = [_are_numbers([row[at] for row in rows]) for at in range(len(columns))]
     widths = [
         max(width(column), *(width(row[at]) for row in cells))
         for at, column in enumerate(columns)
@@ -70,10 +70,16 @@ def _line(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool]) ->
     return _GAP.join(padded).rstrip()
 
 
+def _are_numbers(values: Sequence[object]) -> bool:
+    """Tell a column of numbers: what is not known stands with the others, and alone is no number."""
+    known = [value for value in values if value is not None]
+    return bool(known) and all(map(_is_number, known))
+
+
 def _is_number(value: object) -> bool:
     if isinstance(value, bool):
         return False
-    if isinstance(value, int | float) or value is None:
+    if isinstance(value, int | float):
         return True
     text = str(value).removeprefix("-").split(" ")[0]
     return text.replace(".", "", 1).isdecimal()

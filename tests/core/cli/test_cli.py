@@ -184,8 +184,8 @@ async def test_accounts_are_listed_with_what_is_owed(shell: Shell, bench: Bench)
 
     assert await shell.ok("accounts", "list") == (
         "ACCOUNT         NET  IN WORDS                  LINK             FULFILLED  REJECTED  LAST REJECT\n"
-        "alice    -12.40 USD  alice owes you 12.40 USD  never connected          0         0            -\n"
-        "bob       12.40 USD  you owe bob 12.40 USD     never connected          0         0            -\n"
+        "alice    -12.40 USD  alice owes you 12.40 USD  never connected          0         0  -\n"
+        "bob       12.40 USD  you owe bob 12.40 USD     never connected          0         0  -\n"
     )
     balance = await shell.ok("balance", "bob")
     assert balance.startswith("you owe bob 12.40 USD\n\nnet ")
@@ -310,7 +310,8 @@ async def test_engines_and_settlements_are_shown(shell: Shell, bench: Bench) -> 
 
     assert "ethereum runs on local test chain" in await shell.ok("engines")
     assert "12.40 USD" in await shell.ok("settlements", "due")
-    assert (await shell.ok("settle", "bob", "--amount", "1000")).endswith("was started\n")
+    said = await shell.ok("settle", "bob", "--amount", "1000")
+    assert said.endswith(" was started: 10.00 USD to bob\n")
     listed = await shell.ok("settlements", "list", "--username", "bob", "--limit", "5")
     assert "10.00 USD  intent" in listed
     assert await shell.ok("settlements", "unmatched") == "none\n"
@@ -349,6 +350,18 @@ async def test_an_amount_that_cannot_be_is_told_by_its_option_and_its_unit(
     )
 
 
+async def test_a_request_for_money_says_when_it_was_cancelled(shell: Shell) -> None:
+    await create(shell, "alice")
+    made = await shell.ok("invoices", "create", "alice", "--amount", "250")
+    assert "cancelled at" not in made
+    found = re.search(r"^id +(\S+)$", made, re.MULTILINE)
+    assert found is not None
+
+    cancelled = await shell.ok("invoices", "cancel", found[1])
+
+    assert re.search(r"^cancelled at +\d{4}-\S+ \S+Z$", cancelled, re.MULTILINE)
+
+
 async def test_what_a_payment_leaves_undecided_and_what_its_receiver_says_is_shown(
     shell: Shell, bench: Bench
 ) -> None:
@@ -366,13 +379,16 @@ async def test_what_a_payment_leaves_undecided_and_what_its_receiver_says_is_sho
     )
     other = await begin(bench, "other")
     await bench.stores.payments.end_payment(
-        other.number, Ending(state=PaymentState.FAILED, reason="No."), Progress()
+        other.number,
+        Ending(state=PaymentState.FAILED, reason=f"No.{' So it is.' * 30} Paid already."),
+        Progress(),
     )
     await bench.crash()
 
     listed = await shell.ok("payments", "list")
     assert re.search(r"\bp\b.* 0\.00 USD +at least 0 EUR +1\.20 USD", listed)
     assert re.search(r"other.* failed +0\.00 USD +nothing +\S* +No\.", listed)
+    assert " Paid already. " in await shell.ok("payments", "show", "other")
     assert "other" not in await shell.ok("payments", "list", "--undecided")
     said = await shell.ok("payments", "show", "p")
     for words in (
@@ -600,6 +616,11 @@ async def test_the_token_beside_the_store_is_used_for_this_machine_only(
     assert here.code == 0
     assert elsewhere.code == 1
     assert "needs the operator's token" in elsewhere.err
+    # Another node's: the file that it is from is not what to look into.
+    store.with_name("signalbox.db.admin-token").write_text("another\n")
+    ran = await shell.run("status", without="SIGNALBOX_ADMIN_TOKEN")
+    assert f"the token from {store}.admin-token is not the operator's" in ran.err
+    assert ran.err.endswith("a node leaves it in a file beside its store\n")
 
 
 Handler = Callable[[web.Request], Any]
@@ -638,6 +659,7 @@ def test_a_table_is_aligned_and_numbers_stand_at_the_right() -> None:
     assert table(
         ("name", "amount", "note"), [["bob", "5 USD", None], ["日本", "12.40 USD", "x"]]
     ) == ("NAME     AMOUNT  NOTE\nbob       5 USD  -\n日本  12.40 USD  x\n")
+    assert table(("name", "problem"), [["bob", None]]) == "NAME  PROBLEM\nbob   -\n"
 
 
 def test_what_a_terminal_would_obey_is_made_visible() -> None:
