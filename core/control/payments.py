@@ -290,6 +290,7 @@ class PaymentDesk(PaymentOperator):
                 packets=pace.packets,
                 rejects=pace.rejects,
                 delivered=max(pace.delivered, payment.delivered),
+                delivered_for=max(pace.delivered_for, payment.delivered_for),
                 delivered_is_least=payment.delivered_is_least or not pace.delivered_exact,
             )
         return PaymentView(

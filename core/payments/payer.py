@@ -157,6 +157,8 @@ class Pace:
     packets: int
     rejects: int
     delivered: int
+    delivered_for: int
+    """What the packets carried that have brought this."""
     delivered_exact: bool
     packets_per_second: float
 
@@ -337,6 +339,7 @@ class Payer:
             progress.packets_fulfilled,
             progress.packets_rejected,
             progress.delivered,
+            progress.source_sent,
             progress.delivered_exact,
             running.packets_per_second,
         )

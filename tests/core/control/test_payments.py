@@ -21,14 +21,14 @@ from core.control.payment_views import (
     UndecidedOfPeer,
 )
 from core.errors import SettingError
-from core.ledger.books import Transfer
+from core.ledger.books import Transfer, TransferId
 from core.packet import address
 from core.payments.payer import Found, Order, Pace
 from core.payments.records import Ending, NewPayment, Payment, PaymentState, Progress, Route
 from core.payments.store import PaymentStore
 from core.stream.sender.terms import PaymentTerms, Quote
 from core.stream.spsp import SpspDetails
-from core.testing.builders import CONDITION, USD
+from core.testing.builders import CONDITION, FULFILLMENT, USD
 from tests.core.control.bench import Bench
 
 EUR = Asset("EUR", 0)
@@ -67,9 +67,21 @@ async def sending(bench: Bench, payment_id: str = "p", amount: int = 500) -> Pay
     return await bench.stores.payments.let_send(made.number, route)
 
 
-async def prepare(bench: Bench, payment: Payment, amount: int) -> None:
+def pace_of(delivered: int, *, exact: bool = True) -> Pace:
+    """Return what a sender knows that has delivered so much, one for one."""
+    return Pace(
+        packets=3,
+        rejects=1,
+        delivered=delivered,
+        delivered_for=delivered,
+        delivered_exact=exact,
+        packets_per_second=2.0,
+    )
+
+
+async def prepare(bench: Bench, payment: Payment, amount: int) -> TransferId:
     """Let a packet of it leave, and nobody answer it."""
-    await bench.stores.books.prepare(
+    return await bench.stores.books.prepare(
         Transfer(
             from_account=bench.id_of("alice"),
             to_account=bench.id_of("bob"),
@@ -153,15 +165,29 @@ async def test_nothing_is_said_to_be_delivered_only_where_that_is_known(bench: B
 
 async def test_what_a_sender_knows_is_shown_before_it_is_written_down(bench: Bench) -> None:
     await sending(bench)
-    pace = Pace(
-        packets=3, rejects=1, delivered=7, delivered_exact=False, packets_per_second=2.0
-    )
-    payer = Paying(pace, bench.stores.payments)
+    payer = Paying(pace_of(7, exact=False), bench.stores.payments)
 
     view = await bench.control_with(payer=payer).payment("p")
 
     assert (view.packets, view.rejects, view.delivered) == (3, 1, 7)
     assert not view.delivered_exact
+
+
+async def test_what_was_delivered_is_all_only_where_it_is_for_all_that_the_books_have_sent(
+    bench: Bench,
+) -> None:
+    """The books are read, and packets go on being fulfilled before the answer is made."""
+    payment = await sending(bench)
+    for delivered_for, is_all in ((7, False), (0, True)):
+        payer = Paying(pace_of(delivered_for), bench.stores.payments)
+        view = await bench.control_with(payer=payer).payment("p")
+        assert view.delivered_exact is is_all, view.sentence
+
+    await bench.stores.books.fulfill(await prepare(bench, payment, 7), FULFILLMENT)
+    for delivered_for, is_all in ((0, False), (7, True)):
+        payer = Paying(pace_of(delivered_for), bench.stores.payments)
+        view = await bench.control_with(payer=payer).payment("p")
+        assert view.delivered_exact is is_all, view.sentence
 
 
 async def test_what_is_undecided_is_added_up_by_peer_and_by_payment(bench: Bench) -> None:
