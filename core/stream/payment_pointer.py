@@ -57,9 +57,13 @@ def payment_pointer(url: str) -> str | None:
 def _pointer_url(text: str) -> str:
     rest = text[1:]
     host, slash, path = rest.partition("/")
-    for sign, what in (("@", "a user"), (":", "a port")):
-        if sign in host:
-            raise SpspError(f"{_shown(text)} is no payment pointer: it may not name {what}")
+    if "@" in host:
+        raise SpspError(f"{_shown(text)} is no payment pointer: it may not name a user")
+    if ":" in host:
+        raise SpspError(
+            f"{_shown(text)} is no payment pointer: it may not name a port;"
+            " give the receiver's URL instead, as https://wallet.example:8443/alice"
+        )
     for sign, what in (("?", "a query"), ("#", "a fragment")):
         if sign in rest:
             raise SpspError(f"{_shown(text)} is no payment pointer: it may not have {what}")

@@ -283,9 +283,10 @@ class Probe:
         assert terms.delivered_amount is not None
         if terms.source_amount_max is not None:
             if at_best > terms.source_amount_max:
-                raise self._failed(
+                # The last answer is how a probe that passes is answered: nobody said no.
+                raise QuoteFailed(
                     f"{terms.delivered_amount} to be delivered cost at least {at_best}, "
-                    f"and {terms.source_amount_max} may be sent"
+                    f"and {terms.source_amount_max} may be sent."
                 )
             return terms.source_amount_max
         if not min_rate:

@@ -31,6 +31,11 @@ def test_a_url_is_taken_as_it_is_but_for_the_end_of_its_path(row: dict[str, Any]
     assert payment_url(row["in"]) == row["out"]
 
 
+def test_who_names_a_port_is_told_how_that_receiver_is_written() -> None:
+    with pytest.raises(SpspError, match="not name a port; give the receiver's URL instead"):
+        payment_url("$127.0.0.1:7770/alice")
+
+
 def test_a_url_with_a_password_is_refused_and_one_with_a_port_is_not() -> None:
     with_password, with_port = JS["url_invalid"]
 

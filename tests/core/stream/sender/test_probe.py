@@ -264,8 +264,10 @@ def test_packets_too_small_for_a_unit_at_the_least_rate_are_refused() -> None:
 
 
 def test_a_delivery_that_costs_more_than_may_be_sent_is_refused() -> None:
-    with pytest.raises(QuoteFailed, match="cost at least 999, and 900 may be sent"):
+    with pytest.raises(QuoteFailed, match=r"cost at least 999, and 900 may be sent\.$") as told:
         World(Path()).quote(terms(delivered_amount=1_000, source_amount_max=900))
+    assert not told.value.reject_code
+    assert not told.value.triggered_by
 
 
 @pytest.mark.parametrize("claim", [AMOUNT_MAX, 0])
