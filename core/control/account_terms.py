@@ -103,4 +103,4 @@ def _link(account: Account) -> Iterator[str]:
         when = " while BTP is not connected" if speaks_btp else ""
         yield f"Packets for {name} go to {http}{when}."
     elif btp is None and not account.has_ilp_over_btp_incoming_token:
-        yield f"{name} has no address to send packets to, and can only send."
+        yield f"{name} has no address to send packets to: only payments that end here reach it."

@@ -233,7 +233,11 @@ class RateFeedDesk:
                 for code in (from_asset.code, to_asset.code)
                 if code not in self.table.in_force
             ]
-            raise SettingError("rate", f"there is no price of {' and '.join(missing)}")
+            raise SettingError(
+                "rate",
+                f"there is no price of {' and '.join(missing)}:"
+                " set one by hand, or add a source that has it",
+            )
         now_ms = self.clock.now_ms()
         if quote.stale_at_ms is not None and now_ms >= quote.stale_at_ms:
             raise SettingError(

@@ -301,7 +301,10 @@ class LinkStates:
     def _not_connected(self, account: Account, btp: BtpState | None) -> tuple[LinkState, str]:
         """Return how a link is that has BTP alone, and no connection now."""
         if account.ilp_over_btp_url is None and not account.has_ilp_over_btp_incoming_token:
-            return LinkState.NEVER, "It has no address to send to: it can only send to us."
+            return (
+                LinkState.NEVER,
+                "It has no address to send to: only payments that end here reach it.",
+            )
         is_dialled = account.ilp_over_btp_url is not None
         if btp is None or not btp.problem:
             trying = "" if btp is None else self._trying(btp)

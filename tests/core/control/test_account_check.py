@@ -392,7 +392,7 @@ def test_sound_settings_have_no_warning() -> None:
         ({"routes_max": 7}, "bob may tell us up to 7 routes."),
         ({}, "What you owe bob is settled only when you say so."),
         ({"enabled": False}, "bob is paused: nothing is taken from it and nothing sent to it."),
-        ({}, "bob has no address to send packets to, and can only send."),
+        ({}, "bob has no address to send packets to: only payments that end here reach it."),
         (
             {"ilp_over_btp_url": "wss://bob.example"},
             "bob is dialled over BTP at wss://bob.example, and packets go both ways there.",

@@ -366,7 +366,9 @@ async def test_the_converter_is_exact_and_says_how(bench: Bench) -> None:
     ):  # fmt: skip
         with pytest.raises(SettingError, match=words):
             await bench.control.convert_amount(amount, "USD", "EUR")
-    with pytest.raises(SettingError, match="there is no price of BTC"):
+    with pytest.raises(
+        SettingError, match="there is no price of BTC: set one by hand, or add a source"
+    ):
         await bench.control.convert_amount("1", "USD", "BTC")
     with pytest.raises(SettingError, match="bob counts in EUR"):
         await bench.control.convert_amount("1", "EUR", "USD", to_username="bob")
