@@ -11,13 +11,16 @@ import enum
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Generic, NewType, Protocol, TypeAlias, TypeVar, final
+from typing import Final, Generic, NewType, Protocol, TypeAlias, TypeVar, final
 
 from core.account import Account, AccountId
 from core.packet import Prepare, Reject, Reply
 
 PaymentNumber = NewType("PaymentNumber", int)
 """Names a payment of our own in the rows of its packets."""
+
+UNFULFILLABLE: Final = bytes(32)
+"""A condition: nobody knows what hashes to this."""
 
 A = TypeVar("A")
 A_co = TypeVar("A_co", covariant=True)
@@ -161,6 +164,22 @@ def outgoing(request: IncomingRequest[A], to_account: A) -> OutgoingRequest[A]:
         request.trace,
         payment=request.payment,
     )
+
+
+def own_packet(account: A, prepare: Prepare) -> OutgoingRequest[A]:
+    """Return a packet of this node's own that leaves by a link: it meets no rate, no balance and no route."""
+    return OutgoingRequest(account, account, prepare, 0, prepare.expires_at_ms)
+
+
+def are_you_there(account: Account, expires_at_ms: int) -> OutgoingRequest[Account]:
+    """Return an empty packet to an account's own address: whatever is answered, somebody is there."""
+    prepare = Prepare.build(
+        amount=0,
+        expires_at_ms=expires_at_ms,
+        condition=UNFULFILLABLE,
+        destination=account.ilp_address,
+    )
+    return own_packet(account, prepare)
 
 
 class Verdict(enum.Enum):

@@ -15,12 +15,11 @@ from core.control.views import RouteAnswer, RouteView
 from core.errors import PacketError, SettingError
 from core.packet import AMOUNT_MAX, Address, Prepare, address
 from core.routing.table import RoutingTable
-from core.service import Explanation, Fact, Incoming, IncomingRequest, Verdict
+from core.service import UNFULFILLABLE, Explanation, Fact, Incoming, IncomingRequest, Verdict
 
 EXPIRES_IN_MS_MAX: Final = 24 * 3_600_000
 SENDERS_TRIED_MAX: Final = 5
 """So many stand in for a sender that was not named: one of them may have nothing left to send."""
-_CONDITION: Final = bytes(32)
 
 
 @final
@@ -68,7 +67,7 @@ class Explainer:
         prepare = Prepare.build(
             amount=packet.amount,
             expires_at_ms=now_ms + packet.expires_in_ms,
-            condition=_CONDITION,
+            condition=UNFULFILLABLE,
             destination=packet.destination,
         )
         steps = await self.incoming.explain(IncomingRequest(sender, prepare))

@@ -15,13 +15,11 @@ from core.control.sources import LinkSource
 from core.control.views import PingResult
 from core.errors import Conflict
 from core.node_address import NodeAddress
-from core.packet import ErrorCode, Prepare, Reject, error_words
-from core.service import Outgoing, OutgoingRequest
+from core.packet import ErrorCode, Reject, error_words
+from core.service import Outgoing, are_you_there
 
 PING_MS: Final = 5_000
 """How long an answer is waited for: a person is waiting too."""
-_CONDITION: Final = bytes(32)
-"""Nobody knows what hashes to this, so that nobody can fulfill it."""
 _OURS_TO_WAIT: Final = frozenset(
     {ErrorCode.CONNECTOR_BUSY.value, ErrorCode.INSUFFICIENT_TIMEOUT.value}
 )
@@ -55,14 +53,7 @@ class Ping:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(PING_MS / 1000):
                 await self.dial(account)
-        expires_at_ms = self.clock.now_ms() + PING_MS
-        prepare = Prepare.build(
-            amount=0,
-            expires_at_ms=expires_at_ms,
-            condition=_CONDITION,
-            destination=account.ilp_address,
-        )
-        request = OutgoingRequest(account, account, prepare, 0, expires_at_ms)
+        request = are_you_there(account, self.clock.now_ms() + PING_MS)
         sent_at = self.clock.monotonic()
         reply = await self.link.send(request)
         latency_us = round((self.clock.monotonic() - sent_at) * 1_000_000)

@@ -19,7 +19,7 @@ from core.errors import PacketError, SettingError
 from core.node_address import NodeAddress
 from core.packet import AMOUNT_MAX, Address, Fulfill, Prepare, Reject, Reply, address, scheme
 from core.routing.table import RoutingTable
-from core.service import Incoming, IncomingRequest, Outgoing, OutgoingRequest
+from core.service import Incoming, IncomingRequest, Outgoing, own_packet
 from core.services.echo import PING_CONDITION, Arrival, Pings, echo_request_data
 
 PING_MS: Final = 10_000
@@ -138,8 +138,7 @@ class AddressPing:
             return await self.incoming.handle(IncomingRequest(sender, packet)), next_hop
         if next_hop is None:
             return None, None
-        request = OutgoingRequest(next_hop, next_hop, packet, 0, packet.expires_at_ms)
-        return await self.link.send(request), next_hop
+        return await self.link.send(own_packet(next_hop, packet)), next_hop
 
     def _next_hop(self, target: Address) -> Account | None:
         route = self.table.look_up(target)

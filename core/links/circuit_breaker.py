@@ -18,8 +18,8 @@ from core.account import Account
 from core.clock import Clock
 from core.links.link_states import FAILURES_MAX, LinkHistory, LinkStates, asks_itself
 from core.node_address import NodeAddress
-from core.packet import ErrorCode, Prepare, Reject, Reply
-from core.service import Explanation, Outgoing, OutgoingRequest, Step, Verdict
+from core.packet import ErrorCode, Reject, Reply
+from core.service import Explanation, Outgoing, OutgoingRequest, Step, Verdict, are_you_there
 from core.tasks import TaskOwner
 
 HOLD_SECONDS_FIRST: Final = 1.0
@@ -29,8 +29,6 @@ ANSWER_MS: Final = 5_000
 """How long the answer to our own question is waited for."""
 QUESTIONS_MAX: Final = 1_000
 """Under way at once, one a peer."""
-_CONDITION: Final = bytes(32)
-"""Nobody knows what hashes to this, so that nobody can fulfill it."""
 
 
 class ClosableLink(Outgoing, Protocol):
@@ -116,17 +114,9 @@ class CircuitBreaker:
             )
 
     async def _question(self, account: Account, history: LinkHistory) -> None:
-        expires_at_ms = self._clock.now_ms() + ANSWER_MS
-        prepare = Prepare.build(
-            amount=0,
-            expires_at_ms=expires_at_ms,
-            condition=_CONDITION,
-            destination=account.ilp_address,
-        )
+        question = are_you_there(account, self._clock.now_ms() + ANSWER_MS)
         try:
-            reply = await self.link.send(
-                OutgoingRequest(account, account, prepare, 0, expires_at_ms)
-            )
+            reply = await self.link.send(question)
         finally:
             history.is_asked = False
         is_silent = (

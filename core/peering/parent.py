@@ -17,7 +17,7 @@ from core.errors import PacketError, SettingError
 from core.ildcp_message import CONDITION, IldcpAnswer, ildcp_request
 from core.node_address import NodeAddress
 from core.packet import Address, Fulfill, Reject, covers, scheme
-from core.service import Outgoing, OutgoingRequest
+from core.service import Outgoing, own_packet
 
 log = logging.getLogger(__name__)
 
@@ -108,11 +108,8 @@ class ParentAddress:
         self.asked_at_ms = self._clock.now_ms()
         # Whatever comes of it, even an error on the way: not again at once.
         self._due = self._clock.monotonic() + RETRY_SECONDS_FIRST
-        expires_at_ms = self.asked_at_ms + REQUEST_MS
-        request = OutgoingRequest(
-            parent, parent, ildcp_request(expires_at_ms=expires_at_ms), 0, expires_at_ms
-        )
-        reply = await self._link.send(request)
+        request = ildcp_request(expires_at_ms=self.asked_at_ms + REQUEST_MS)
+        reply = await self._link.send(own_packet(parent, request))
         if isinstance(reply, Reject):
             self._refused(parent, reply)
             return

@@ -26,7 +26,7 @@ from core.routing.ccp import (
 from core.routing.exchange import RouteExchange
 from core.routing.forwarding import ForwardingLog, Listener
 from core.routing.peer import Peer
-from core.service import Outgoing, OutgoingRequest
+from core.service import Outgoing, own_packet
 from core.tasks import TaskOwner
 
 log = logging.getLogger(__name__)
@@ -217,17 +217,14 @@ class Speaker:
     # --- Over the link
 
     async def _send(self, account: Account, destination: str, data: bytes) -> Reply:
-        expires_at_ms = self._exchange.clock.now_ms() + ANSWER_MS
         prepare = Prepare.build(
             amount=0,
-            expires_at_ms=expires_at_ms,
+            expires_at_ms=self._exchange.clock.now_ms() + ANSWER_MS,
             condition=CONDITION,
             destination=destination,
             data=data,
         )
-        return await self._link.send(
-            OutgoingRequest(account, account, prepare, 0, expires_at_ms)
-        )
+        return await self._link.send(own_packet(account, prepare))
 
     def _is_ours(self, reply: Reply) -> bool:
         """Tell whether a no is our own link's, which did not reach the peer."""
