@@ -11,10 +11,11 @@ from core.routing.ccp import NO_TABLE, Mode, TableId
 from core.routing.damping import Damping
 from core.routing.importing import ImportRules
 from core.routing.table import Route
+from core.token_bucket import Bucket
 
-UPDATES_PER_SECOND: Final = 20
+MESSAGES_PER_SECOND: Final = 20
 """A peer that keeps to the protocol sends seven; each may take a few milliseconds of the loop."""
-UPDATES_BURST: Final = 400
+MESSAGES_AT_ONCE: Final = 400
 """After a restart a hundred thousand routes come at once."""
 UPDATES_WAITING_MAX: Final = 32
 """Of one peer, each of at most 32 KB, behind the one that is being applied."""
@@ -143,8 +144,10 @@ class Peer:
     applying: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Updates are applied in the order in which they came."""
     waiting: int = 0
-    tokens: float = UPDATES_BURST
-    tokens_at: float = 0.0
+    pace: Bucket = field(
+        default_factory=lambda: Bucket(60 * MESSAGES_PER_SECOND, MESSAGES_AT_ONCE, now_us=0)
+    )
+    """What it may send."""
     # What the store has of it, and what it does not have yet.
     saving: asyncio.Lock = field(default_factory=asyncio.Lock)
     generation: int = 0
@@ -186,11 +189,11 @@ class Peer:
         )
 
     def may_send(self, now: float) -> bool:
-        """Count one more update; False where they come too fast to be looked at."""
-        elapsed = max(0.0, now - self.tokens_at)
-        self.tokens = min(UPDATES_BURST, self.tokens + elapsed * UPDATES_PER_SECOND)
-        self.tokens_at = now
-        if self.tokens < 1 or self.waiting >= UPDATES_WAITING_MAX:
+        """Count one more message; False where they come too fast to be looked at."""
+        left = self.pace.tokens(
+            60 * MESSAGES_PER_SECOND, MESSAGES_AT_ONCE, int(now * 1_000_000)
+        )
+        if left < 1 or self.waiting >= UPDATES_WAITING_MAX:
             return False
-        self.tokens -= 1
+        self.pace.take(1)
         return True

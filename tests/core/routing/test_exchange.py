@@ -17,7 +17,7 @@ from core.routing.ccp import (
     RouteControl,
     ToldRoute,
 )
-from core.routing.peer import UPDATES_BURST
+from core.routing.peer import MESSAGES_AT_ONCE
 from core.routing.speaker import Speaker
 from core.routing.table import RouteSource
 from core.tasks import TaskOwner
@@ -841,7 +841,7 @@ async def test_a_flood_of_updates_is_turned_away_before_it_is_read(net: Net) -> 
         destination="peer.route.update",
         data=told(way("test.x", "test.b"), speaker="test.b").encode(),
     )
-    replies = [await a.receive("b", packet) for _ in range(UPDATES_BURST + 50)]
+    replies = [await a.receive("b", packet) for _ in range(MESSAGES_AT_ONCE + 50)]
 
     refused = [reply for reply in replies if isinstance(reply, Reject)]
     assert len(refused) == 50
