@@ -283,9 +283,8 @@ def _why_not(host: str, port: int, error: OSError | OverflowError) -> str:
             )
         case errno.EACCES:
             return f"{place} needs rights that this process does not have: choose a port above 1023"
-        case (
-            errno.EADDRNOTAVAIL | None
-        ):  # None where asyncio tried several, or found none to try
+        # None where asyncio tried several, or found none to try.
+        case errno.EADDRNOTAVAIL | None:
             return f"{place} is no address of this machine"
         case _:
             return f"{place} cannot be listened on: {error}"

@@ -103,7 +103,7 @@ class Notices(Listener):
                 watcher.put(payment)
         # What money came with is in its own row already.
         text = payment.payer_text if payment.amount == 0 else ""
-        if (payment.closes or text) and len(self._tasks) < NOTING_MAX:
+        if (payment.closes or text) and not self._tasks.is_full:
             self._tasks.start(self._note(payment, text), name="note a connection")
 
     @contextmanager

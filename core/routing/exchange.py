@@ -413,9 +413,8 @@ class RouteExchange:
 
     def withdraw_all(self, peer: Peer, reason: str) -> None:
         """Take all of a peer's routes out of use, and know nothing of its table any more."""
-        if (
-            peer.heard.routes and not peer.damping.all_wait
-        ):  # that was said, and they are not used
+        # Where all of them wait, that was said, and they are not used.
+        if peer.heard.routes and not peer.damping.all_wait:
             log.info("the routes of %s are withdrawn: %s", peer.account.username, reason)
         self.held.end_table(peer, is_silent=True)
         peer.heard.table_id, peer.heard.epoch = NO_TABLE, 0

@@ -55,9 +55,8 @@ class Keeper:
             if peer is None or stored.version <= peer.version:
                 continue
             async with peer.saving:
-                if (
-                    stored.version > peer.version
-                ):  # while we waited, we may have saved ourselves
+                # While we waited, we may have saved ourselves.
+                if stored.version > peer.version:
                     await self._take_over(peer, stored)
         self._exchange.mark_silent()
         self._exchange.on_news()
