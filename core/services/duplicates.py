@@ -15,7 +15,7 @@ from core.packet import ErrorCode, Fulfill, Prepare, Reject, Reply, parse_reply
 from core.service import Explanation, IncomingRequest, IncomingService, Step, Verdict
 
 REMEMBER_SECONDS: Final = 30.0
-"""As long as a packet is held at most: what comes later has expired."""
+"""As long as a packet is held at most. What comes later has expired, but where its sender gave it more time."""
 ANSWERS_MAX: Final = 100_000
 """About 450 octets each with a short answer: 45 MB. So it remembers all of 3,300 packets a second."""
 OCTETS_MAX: Final = 32 * 1024 * 1024
