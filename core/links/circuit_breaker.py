@@ -2,7 +2,8 @@
 
 Packets for a peer that is gone would each wait out a time limit, and hold money for as long. So after
 some failures without a sign of life in between nothing is sent; after a pause one packet is a test, and
-the link is as before once anything is answered. Each failed test doubles the pause.
+the link is as before once anything is answered. Each failed test doubles the pause. Questions of ours to the
+peer itself are sent all the same: by those it is found out that it is back, and its routes with it.
 
 That packets are not answered in time is no such failure by itself: a receiver that is slow, or means
 harm, lets a sound peer look so. After some of them the peer is asked itself, by an empty packet that it
@@ -64,6 +65,10 @@ class CircuitBreaker:
         if history.unreachable_in_row < FAILURES_MAX:
             self._ask(request.to_account, history)
             return await self.link.send(request)
+        if asks_itself(
+            request
+        ):  # few, without money, and the first to find out that it is back
+            return await self.link.send(request)
         if self._is_held(history):
             return self._reject(request.to_account)
         return await self._test(request, history)
@@ -96,8 +101,7 @@ class CircuitBreaker:
     async def _test(self, request: OutgoingRequest[Account], history: LinkHistory) -> Reply:
         """Send this one packet, and let what becomes of it decide, or of a question beside it: its receiver may be slow."""
         history.is_tested = True
-        if not asks_itself(request):
-            self._ask(request.to_account, history)
+        self._ask(request.to_account, history)
         try:
             return await self.link.send(request)
         finally:

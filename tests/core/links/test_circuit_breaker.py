@@ -16,7 +16,7 @@ from core.links.link_states import FAILURES_MAX, Failure, LinkStates, asks_itsel
 from core.node_address import NodeAddress
 from core.packet import ErrorCode, Fulfill, Reject, Reply, address
 from core.service import Explanation, OutgoingRequest, Verdict
-from core.testing.builders import account, fulfill, outgoing
+from core.testing.builders import account, fulfill, outgoing, prepare
 from core.testing.clock import FakeClock
 
 ADDRESS = NodeAddress(address("test.node"))
@@ -266,3 +266,22 @@ async def test_a_peer_that_is_back_is_used_though_the_packet_that_tests_it_goes_
     sent = len(setting.link.sent)
     await setting.send()
     assert len(setting.link.sent) == sent + 1
+
+
+async def test_questions_of_ours_are_never_held_and_the_first_that_is_answered_ends_the_pause() -> (
+    None
+):
+    setting = Setting()
+    await setting.fail(FAILURES_MAX)
+    bob = setting.bob()
+    question = outgoing(prepare(destination="peer.route.control"), sender=bob, receiver=bob)
+    assert isinstance(await setting.send(), Reject)
+    asked = setting.link.asked
+
+    await setting.breaker.send(question)
+    assert setting.link.asked == asked + 1
+    assert setting.states.history(bob.id).held_until is not None, "it is still gone"
+
+    setting.link.fails = False
+    await setting.breaker.send(question)
+    assert isinstance(await setting.send(), Fulfill)
