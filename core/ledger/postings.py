@@ -166,10 +166,12 @@ def refuse_unbookable(transfer: Transfer) -> None:
 def refuse_copy(first: TransferId, state: TransferState, result: bytes | None) -> None:
     """Refuse a packet that was prepared before, by what became of the first; what was rejected may come again.
 
+    What was only given up as void, for want of an answer, may not: its proof would be owed beside this one's.
+
     Raises:
         PacketKnown: the first was fulfilled, may still be, or was though nobody here can know.
     """
-    if state is not _REJECTED:
+    if state is not _REJECTED or result is None:
         raise PacketKnown(
             first,
             fulfillment=result if state is _FULFILLED else None,

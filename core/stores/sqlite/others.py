@@ -24,8 +24,8 @@ _OTHERS: Final = """
     UNION ALL SELECT number FROM node WHERE ended_at_ms >= ?2 AND number != ?1
 """
 _ROWS: Final = """
-    SELECT id, state, created_at_ms, from_account, condition, destination, incoming_amount,
-        expires_at_ms
+    SELECT id, state = 2 AND result IS NOT NULL, created_at_ms, from_account, condition, destination,
+        incoming_amount, expires_at_ms
     FROM transfer WHERE id > ? AND id < ? ORDER BY id DESC LIMIT ?
 """
 _FIND: Final = """
@@ -72,7 +72,8 @@ class OthersPackets:
             for row in reversed(rows):
                 # What was rejected may come again. So of packets that are alike, at whatever nodes, this
                 # leaves the one to ask: it was only sent because those before it were rejected.
-                if row[1] != TransferState.REJECTED:
+                was_rejected = row[1]
+                if not was_rejected:
                     self._newer[hash(row[3:])] = row[0]
             self._read_to[node] = rows[0][0] if rows else after
 

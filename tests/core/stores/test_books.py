@@ -819,17 +819,23 @@ async def test_a_copy_of_what_another_process_has_open_is_not_prepared(
     assert await numbers(books) == (Balance(pending_in=7), Balance(pending_out=7))
 
 
-@pytest.mark.parametrize("end", ["unknown", "fulfilled too late"])
+@pytest.mark.parametrize("end", ["unknown", "fulfilled too late", "given up", "resolved"])
 async def test_a_copy_of_what_the_next_hop_may_have_fulfilled_is_not_prepared(
     books: Books, stores: Stores, end: str
 ) -> None:
+    """What was given up as void is no reject: the next hop may yet prove it, and is owed it then."""
     first = await books.prepare(transfer(7))
-    if end == "unknown":
-        await stores.leases.sign_off()
-    else:
+    if end == "fulfilled too late":
         await books.fulfill_late(first, FULFILLMENT)
+    elif end == "given up":
+        await books.expire(first)
+        await books.abandon(first)
+    else:
+        await stores.leases.sign_off()
     await stores.leases.sign_on("again")
     await books.recover()
+    if end == "resolved":
+        await books.resolve_unknown(first, fulfilled=False)
 
     with pytest.raises(PacketKnown) as known:
         await books.prepare(transfer(7))
