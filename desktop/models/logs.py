@@ -9,7 +9,8 @@ from typing import Final, final
 from PySide6.QtCore import QObject
 
 from desktop import formatting
-from desktop.models.table import Column, TableModel
+from desktop.models.live import LiveModel
+from desktop.models.table import Column
 
 LINES_MAX: Final = 10_000
 LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
@@ -88,33 +89,8 @@ COLUMNS: Final[Sequence[Column[LogRow]]] = (
 )
 
 
-class LogsModel(TableModel[LogRow]):
-    """The newest lines at the end; while it is held, lines wait and are counted."""
+class LogsModel(LiveModel[LogRow]):
+    """The newest lines at the end."""
 
     def __init__(self, parent: QObject | None = None) -> None:
-        super().__init__(COLUMNS, lambda row: row.sequence, parent=parent)
-        self._held = False
-        self._waiting: list[LogRow] = []
-
-    @property
-    def held(self) -> bool:
-        return self._held
-
-    @property
-    def waiting(self) -> int:
-        """How many lines came while it was held."""
-        return len(self._waiting)
-
-    def add(self, rows: Sequence[LogRow]) -> None:
-        """Add lines, oldest first."""
-        if self._held:
-            self._waiting = [*self._waiting, *rows][-LINES_MAX:]
-        else:
-            self.append(rows, rows_max=LINES_MAX)
-
-    def hold(self, *, held: bool) -> None:
-        """Stop showing what comes, or show all that waited."""
-        self._held = held
-        if not held:
-            waiting, self._waiting = self._waiting, []
-            self.append(waiting, rows_max=LINES_MAX)
+        super().__init__(COLUMNS, lambda row: row.sequence, rows_max=LINES_MAX, parent=parent)

@@ -9,7 +9,8 @@ from typing import Final, final
 from PySide6.QtCore import QObject
 
 from desktop import formatting
-from desktop.models.table import Column, TableModel
+from desktop.models.live import LiveModel
+from desktop.models.table import Column
 
 PACKETS_MAX: Final = 20_000
 ORDINARY_REJECTS: Final = frozenset(("F08",))
@@ -164,33 +165,14 @@ COLUMNS: Final[Sequence[Column[PacketRow]]] = (
 )
 
 
-class PacketsModel(TableModel[PacketRow]):
-    """The newest packets on top; while it is held, packets wait and are counted."""
+class PacketsModel(LiveModel[PacketRow]):
+    """The newest packets on top."""
 
     def __init__(self, parent: QObject | None = None) -> None:
-        super().__init__(COLUMNS, lambda row: row.sequence, newest_first=True, parent=parent)
-        self._held = False
-        self._waiting: list[PacketRow] = []
-
-    @property
-    def held(self) -> bool:
-        return self._held
-
-    @property
-    def waiting(self) -> int:
-        """How many packets came while it was held."""
-        return len(self._waiting)
-
-    def add(self, rows: Sequence[PacketRow]) -> None:
-        """Add packets, oldest first."""
-        if self._held:
-            self._waiting = [*self._waiting, *rows][-PACKETS_MAX:]
-        else:
-            self.append(rows, rows_max=PACKETS_MAX)
-
-    def hold(self, *, held: bool) -> None:
-        """Stop showing what comes, or show all that waited."""
-        self._held = held
-        if not held:
-            waiting, self._waiting = self._waiting, []
-            self.append(waiting, rows_max=PACKETS_MAX)
+        super().__init__(
+            COLUMNS,
+            lambda row: row.sequence,
+            rows_max=PACKETS_MAX,
+            newest_first=True,
+            parent=parent,
+        )
