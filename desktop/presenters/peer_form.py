@@ -28,7 +28,6 @@ from desktop.models.peer_editor import (
     Kind,
 )
 
-SECRETS: Final = tuple(name for name, field in FIELDS.items() if field.kind is Kind.SECRET)
 NEEDED: Final = {
     "username": "A username is needed: 2 to 32 characters of a–z, 0–9, _, ~ and -.",
     "asset_code": "An asset is needed, as in USD.",

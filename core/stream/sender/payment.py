@@ -239,7 +239,6 @@ class Payment:
             window=self._packets.size,
             waits=now < self._pauses.until,
             last_reject_code=last.code if last else "",
-            last_reject_by=last.triggered_by if last else "",
             next_sequence=self._connection.next_sequence,
             violations=tuple(self._violations),
             receipts=dict(self._receipts.best),

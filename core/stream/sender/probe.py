@@ -84,7 +84,6 @@ class Probe:
         self._same = 0
         """How often in a row the last answer was given."""
         self._in_flight: Sent | None = None
-        self._round_trip = math.inf
         self._last: Answer | None = None
         self._failure: QuoteFailed | None = None
 
@@ -128,7 +127,6 @@ class Probe:
         self._in_flight = None
         answer = self._connection.read(sent, reply)
         if answer.authentic is not None:
-            self._round_trip = min(self._round_trip, now - sent.sent_at)
             self._hear_asset(answer)
         if sent.amount == 0:
             return  # about the asset: it is good to know, and no payment needs it
@@ -215,7 +213,6 @@ class Probe:
                 Fraction(1, bought + 1), max(Fraction(0), 1 - bought / (first * high))
             ),
             destination_asset=self._asset,
-            round_trip_seconds=self._round_trip,
             quoted_at_ms=now_ms,
             next_sequence=self._connection.next_sequence,
         )

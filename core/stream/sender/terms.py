@@ -101,8 +101,6 @@ class Quote:
     lost_by_rounding: Fraction = Fraction(0)
     """Of what such a packet is worth, at most so large a share is lost because less than a unit is not delivered."""
     destination_asset: Asset | None
-    round_trip_seconds: float
-    """Of the fastest probe that came back from the receiver."""
     quoted_at_ms: int
     next_sequence: int
     """Where the payment goes on counting."""
@@ -155,7 +153,6 @@ class Progress:
     waits: bool
     """Whether it holds back because of the last reject."""
     last_reject_code: str
-    last_reject_by: str
     next_sequence: int
     violations: tuple[str, ...] = ()
     receipts: Mapping[int, bytes] = field(default_factory=dict)

@@ -249,7 +249,6 @@ PLAIN = Quote(
     packet_units=4,
     lost_by_rounding=Fraction(1, 500),
     destination_asset=EUR,
-    round_trip_seconds=0.0,
     quoted_at_ms=0,
     next_sequence=1,
 )

@@ -63,7 +63,6 @@ QUOTE: Final = Quote(
     source_estimate=100,
     path_maximum=None,
     destination_asset=None,
-    round_trip_seconds=0.0,
     quoted_at_ms=0,
     next_sequence=1,
 )
@@ -86,7 +85,6 @@ HALFWAY: Final = Progress(
     window=1,
     waits=False,
     last_reject_code="",
-    last_reject_by="",
     next_sequence=1,
 )
 

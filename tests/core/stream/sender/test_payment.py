@@ -43,7 +43,6 @@ PLAIN = Quote(
     path_maximum=1_000,
     passed=1_000,
     destination_asset=Asset("USD", 2),
-    round_trip_seconds=0.01,
     quoted_at_ms=0,
     next_sequence=5,
 )
