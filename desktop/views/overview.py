@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Final, final
 
 from PySide6.QtCore import QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QPainter, QPaintEvent
+from PySide6.QtGui import QColor, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import (
     QGridLayout,
     QHBoxLayout,
@@ -59,6 +59,8 @@ PRACTICE_TEXT: Final = (
 GRAPH_HEIGHT: Final = 110
 """At the least: the whole page is seen at once in a window of 1280 × 800."""
 WORDS_WIDTH_MAX: Final = 190
+TRENDS_WIDTH_MIN: Final = 900
+"""A page that is narrower has no room for the trends beside the limits."""
 
 
 @final
@@ -133,7 +135,6 @@ class _Content(QScrollArea):
         super().__init__()
         self.setAccessibleName("Overview")
         self.setWidgetResizable(True)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         body = QWidget()
         self.setWidget(body)
         layout = QVBoxLayout(body)
@@ -194,6 +195,10 @@ class _Content(QScrollArea):
         self.exposure.asset_shown.connect(
             lambda code: self.exposure_graph_card.title.setText(f"Exposure in {code}")
         )
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        self.limits.set_narrow(self.viewport().width() < TRENDS_WIDTH_MIN)
+        super().resizeEvent(event)
 
     def show_state(self, state: OverviewState) -> None:
         self.needs_you.show_incidents(state.incidents)
@@ -432,12 +437,26 @@ class _LimitsCard(Card):
     def __init__(self) -> None:
         super().__init__("Peers by how near their limit is")
         self.lines: list[_LimitLine] = []
+        self._is_narrow = False
         self._list = QVBoxLayout()
         self._list.setSpacing(2)
         self.body.addLayout(self._list)
         self._none = TextLabel("No peer has a limited credit with you.", role="muted")
         self.body.addWidget(self._none)
         self.body.addStretch()
+
+    def set_narrow(self, is_narrow: bool) -> None:  # noqa: FBT001 # says what its name says
+        """Leave away what there is no room for, so that nothing of the page is cut."""
+        if is_narrow != self._is_narrow:
+            self._is_narrow = is_narrow
+            self._show_what_fits()
+
+    def _show_what_fits(self) -> None:
+        # Where somebody hurries there is no room for all, and the pace tells more.
+        hurries = any(line.pace_width for line in self.lines if not line.isHidden())
+        for line in self.lines:
+            line.trend.setVisible(not hurries and not self._is_narrow)
+            line.words.setVisible(not (hurries and self._is_narrow))
 
     def show_rows(self, rows: Sequence[LimitRow]) -> None:
         while len(self.lines) < len(rows):
@@ -455,10 +474,9 @@ class _LimitsCard(Card):
         for line in shown:
             line.words.setFixedWidth(min(words, WORDS_WIDTH_MAX))
             line.pace.setFixedWidth(pace)
-            # Where somebody hurries there is no room for both, and the pace tells more.
-            line.trend.setVisible(not pace)
         for line in self.lines[len(rows) :]:
             line.hide()
+        self._show_what_fits()
         self._none.setVisible(not rows)
 
 

@@ -131,6 +131,32 @@ async def test_the_whole_overview_is_seen_in_the_window_as_it_opens(shown: Shown
         assert line.words.geometry().right() < line.pace.x(), "an amount is covered"
 
 
+async def test_nothing_of_the_overview_is_out_of_reach_in_a_small_window(shown: Shown) -> None:
+    states: list[OverviewState] = []
+    shown.overview.overview.state_changed.connect(states.append)
+    shown.window.resize(1000, 700)
+    shown.watch.looked.emit()
+    QApplication.processEvents()
+
+    content = shown.overview.content
+    body = content.widget()
+    assert body is not None
+    assert content.limits.lines
+    assert all(line.trend.isHidden() for line in content.limits.lines)
+    assert body.minimumSizeHint().width() <= content.viewport().width()
+    state = states[-1]
+    hurrying = dataclasses.replace(state.limits[0], pace="full in 59 min 59 s")
+    shown.overview.overview.state_changed.emit(dataclasses.replace(state, limits=(hurrying,)))
+    QApplication.processEvents()
+    assert content.limits.lines[0].pace.isVisible()
+    assert body.minimumSizeHint().width() <= content.viewport().width()
+
+    shown.overview.overview.state_changed.emit(state)
+    shown.window.resize(1400, 800)
+    QApplication.processEvents()
+    assert not any(line.trend.isHidden() for line in content.limits.lines)
+
+
 async def test_only_the_page_that_is_seen_looks_at_the_node(shown: Shown) -> None:
     assert shown.other_presenter.looks == 0
 
