@@ -30,6 +30,8 @@ NO_TABLE: Final = bytes(TABLE_ID_OCTETS)
 AUTH_OCTETS: Final = 32
 
 FEATURES_MAX: Final = 100
+WITHDRAWN_MAX: Final = 8_192
+"""In one update: no more addresses have room in a packet, and shorter prefixes are never told."""
 PROPERTIES_KEPT: Final = 100
 """Of one update; what comes behind them is stepped over, since they are of no use to anybody and take long to read."""
 
@@ -218,7 +220,12 @@ class RouteUpdate:
         for _ in range(count):
             route, at = reader.read(at)
             new_routes.append(route)
-        count, at = _read_count(view, at)
+        count, after = _read_count(view, at)
+        if count > WITHDRAWN_MAX:
+            raise PacketError(
+                f"it withdraws {count} prefixes, {WITHDRAWN_MAX} at most", octet=at
+            )
+        at = after
         withdrawn = []
         for _ in range(count):
             prefix, at = _read_prefix(view, at)

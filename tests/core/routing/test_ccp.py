@@ -304,3 +304,22 @@ def test_properties_beyond_a_hundred_are_stepped_over_and_the_routes_stay() -> N
     assert found.withdrawn == (ADDRESSES[1],)
     with pytest.raises(PacketError):
         RouteUpdate.decode(update.encode()[:-40])
+
+
+@pytest.mark.parametrize("count", [8_192, 8_193])
+def test_more_withdrawn_prefixes_than_there_can_be_are_refused_unread(count: int) -> None:
+    octets = RouteUpdate(
+        table_id=NO_TABLE,
+        current_epoch=1,
+        from_epoch=0,
+        to_epoch=1,
+        hold_down_ms=1,
+        speaker=ADDRESSES[0],
+        withdrawn=("g",) * count,
+    ).encode()
+
+    if count > 8_192:
+        with pytest.raises(PacketError, match="it withdraws 8193 prefixes, 8192 at most"):
+            RouteUpdate.decode(octets)
+    else:
+        assert len(RouteUpdate.decode(octets).withdrawn) == count
