@@ -373,8 +373,12 @@ async def _order(operator: Operator, username: str, body: Mapping[str, object]) 
 
 
 async def _units(operator: Operator, username: str, name: str, value: object) -> int:
-    """Return an amount in the account's smallest unit."""
-    return read_units(name, value, (await operator.account(username)).account.asset)
+    """Return an amount in the account's smallest unit; only who has to say what is wrong looks at its asset."""
+    try:
+        return read_integer(name, value)
+    except SettingError:
+        asset = (await operator.account(username)).account.asset
+        return read_units(name, value, asset)
 
 
 def _fraction(name: str, value: object) -> Fraction:
