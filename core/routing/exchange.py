@@ -398,7 +398,7 @@ class RouteExchange:
         self.own_is_old |= peer.is_quiet
         asking.has_told = True
         asking.after_gap = False
-        asking.refusals, asking.given_up, asking.problem = 0, False, ""
+        asking.forgive()
         asking.due = None
 
     def _is_there(self, peer: Peer) -> None:
@@ -406,7 +406,7 @@ class RouteExchange:
         asking = peer.asking
         if peer.takes and peer.heard.table_id == NO_TABLE and not asking.under_way:
             self.own_is_old |= asking.given_up
-            asking.refusals, asking.given_up, asking.problem = 0, False, ""
+            asking.forgive()
             asking.due = self.clock.monotonic()
 
     # --- The end of a table
@@ -465,7 +465,7 @@ class RouteExchange:
         """Ask a peer for all of its routes; until it has told them, those that we have hold."""
         peer.heard.table_id, peer.heard.epoch = NO_TABLE, 0
         asking = peer.asking
-        asking.refusals, asking.given_up, asking.problem = 0, False, ""
+        asking.forgive()
         asking.tell_idle = False
         asking.due = self.clock.monotonic()
         peer.is_unsaved = True

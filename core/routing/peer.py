@@ -98,6 +98,10 @@ class Asking:
     tell_idle: bool = False
     """It is told that its routes are not wanted any more."""
 
+    def forgive(self) -> None:
+        """Hold no refusal against it any more: it has told its routes, or is asked from the beginning."""
+        self.refusals, self.given_up, self.problem = 0, False, ""
+
 
 @final
 @dataclass(slots=True)
