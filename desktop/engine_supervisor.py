@@ -121,13 +121,15 @@ class EngineSupervisor(QObject):
 
     # --- Engines
 
-    async def start_engine(self, name: str, *, rpc_url: str) -> None:
+    async def start_engine(
+        self, name: str, *, rpc_url: str, options: Sequence[str] = ()
+    ) -> None:
         """Start a bundled engine on our store, and return once it works.
 
         Raises:
             ControlError: it runs already, or ended before it was ready; with its last words.
         """
-        await self.start(self._engine(name, rpc_url))
+        await self.start(self._engine(name, rpc_url, options))
 
     async def stop_engine(self, name: str) -> None:
         """Stop it; nothing where it does not run."""
@@ -137,8 +139,12 @@ class EngineSupervisor(QObject):
         """Start a bundled engine and keep it going, however its first attempts end."""
         self.supervise(self._engine(name, rpc_url))
 
-    def _engine(self, name: str, rpc_url: str) -> Program:
-        arguments = (name, "--store", self._store_url, "--rpc", rpc_url, "--stop-with-stdin")
+    def _engine(self, name: str, rpc_url: str, options: Sequence[str] = ()) -> Program:
+        arguments = (
+            *(name, "--store", self._store_url, "--rpc", rpc_url),
+            *options,
+            "--stop-with-stdin",
+        )
         return Program(name=name, arguments=arguments)
 
     # --- Any program

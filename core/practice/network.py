@@ -16,7 +16,7 @@ import contextlib
 import json
 import logging
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -51,6 +51,8 @@ CREDIT_CENTS: Final = 5_000
 PAID_CENTS: Final = 345
 PAYMENT_SLIPPAGE: Final = Fraction(1, 20)
 
+ENGINE_OPTIONS: Final = ("--confirmations", "2", "--poll-seconds", "0.5")
+"""Nobody undoes a block of the test chain on purpose, and who practises wants to see money arrive."""
 NOTES: Final = "practice network"
 """How its accounts are told from the operator's own."""
 OUR_ACCOUNTS: Final = ("alice", "bob", "carol")
@@ -59,8 +61,10 @@ OUR_ACCOUNTS: Final = ("alice", "bob", "carol")
 class Engines(Protocol):
     """Whoever starts our node's settlement engine: the window's supervisor, or a test."""
 
-    async def start_engine(self, name: str, *, rpc_url: str) -> None:
-        """Start the bundled engine of that name on our node's store."""
+    async def start_engine(
+        self, name: str, *, rpc_url: str, options: Sequence[str] = ()
+    ) -> None:
+        """Start the bundled engine of that name on our node's store, with these options of its command line."""
 
     async def stop_engine(self, name: str) -> None:
         """Stop it again."""
@@ -172,7 +176,7 @@ class PracticeNetwork:
         rpc_url = _text(chain, "rpc")
 
         self._progress("starting our settlement engine")
-        await self._engines.start_engine(ENGINE, rpc_url=rpc_url)
+        await self._engines.start_engine(ENGINE, rpc_url=rpc_url, options=ENGINE_OPTIONS)
         self._engine_started = True
         our_engine_address = await self._our_engine_address()
 
@@ -221,7 +225,7 @@ class PracticeNetwork:
         engine = await self._child(
             f"{name}'s engine",
             "core.settlement",
-            (ENGINE, "--store", store_url, "--rpc", rpc_url, "--confirmations", "2", "--poll-seconds", "0.5", "--stop-with-stdin"),
+            (ENGINE, "--store", store_url, "--rpc", rpc_url, *ENGINE_OPTIONS, "--stop-with-stdin"),
         )  # fmt: skip
         return Neighbour(
             name,

@@ -213,7 +213,7 @@ SETTLEMENT_COLUMNS: Final[Sequence[Column[SettlementEntry]]] = (
         ),
         tooltip=lambda row: row.transaction or "not on the ledger yet",
         width=160,
-        gives_way=2,
+        stretch=True,
     ),
     Column(title="Engine", text=lambda row: row.engine, width=90, gives_way=6),
     Column(
@@ -222,7 +222,6 @@ SETTLEMENT_COLUMNS: Final[Sequence[Column[SettlementEntry]]] = (
         tooltip=lambda row: row.problem or "none",
         width=200,
         gives_way=1,
-        stretch=True,
     ),
 )
 
