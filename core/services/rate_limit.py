@@ -66,7 +66,7 @@ class RateLimits:
             if left < 1:
                 at_once = _at_once(account.packet_burst_limit)
                 return ErrorCode.RATE_LIMITED, (
-                    f"{account.username} may send {packet_limit} packets a minute{at_once} and has "
+                    f"{account.username} may send {_packets(packet_limit)} a minute{at_once} and has "
                     f"used them up; {when_to_retry(bucket.wait_ms(1))}."
                 )
             if take:
@@ -140,7 +140,11 @@ def _within(account: RateLimitAccount) -> str:
         return f"{account.username} may send any number of packets and any amount a minute."
     limits = []
     if packets is not None:
-        limits.append(f"{packets} packets")
+        limits.append(_packets(packets))
     if amount is not None:
         limits.append(format_amount(amount, account.asset))
     return f"{account.username} is within its limit of {' and '.join(limits)} a minute."
+
+
+def _packets(number: int) -> str:
+    return "one packet" if number == 1 else f"{number} packets"
