@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import pytest
 
+from core.routing.ccp import WITHDRAWN_MAX
 from core.routing.damping import ENTRIES_MAX, HALF_LIFE_SECONDS, SUPPRESS_FROM, Damping
 from core.routing.exchange import CHANGES_KEPT
 from core.routing.peer import Peer
@@ -43,17 +44,19 @@ async def tell(node: Node, prefixes: Iterable[str], name: str = "b") -> None:
 
 
 async def take_back(node: Node, prefixes: Iterable[str], name: str = "b") -> None:
-    epoch = peer_of(node, name).heard.epoch
-    await node.hear(
-        name,
-        told(
-            speaker=f"test.{name}",
-            start=epoch,
-            end=epoch + 1,
-            withdrawn=list(prefixes),
-            hold_down_ms=LONG,
-        ),
-    )
+    gone = list(prefixes)
+    for at in range(0, len(gone), WITHDRAWN_MAX):
+        epoch = peer_of(node, name).heard.epoch
+        await node.hear(
+            name,
+            told(
+                speaker=f"test.{name}",
+                start=epoch,
+                end=epoch + 1,
+                withdrawn=gone[at : at + WITHDRAWN_MAX],
+                hold_down_ms=LONG,
+            ),
+        )
 
 
 async def flap(node: Node, prefixes: Iterable[str], name: str = "b", times: int = 4) -> None:
