@@ -120,8 +120,8 @@ async def test_what_waits_for_a_store_that_cannot_be_written_is_bounded(node: No
     await node.add("b")
     peer = node.exchange.peers[node.accounts["b"].id]
     await node.hear("b", told(way("test.x", "test.b"), speaker="test.b"))
-    at_once = UNSAVED_MAX // 4
-    for epoch in range(1, 13, 2):
+    at_once = UNSAVED_MAX // 8
+    for epoch in range(1, 25, 2):
         names = [f"test.{epoch}-{n}" for n in range(at_once)]
         await node.hear(
             "b",
