@@ -8,19 +8,19 @@ import json
 from dataclasses import dataclass
 from typing import Any, Final, final
 
-from core.account import SCALE_MAX, Asset
+from core.account import Asset
 from core.errors import PacketError, SpspError
 from core.json_text import json_text
 from core.packet import Address, address
 from core.stream.credentials import Credentials
 from core.stream.crypto import SECRET_OCTETS
+from core.stream.told_asset import told_asset
 
 MEDIA_TYPE: Final = "application/spsp4+json"
 SENTENCE_CHARACTERS_MAX: Final = 200
 """Of what a server says of its error."""
 _DEPTH_MAX: Final = 16
 """Deeper than any extension in the field nests its members."""
-_ASSET_CODE_CHARACTERS_MAX: Final = 64
 _TO_STANDARD: Final = str.maketrans("-_", "+/")
 
 
@@ -134,9 +134,4 @@ def _asset(found: dict[str, Any]) -> Asset | None:
     info = found.get("asset_info")
     if not isinstance(info, dict):
         info = {"code": found.get("assetCode"), "scale": found.get("assetScale")}
-    code, scale = info.get("code"), info.get("scale")
-    if not isinstance(code, str) or not 0 < len(code) <= _ASSET_CODE_CHARACTERS_MAX:
-        return None
-    if not isinstance(scale, int) or isinstance(scale, bool) or not 0 <= scale <= SCALE_MAX:
-        return None
-    return Asset(code, scale) if code.isprintable() else None
+    return told_asset(info.get("code"), info.get("scale"))

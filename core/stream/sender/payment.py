@@ -50,6 +50,7 @@ from core.stream.sender.rate import (
 from core.stream.sender.receipts import BestReceipts
 from core.stream.sender.terms import Outcome, OutcomeState, PaymentTerms, Progress, Quote
 from core.stream.sender.window import Window
+from core.stream.told_asset import told_asset
 
 SHORTFALLS_MAX: Final = 20
 """So many packets in a row that would be delivered for too little, with growing pauses: it will not get better."""
@@ -498,10 +499,10 @@ class Payment:
                         if self._asks_for_room:
                             self._asks_for_room, self._pauses.until = False, 0.0
                 case ConnectionAssetDetails(asset_code=code, asset_scale=scale):
-                    told = Asset(code, scale)
+                    told = told_asset(code, scale)
                     if self._asset is None:
                         self._asset = told
-                    elif self._asset != told:
+                    elif told is not None and self._asset != told:
                         self._violated(
                             f"the receiver counted in {self._asset}, and now in {told}"
                         )

@@ -7,7 +7,6 @@ from fractions import Fraction
 from random import Random
 from typing import Final, final
 
-from core.account import Asset
 from core.errors import QuoteFailed
 from core.packet import AMOUNT_MAX, Reply
 from core.stream.frames import (
@@ -36,6 +35,7 @@ from core.stream.sender.rate import (
     times_floor,
 )
 from core.stream.sender.terms import PaymentTerms, Quote
+from core.stream.told_asset import told_asset
 
 FIRST_AMOUNT: Final = 1_000
 STEP: Final = 1_000
@@ -293,7 +293,9 @@ class Probe:
     def _hear_asset(self, answer: Answer) -> None:
         assert answer.authentic is not None
         for frame in answer.authentic.of(ConnectionAssetDetails):
-            told = Asset(frame.asset_code, frame.asset_scale)
+            told = told_asset(frame.asset_code, frame.asset_scale)
+            if told is None:
+                continue
             if self._asset is not None and told != self._asset:
                 self._fail(f"the receiver counts in {told}, and {self._asset} was said before")
                 return

@@ -9,7 +9,7 @@ import pytest
 from core.account import Asset
 from core.errors import QuoteFailed, SettingError
 from core.packet import AMOUNT_MAX, ErrorCode, Prepare, Reject, Reply
-from core.stream.frames import ConnectionNewAddress
+from core.stream.frames import ConnectionAssetDetails, ConnectionNewAddress
 from core.testing.clock import START_MS
 from tests.core.stream.sender.simulation import ADDRESS, HOP, Path, Receiver, World, terms
 
@@ -342,3 +342,10 @@ def test_a_delivery_without_a_least_rate_needs_a_most() -> None:
 
 def test_a_secret_is_not_shown() -> None:
     assert "shared_secret" not in repr(terms(source_amount=1))
+
+
+@pytest.mark.parametrize("code", ["x" * 20_000, "US\x1b[31mD", "U\nD", ""])
+def test_what_cannot_be_shown_is_no_asset(code: str) -> None:
+    world = World(Path(receiver=Receiver(asset=ConnectionAssetDetails(code, 2))))
+
+    assert world.quote(terms(source_amount=5_000)).destination_asset is None
