@@ -11,8 +11,8 @@ from typing import final
 from core.clock import Clock
 from core.control.account_fields import read_asset_code, read_engine_url
 from core.control.views import EngineView
-from core.control.words import ago_words
 from core.errors import SettingError
+from core.rates.formats import duration
 from core.settlement.records import (
     BUNDLED_ENGINE_SCHEME,
     BUNDLED_ENGINES,
@@ -39,7 +39,7 @@ class EngineDesk:
         """Return an engine with what its last signs mean now."""
         silent_ms = self.clock.now_ms() - status.heartbeat_at_ms
         if status.stopped_at_ms is not None:
-            since = ago_words(self.clock.now_ms() - status.stopped_at_ms)
+            since = duration(self.clock.now_ms() - status.stopped_at_ms)
             return EngineView(
                 status=status, alive=False, sentence=f"{status.name} was stopped {since} ago."
             )
@@ -47,7 +47,7 @@ class EngineDesk:
             return EngineView(
                 status=status,
                 alive=False,
-                sentence=f"{status.name} has not been heard of for {ago_words(silent_ms)}:"
+                sentence=f"{status.name} has not been heard of for {duration(silent_ms)}:"
                 " its process is gone or hangs.",
             )
         if status.problem:

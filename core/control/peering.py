@@ -7,10 +7,10 @@ from typing import final
 
 from core.clock import Clock
 from core.control.peering_views import AddressSource, ParentView
-from core.control.words import ago_words
 from core.errors import Conflict
 from core.node_address import NodeAddress
 from core.peering.parent import ParentAddress
+from core.rates.formats import duration
 
 
 @final
@@ -67,5 +67,5 @@ class AddressDesk:
             return f"This node is {ours}. {asker.problem}."
         if asker.answered_at_ms is None:
             return f"This node is {ours} until {account.name} says what it is called."
-        ago = ago_words(self.clock.now_ms() - asker.answered_at_ms)
+        ago = duration(self.clock.now_ms() - asker.answered_at_ms)
         return f"{account.name} calls this node {ours}, as it said {ago} ago."

@@ -100,7 +100,7 @@ class RateFeedDesk:
                 data_at_ms=None,
                 latency_ms=self._since_ms(started),
             )
-        age = duration(max(0, self.clock.now_ms() - sample.at_ms))
+        age = duration(self.clock.now_ms() - sample.at_ms)
         prices = sorted(sample.prices.items())[:PRICES_SHOWN_MAX]
         return RateSourceTest(
             worked=True,

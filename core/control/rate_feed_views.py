@@ -173,7 +173,7 @@ def _held_view(held: HeldJump, now_ms: int) -> HeldJumpView:
         HoldState.CONFIRMED: "you confirmed it",
         HoldState.REFUSED: "you refused it, and the old price stays until the sources say another",
     }[held.state]
-    ago = duration(max(0, now_ms - held.since_ms))
+    ago = duration(now_ms - held.since_ms)
     return HeldJumpView(
         code=held.code,
         from_price=price_text(held.from_price),
@@ -197,7 +197,7 @@ def _source_words(source: RateSource, status: SourceStatus, *, fresh: bool, now_
         return "It has not been asked yet."
     if status.answered_at_ms is None:
         return status.problem or "It is being asked for the first time."
-    ago = duration(max(0, now_ms - status.answered_at_ms))
+    ago = duration(now_ms - status.answered_at_ms)
     if status.failures:
         times = counted(status.failures, "time")
         return f"{status.problem} It failed {times} in a row and last answered {ago} ago."

@@ -36,15 +36,3 @@ def settling_words(amount: int, account: Account) -> str:
 def counted(number: int, noun: str) -> str:
     """Return `1 route`, `2 routes`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def ago_words(milliseconds: int) -> str:
-    """Return a length of time as a person says it: `12 s`, `5 min`, `3 h`, `2 days`."""
-    seconds = max(milliseconds, 0) // 1000
-    if seconds < 120:
-        return f"{seconds} s"
-    if seconds < 7_200:
-        return f"{seconds // 60} min"
-    if seconds < 172_800:
-        return f"{seconds // 3_600} h"
-    return f"{seconds // 86_400} days"

@@ -379,8 +379,8 @@ def _iso_ms(value: object) -> int | None:
 
 
 def duration(milliseconds: int) -> str:
-    """Return how long that is, in the unit that a person would take: `14 min`."""
-    seconds = milliseconds // 1000
+    """Return how long that is, in the unit that a person would take: `14 min`; what is still to come is 0 s."""
+    seconds = max(milliseconds, 0) // 1000
     for unit, size in (("days", 86_400), ("h", 3_600), ("min", 60)):
         if seconds >= 2 * size:
             return f"{seconds // size} {unit}"

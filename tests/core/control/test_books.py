@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.control.words import ago_words, balance_words, owed
+from core.control.words import balance_words, owed
 from core.errors import SettingError, TransferDecided, UnknownAccount
 from core.ledger.books import Balance
 from core.testing.builders import account
@@ -36,20 +36,6 @@ def test_only_what_we_owe_net_is_a_debt() -> None:
     assert owed(Balance(payable=10, receivable=40)) == 0
     assert owed(Balance(payable=10, receivable=-4)) == 10
     assert owed(Balance(payable=-10)) == 0
-
-
-@pytest.mark.parametrize(
-    ("milliseconds", "words"),
-    [
-        (-5, "0 s"),
-        (119_000, "119 s"),
-        (120_000, "2 min"),
-        (7_200_000, "2 h"),
-        (10**9, "11 days"),
-    ],
-)
-def test_a_length_of_time_is_said_as_a_person_would(milliseconds: int, words: str) -> None:
-    assert ago_words(milliseconds) == words
 
 
 async def test_exposure_is_per_asset_and_counts_what_is_in_flight_once(bench: Bench) -> None:

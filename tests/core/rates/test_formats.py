@@ -277,6 +277,7 @@ def test_fixed_prices_are_what_the_operator_wrote() -> None:
 @pytest.mark.parametrize(
     ("milliseconds", "words"),
     [
+        (-5, "0 s"),
         (0, "0 s"),
         (119_999, "119 s"),
         (120_000, "2 min"),
