@@ -371,9 +371,13 @@ class Node:
         return self.gate.closed is None
 
     def problems(self) -> Sequence[str]:
-        """Return what keeps the node from working, a sentence each."""
+        """Return what keeps the node from working, or costs it money, a sentence each."""
         closed = self.gate.closed
-        return (*(() if closed is None else (closed,)), *self._troubles.values())
+        return (
+            *(() if closed is None else (closed,)),
+            *self._troubles.values(),
+            *self.afterwards.problems(),
+        )
 
     # --- What the packets' path knows of the store
 

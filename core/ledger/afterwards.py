@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 from typing import Final, Protocol, TypeAlias, final
@@ -22,6 +23,9 @@ log = logging.getLogger(__name__)
 
 RETRY_FIRST_SECONDS: Final = 0.02
 RETRY_SECONDS_MAX: Final = 2.0
+LATE_KEPT_SECONDS: Final = 3_600
+LATE_MANY: Final = 20
+"""Fewer in an hour are a slow line; they stand in the log and in the audit."""
 LATE_SECONDS: Final = 60.0
 """How long a leg stays open after its expiry: links stop listening for a late answer well before."""
 OPEN_LEGS_MAX: Final = 100_000
@@ -77,6 +81,8 @@ class Afterwards:
         self._owner = owner
         self._sleep = sleep
         self._open_legs: dict[TransferId, float] = {}
+        self._late: dict[str, _Late] = {}
+        """By next hop."""
         self._unbooked = 0
 
     @property
@@ -131,13 +137,38 @@ class Afterwards:
     def fulfilled_late(self, transfer_id: TransferId, fulfillment: bytes, words: str) -> None:
         """Post the downstream leg as owed: the next hop has shown the fulfillment, upstream has not waited."""
         self._open_legs.pop(transfer_id, None)
-        log.warning("%s fulfilled too late: it is owed, and nobody pays us", words)
+        self._count_late(words)
         self.book(
             "fulfill late",
             transfer_id,
             partial(self._books.fulfill_late, transfer_id, fulfillment),
             partial(self._books.resolve_unknown, transfer_id, fulfilled=True),
         )
+
+    def problems(self) -> Sequence[str]:
+        """Return a sentence for each next hop that makes a habit of it: whoever does so on purpose grows rich by it."""
+        since = self._clock.monotonic() - LATE_KEPT_SECONDS
+        return [
+            f"{name} fulfilled {late.count} packets too late within an hour: that is owed to it, and nobody "
+            "pays us. Pause it, or find out why."
+            for name, late in self._late.items()
+            if late.count >= LATE_MANY and late.since >= since
+        ]
+
+    def _count_late(self, name: str) -> None:
+        now = self._clock.monotonic()
+        late = self._late.get(name)
+        if late is None or now - late.since > LATE_KEPT_SECONDS:
+            late = self._late[name] = _Late(now)
+        late.count += 1
+        if (
+            late.count & (late.count - 1) == 0
+        ):  # the first, the second, the fourth: no peer fills the log
+            log.warning(
+                "%s fulfilled too late, %d times within an hour: it is owed, and nobody pays us",
+                name,
+                late.count,
+            )
 
     def expired(self, flight: Flight) -> None:
         """Void the upstream leg in a task, and then wait for a late answer."""
@@ -227,6 +258,15 @@ class Afterwards:
                 return
             await self._sleep(delay)
             delay = min(2 * delay, RETRY_SECONDS_MAX)
+
+
+@final
+@dataclass(slots=True)
+class _Late:
+    """How often a next hop fulfilled too late, and from when on that was counted."""
+
+    since: float
+    count: int = 0
 
 
 @final

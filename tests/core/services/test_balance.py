@@ -19,7 +19,8 @@ from core.errors import (
     TransferDecided,
     UnknownAccount,
 )
-from core.ledger.afterwards import LATE_SECONDS, Afterwards
+from core.ledger.afterwards import LATE_KEPT_SECONDS, LATE_MANY, LATE_SECONDS, Afterwards
+from core.ledger.books import TransferId
 from core.node_address import NodeAddress
 from core.packet import ErrorCode, Fulfill, Reject, Reply, address, read_max_packet_amount_data
 from core.service import Booked, OutgoingRequest, Received, Verdict
@@ -405,6 +406,25 @@ async def test_when_time_is_up_the_upstream_leg_is_void_and_the_downstream_one_s
 
     assert setting.books.calls == [("prepare",), ("expire", FIRST_TRANSFER)]
     assert setting.afterwards.open_legs == 1
+
+
+@pytest.mark.logs_warning
+async def test_whoever_fulfills_late_again_and_again_is_named_for_an_hour(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    setting = Setting(FakeOutgoing())
+    for number in range(LATE_MANY):
+        assert setting.afterwards.problems() == []
+        setting.afterwards.fulfilled_late(TransferId(number), FULFILLMENT, "bob")
+    setting.afterwards.fulfilled_late(TransferId(0), FULFILLMENT, "carol")
+
+    (sentence,) = setting.afterwards.problems()
+    assert sentence.startswith(f"bob fulfilled {LATE_MANY} packets too late")
+    told = [record for record in caplog.records if "bob fulfilled" in record.getMessage()]
+    assert len(told) == 5, "the first, the second, the fourth, the eighth and the sixteenth"
+    setting.clock.advance(seconds=LATE_KEPT_SECONDS + 1)
+    assert setting.afterwards.problems() == []
+    await setting.settle()
 
 
 @pytest.mark.logs_warning
