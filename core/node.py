@@ -116,7 +116,7 @@ class Node:
 
         `holds` tells to whom this process has connections, which others of the store cannot use, and `is_gone`
         whether nobody is there, as far as this process knows: the routes that an account told are withdrawn then.
-        `came_up` counts how often its link was back: a parent is asked again for our address.
+        `came_up` counts how often its link was back: a parent is asked again for our address, a peer for its routes.
         `fetch_rates` asks the sources of rates; without it only fixed prices are taken.
         """
         self.stores: Final = stores
@@ -160,6 +160,7 @@ class Node:
             self.link,
             speaks=self._voices.speaks_to,
             is_gone=self._voices.is_gone,
+            came_up=came_up,
         )
         self.rate_feeder: Final = RateFeeder(
             stores.rate_feed,

@@ -442,10 +442,16 @@ class RouteExchange:
                 return True
         return False
 
-    def tick(self, is_gone: Callable[[Account], bool]) -> None:
-        """Look once a second what time has ended: hold-downs, links that are gone, routes that waited."""
+    def tick(
+        self, is_gone: Callable[[Account], bool], came_up: Callable[[AccountId], int]
+    ) -> None:
+        """Look once a second what time has ended: hold-downs, links that are gone or back, routes that waited."""
         now = self.clock.monotonic()
         for peer in list(self.peers.values()):
+            ups = came_up(peer.account.id)
+            if ups != peer.ups:
+                peer.ups = ups
+                self._try_again(peer, now)
             expires = peer.heard.expires
             if expires is None:
                 continue
@@ -460,6 +466,14 @@ class RouteExchange:
                 peer.asking.due = now
         self.held.age(self.peers.values())
         self.own_is_old |= self.log is not None and self.log.is_worn
+
+    def _try_again(self, peer: Peer, now: float) -> None:
+        """Ask and tell at once what could not be asked or told for want of a link."""
+        asking, telling = peer.asking, peer.telling
+        if asking.problem and asking.due is not None and not asking.given_up:
+            asking.due = now
+        if telling.failures and telling.due is not None and not telling.refusals:
+            telling.due = now
 
     def ask_anew(self, peer: Peer) -> None:
         """Ask a peer for all of its routes; until it has told them, those that we have hold."""

@@ -148,6 +148,8 @@ class Peer:
     applying: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Updates are applied in the order in which they came."""
     waiting: int = 0
+    ups: int = 0
+    """How often its link was back, when it was last looked."""
     pace: Bucket = field(
         default_factory=lambda: Bucket(60 * MESSAGES_PER_SECOND, MESSAGES_AT_ONCE, now_us=0)
     )

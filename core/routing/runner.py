@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final, final
 
-from core.account import Account
+from core.account import Account, AccountId
 from core.errors import StoreError
 from core.routing.exchange import RouteExchange
 from core.routing.keeper import Keeper
@@ -43,8 +43,12 @@ class RouteExchangeRunner:
         *,
         speaks: Callable[[Account], bool],
         is_gone: Callable[[Account], bool],
+        came_up: Callable[[AccountId], int],
     ) -> None:
-        """`speaks` tells whether this process is the one that talks to a peer, `is_gone` whether nobody is there."""
+        """`speaks` tells whether this process is the one that talks to a peer, `is_gone` whether nobody is there.
+
+        `came_up` counts how often an account's link was back.
+        """
         self.exchange: Final = exchange
         self.keeper: Final = Keeper(exchange, store)
         self._tasks = TaskOwner("route exchange", tasks_max=2)
@@ -52,6 +56,7 @@ class RouteExchangeRunner:
         self._sending = TaskOwner("route exchange, sending", tasks_max=SENDING_MAX)
         self._speaker = Speaker(exchange, link, self._sending, speaks)
         self._is_gone = is_gone
+        self._came_up = came_up
         self._news = asyncio.Event()
         self._troubled = False
         self._stopping = asyncio.Event()
@@ -104,7 +109,7 @@ class RouteExchangeRunner:
 
     async def _look_after(self) -> None:
         while True:
-            self.exchange.tick(self._is_gone)
+            self.exchange.tick(self._is_gone, self._came_up)
             more = True
             while more:
                 more = self.exchange.catch_up()

@@ -117,6 +117,8 @@ class Node:
         self.accounts: dict[str, Account] = {}
         self.static: dict[str, AccountId] = {}
         self.gone: set[str] = set()
+        self.ups: dict[str, int] = {}
+        """How often the links to others were back."""
         self.is_dead = False
 
     def _speaks(self, to: Account) -> bool:
@@ -174,7 +176,10 @@ class Node:
 
     def tick(self) -> None:
         names = {each.id: name for name, each in self.accounts.items()}
-        self.exchange.tick(lambda each: names.get(each.id) in self.gone)
+        self.exchange.tick(
+            lambda each: names.get(each.id) in self.gone,
+            lambda each: self.ups.get(names.get(each, ""), 0),
+        )
 
 
 class Net:

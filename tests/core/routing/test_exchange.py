@@ -408,6 +408,44 @@ async def test_signs_of_life_over_a_link_that_is_gone_our_way_do_not_flicker(net
     assert a.table.precedence.silent, "it has told nothing that could be used"
 
 
+async def test_routes_are_asked_for_and_told_as_soon_as_the_link_is_back(net: Net) -> None:
+    a, b = net.node("a"), net.node("b")
+    await net.connect("a", "b")
+    await net.run(5)
+    for node, other in ((a, "b"), (b, "a")):
+        node.wire.cut.add(other)
+        node.gone.add(other)
+    await net.run(50)
+    assert a.path("test.b") is None
+
+    for node, other in ((a, "b"), (b, "a")):
+        node.wire.cut.clear()
+        node.gone.clear()
+        node.ups[other] = 1
+    await net.run(3)
+
+    assert a.path("test.b") == ("test.b",)
+    assert b.path("test.a") == ("test.a",)
+    assert not a.exchange.peers[a.accounts["b"].id].asking.problem
+
+
+async def test_who_does_not_speak_the_protocol_is_not_asked_each_time_that_its_link_is_back(
+    net: Net,
+) -> None:
+    a = net.node("a")
+    await a.add("b")
+    a.wire.answers["b"] = Reject.build(
+        ErrorCode.UNREACHABLE, triggered_by="test.b", message="unknown destination account"
+    )
+    await net.run(120)
+    a.wire.sent.clear()
+
+    a.ups["b"] = 1
+    await net.run(60)
+
+    assert a.wire.controls("b") == 0
+
+
 async def test_an_older_update_changes_nothing(net: Net) -> None:
     a = net.node("a")
     await a.add("b")

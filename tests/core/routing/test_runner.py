@@ -27,7 +27,12 @@ async def running(node: Node, store: LearnedRouteStore) -> AsyncIterator[RouteEx
         return account.username in node.gone
 
     runner = RouteExchangeRunner(
-        node.exchange, store, node.wire, speaks=lambda _: True, is_gone=is_gone
+        node.exchange,
+        store,
+        node.wire,
+        speaks=lambda _: True,
+        is_gone=is_gone,
+        came_up=lambda _: 0,
     )
     await runner.start()
     yield runner
