@@ -94,6 +94,11 @@ class PeerRow:
             return "even"
         return f"{'owes you' if owed > 0 else 'you owe'} {self.amount(abs(owed))}"
 
+    @property
+    def signed(self) -> str:
+        """The balance with its sign, as graphs have it: above zero they owe us."""
+        return formatting.signed_amount(self.gauge.owed, self.asset_code, self.asset_scale)
+
     def amount(self, value: int) -> str:
         """Return an amount of this peer's asset."""
         return formatting.amount(value, self.asset_code, self.asset_scale)

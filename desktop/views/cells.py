@@ -168,8 +168,19 @@ class TrendCell(Cell):
         draw_sparkline(painter, box.adjusted(0, 6, 0, -6), values, look.accent)
 
 
+def balance_text(row: PeerRow, metrics: QFontMetrics, width: int) -> str:
+    """Return as much of who owes whom as there is room for."""
+    texts = (row.words, row.short_words, row.signed)
+    fitting = (text for text in texts if metrics.horizontalAdvance(text) <= width)
+    elided = Qt.TextElideMode.ElideRight
+    return next(fitting, metrics.elidedText(texts[-1], elided, width))
+
+
 class BalanceCell(Cell):
-    """Who owes whom: the whole sentence where it fits, else without the name; an amount is never cut without saying so."""
+    """Who owes whom: the whole sentence where it fits, else without the name, else by the sign.
+
+    An amount is never cut without saying so, and never without whose it is.
+    """
 
     def shows(self, row: PeerRow) -> Hashable:
         return row.name, row.gauge.owed, row.asset_code, row.asset_scale
@@ -177,12 +188,8 @@ class BalanceCell(Cell):
     def picture(
         self, painter: QPainter, box: QRectF, row: PeerRow, look: Colours, metrics: QFontMetrics
     ) -> None:
-        texts = (row.words, row.short_words, row.amount(abs(row.gauge.owed)))
-        fitting = (text for text in texts if metrics.horizontalAdvance(text) <= box.width())
-        elided = Qt.TextElideMode.ElideRight
-        text = next(fitting, metrics.elidedText(texts[-1], elided, int(box.width())))
         painter.setPen(QColor(look.text if row.gauge.owed else look.muted))
-        painter.drawText(box, _LEFT, text)
+        painter.drawText(box, _LEFT, balance_text(row, metrics, int(box.width())))
 
 
 class LadderCell(Cell):

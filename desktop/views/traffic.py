@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final, final
 
-from PySide6.QtCore import QModelIndex, QPoint, Qt
-from PySide6.QtGui import QAction, QKeySequence
+from PySide6.QtCore import QModelIndex, QPoint, Qt, Signal
+from PySide6.QtGui import QAction, QKeySequence, QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QSplitter, QVBoxLayout, QWidget
 
 from desktop import formatting
@@ -45,6 +45,20 @@ VERDICTS: Final = (
 EVERY_CODE: Final = ("", "All codes")
 EVERY_PEER: Final = ("", "All peers")
 GRAPH_HEIGHT: Final = 150
+WIDTH_OF_ALL: Final = 620
+"""A page that is narrower, as beside the inspector in a small window, has less in it."""
+CHOICE_WIDTH_LEAST: Final = 92
+
+
+@final
+class _Measured(QWidget):
+    """Says when its width is another one."""
+
+    measured = Signal(int)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self.measured.emit(event.size().width())
 
 
 @final
@@ -129,22 +143,23 @@ class TrafficPage(Page):
         return splitter
 
     def _graphs(self) -> QWidget:
-        graphs = QWidget()
+        graphs = _Measured()
+        graphs.measured.connect(self._fit)
         layout = QVBoxLayout(graphs)
         layout.setContentsMargins(MARGIN, 12, MARGIN, SPACE)
         layout.setSpacing(SPACE)
         row = QHBoxLayout()
         row.setSpacing(12)
-        for title, graph in (
-            ("Packets a second", self.throughput),
-            ("Rejects a minute", self.codes),
+        self.throughput_card = Card("Packets a second")
+        self.throughput_card.head.addWidget(self.range_bar)
+        self.codes_card = Card("Rejects a minute")
+        for card, graph, stretch in (
+            (self.throughput_card, self.throughput, 3),
+            (self.codes_card, self.codes, 2),
         ):
-            card = Card(title)
-            if graph is self.throughput:
-                card.head.addWidget(self.range_bar)
             graph.setMinimumHeight(GRAPH_HEIGHT)
             card.body.addWidget(graph, 1)
-            row.addWidget(card, 3 if graph is self.throughput else 2)
+            row.addWidget(card, stretch)
         layout.addLayout(row)
         return graphs
 
@@ -154,13 +169,8 @@ class TrafficPage(Page):
         bar.setContentsMargins(MARGIN, SPACE, MARGIN, SPACE)
         bar.setSpacing(SPACE)
         bar.addWidget(self.filter_line, 1)
-        for choice, name, width in (
-            (self.verdict, "Verdict", 120),
-            (self.code, "Reject code", 110),
-            (self.peer, "Peer", 130),
-        ):
+        for choice, name, _ in self._choices():
             choice.setAccessibleName(name)
-            choice.setFixedWidth(width)
             bar.addWidget(choice)
         bar.addWidget(self.clear_button)
         bar.addWidget(self.pause_button)
@@ -181,6 +191,22 @@ class TrafficPage(Page):
         layout.addWidget(self.table, 1)
         layout.addLayout(foot)
         return stream
+
+    def _choices(self) -> tuple[tuple[Choice, str, int], ...]:
+        return (
+            (self.verdict, "Verdict", 120),
+            (self.code, "Reject code", 110),
+            (self.peer, "Peer", 130),
+        )
+
+    def _fit(self, width: int) -> None:
+        """Let nothing cover anything where there is little room: how much goes through is what stays."""
+        is_narrow = width < WIDTH_OF_ALL
+        self.codes_card.setVisible(not is_narrow)
+        self.throughput_card.title.setText("Packets/s" if is_narrow else "Packets a second")
+        self.clear_button.setText("Clear" if is_narrow else "Clear filter")
+        for choice, _, wide in self._choices():
+            choice.setFixedWidth(CHOICE_WIDTH_LEAST if is_narrow else wide)
 
     def _make_actions(self) -> list[QAction | None]:
         table = self.table

@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 from collections.abc import AsyncIterator, Callable, Iterator
 from importlib.resources import files
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -291,6 +292,26 @@ async def test_the_default_route_is_chosen_and_given_up(
 
 
 # --- Traffic
+
+
+async def test_nothing_of_the_traffic_covers_another_in_a_narrow_page(
+    theme: Theme, opened: Opened
+) -> None:
+    page: TrafficPage = await opened.page("traffic")
+    assert page.codes_card.isVisible()
+    page.filter_line.setText("F02")
+    page._filter()
+    page.setMinimumWidth(1)  # as in the window, which gives a page what the inspector leaves
+    page.resize(523, 600)
+    QApplication.processEvents()
+
+    assert not page.codes_card.isVisible()
+    bar = (page.filter_line, page.verdict, page.code, page.peer, page.clear_button)
+    for left, right in pairwise((*bar, page.pause_button)):
+        assert left.isVisible()
+        assert left.geometry().right() < right.x()
+    for button in page.range_bar.findChildren(QAbstractButton):
+        assert button.width() >= button.sizeHint().width(), button.text()
 
 
 async def test_space_holds_the_table_and_counts_what_comes(

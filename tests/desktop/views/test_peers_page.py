@@ -15,6 +15,7 @@ from core.errors import StoreUnavailable
 from desktop.models.gauge import Gauge
 from desktop.presenters.peers import PeersPresenter
 from desktop.theme import DARK, LIGHT
+from desktop.views.cells import balance_text
 from desktop.views.confirm_dialog import ConfirmDialog
 from desktop.views.form_row import FormRow
 from desktop.views.gauge import draw_gauge
@@ -65,6 +66,19 @@ def type_into(row: FormRow, text: str) -> None:
 
 
 # --- The table
+
+
+async def test_however_narrow_a_balance_says_whose_it_is(page: PeersPage) -> None:
+    metrics = page.table.fontMetrics()
+    rows = [page.peers.model.row(at) for at in range(page.peers.model.shown)]
+    assert {row.gauge.owed > 0 for row in rows if row.gauge.owed} == {True, False}
+
+    for row in rows:
+        shorter = metrics.horizontalAdvance(row.short_words) - 1
+        text = balance_text(row, metrics, shorter)
+        if row.gauge.owed:
+            assert text[0] == ("+" if row.gauge.owed > 0 else "\N{MINUS SIGN}")
+        assert balance_text(row, metrics, 10_000) == row.words
 
 
 async def test_before_the_node_answers_it_says_so_and_then_why_not(
