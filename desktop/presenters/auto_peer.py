@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Final
 
 from PySide6.QtCore import QObject, Signal
@@ -13,6 +12,7 @@ from core.control.peering_views import AutoPeerRequest
 from core.errors import InterledgerError, SettingError
 from desktop import formatting
 from desktop.models.auto_peer import AutoPeered, AutoPeerForm
+from desktop.presenters.one_at_a_time import OneAtATime
 from desktop.presenters.peer_editor import readable
 from desktop.tasks import TaskScope, sentence
 
@@ -22,41 +22,21 @@ CANCELLED: Final = (
 )
 
 
-class AutoPeerPresenter(QObject):
-    """Offers this node to one that takes peers by itself; one offer at a time."""
+class AutoPeerPresenter(OneAtATime):
+    """Offers this node to one that takes peers by itself; an offer may take half a minute."""
 
-    working_changed = Signal(bool)
-    """An offer is under way: up to half a minute."""
-    refused = Signal(str, str)
-    """A field of the form, or nothing, and why there is no peer."""
     peered = Signal(object)
     """The AutoPeered."""
 
     def __init__(
         self, operator: Operator, tasks: TaskScope, parent: QObject | None = None
     ) -> None:
-        super().__init__(parent)
+        super().__init__(tasks, CANCELLED, parent)
         self._operator = operator
-        self._tasks = tasks
-        self._offering: asyncio.Task[None] | None = None
-
-    @property
-    def is_working(self) -> bool:
-        return self._offering is not None
 
     def offer(self, form: AutoPeerForm) -> None:
         """Offer what was typed; what comes of it comes as a signal."""
-        if self._offering is None:
-            self._offering = self._tasks.spawn(
-                self.offer_and_tell(form), name="offering to peer"
-            )
-            self._offering.add_done_callback(self._ended)
-            self.working_changed.emit(True)
-
-    def cancel(self) -> None:
-        """Wait no longer for an answer."""
-        if self._offering is not None:
-            self._offering.cancel()
+        self.begin(lambda: self.offer_and_tell(form), name="offering to peer")
 
     async def offer_and_tell(self, form: AutoPeerForm) -> None:
         """Offer, and return when it was told what came of it."""
@@ -74,12 +54,6 @@ class AutoPeerPresenter(QObject):
                     sentence=f"{result.sentence}{warnings}",
                 )
             )
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._offering = None
-        self.working_changed.emit(False)
-        if task.cancelled():
-            self.refused.emit("", CANCELLED)
 
 
 _FIELDS: Final = {"min_balance": "credit", "max_packet_amount": "max_packet"}

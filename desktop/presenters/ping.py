@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import Final
 
@@ -15,21 +14,20 @@ from desktop import formatting
 from desktop.models.ping import PingForm, PingShown
 from desktop.presenters.decimals import decimal_text
 from desktop.presenters.names import Names
+from desktop.presenters.one_at_a_time import OneAtATime
 from desktop.presenters.peer_editor import readable
 from desktop.tasks import TaskScope, sentence
 
 COUNT_MAX: Final = 20
 """More would be waited for longer than a person does."""
+CANCELLED: Final = "Cancelled; what was on its way is booked as it ends."
 
 
-class PingPresenter(QObject):
+class PingPresenter(OneAtATime):
     """Sends one series of pings at a time."""
 
-    working_changed = Signal(bool)
     pinged = Signal(object)
     """The PingShown."""
-    refused = Signal(str, str)
-    """A field of the form, or nothing, and why there is no ping."""
 
     def __init__(
         self,
@@ -38,29 +36,15 @@ class PingPresenter(QObject):
         names: Names | None = None,
         parent: QObject | None = None,
     ) -> None:
-        super().__init__(parent)
+        super().__init__(tasks, CANCELLED, parent)
         self._names = names or Names()
         self._operator = operator
-        self._tasks = tasks
-        self._pinging: asyncio.Task[None] | None = None
-
-    @property
-    def is_working(self) -> bool:
-        return self._pinging is not None
 
     def ping(self, form: PingForm, asset: tuple[str, int] | None) -> None:
         """Ping what was typed; `asset` is what the account counts that an amount is charged to."""
-        if self._pinging is None:
-            self._pinging = self._tasks.spawn(
-                self.ping_and_tell(form, asset), name=f"pinging {form.destination.strip()}"
-            )
-            self._pinging.add_done_callback(self._ended)
-            self.working_changed.emit(True)
-
-    def cancel(self) -> None:
-        """Wait no longer; what is under way is booked as it ends."""
-        if self._pinging is not None:
-            self._pinging.cancel()
+        self.begin(
+            lambda: self.ping_and_tell(form, asset), name=f"pinging {form.destination.strip()}"
+        )
 
     async def ping_and_tell(self, form: PingForm, asset: tuple[str, int] | None) -> None:
         """Ping, and return when it was told what came of it."""
@@ -97,12 +81,6 @@ class PingPresenter(QObject):
             from_username=form.username if amount else None,
             count=_count(form.count),
         )
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._pinging = None
-        self.working_changed.emit(False)
-        if task.cancelled():
-            self.refused.emit("", "Cancelled; what was on its way is booked as it ends.")
 
 
 def ping_shown(report: PingReport, named: Callable[[str], str]) -> PingShown:
