@@ -13,11 +13,10 @@ import ssl
 from collections import deque
 from dataclasses import dataclass
 from typing import Final, cast, final
-from urllib.parse import urlsplit
 
 from core.account import Account, AccountId
 from core.clock import Clock
-from core.errors import PacketError, SettingError, connect_problem, shown_url
+from core.errors import PacketError, SettingError, connect_problem
 from core.links.http_message import (
     BODY_OCTETS_MAX,
     HEAD_END,
@@ -41,6 +40,7 @@ from core.links.link_states import (
 )
 from core.links.names import Host, NameLookups
 from core.links.strangers import QuietLog
+from core.links.urls import read_endpoint
 from core.node_address import NodeAddress
 from core.packet import ErrorCode, Reject, Reply, parse_reply
 from core.service import Explanation, OutgoingRequest, Step, Verdict
@@ -49,7 +49,7 @@ log = logging.getLogger(__name__)
 
 _UNDECIDED_STATUSES: Final = frozenset({200, 504})
 """It took the packet and what came back is none, or a gateway before it grew tired of waiting."""
-_HOST_HEADER_PORTS: Final = {"http": 80, "https": 443}
+_PORTS: Final = {"http": 80, "https": 443}
 _MEANS: Final = {
     ErrorCode.BAD_REQUEST: "did not take the packet",
     ErrorCode.CONNECTOR_BUSY: "takes no more packets for now",
@@ -94,33 +94,10 @@ class Target:
         Raises:
             SettingError: nothing can be posted to it; says why.
         """
-        try:
-            parts = urlsplit(url)
-            port = parts.port
-            host = (parts.hostname or "").encode("idna" if parts.netloc else "ascii").decode()
-        except (ValueError, UnicodeError):
-            raise SettingError("ilp_over_http_url", f"{shown_url(url)} is no URL") from None
-        if parts.scheme not in _HOST_HEADER_PORTS or not host:
-            raise SettingError(
-                "ilp_over_http_url",
-                f"{shown_url(url)} does not start with http:// or https:// and a host",
-            )
-        if parts.username is not None or parts.password is not None:
-            raise SettingError(
-                "ilp_over_http_url",
-                "the token has a field of its own, it does not go into the URL",
-            )
-        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        if not (path.isascii() and path.isprintable()) or " " in path:
-            raise SettingError(
-                "ilp_over_http_url",
-                f"{shown_url(url)} has characters that must be percent-encoded",
-            )
-        default_port = _HOST_HEADER_PORTS[parts.scheme]
-        shown = f"[{host}]" if ":" in host else host
-        if port is not None and port != default_port:
-            shown += f":{port}"
-        lines = [f"POST {path} HTTP/1.1", f"Host: {shown}"]
+        place = read_endpoint(
+            "ilp_over_http_url", url, _PORTS, beginnings="http:// or https://"
+        )
+        lines = [f"POST {place.target} HTTP/1.1", f"Host: {place.host_header}"]
         if token:
             if not (token.isascii() and token.isprintable()):
                 raise SettingError(
@@ -132,9 +109,9 @@ class Target:
         lines.append("Content-Length: ")
         return cls(
             url,
-            host,
-            port or default_port,
-            parts.scheme == "https",
+            place.host,
+            place.port,
+            place.scheme == "https",
             "\r\n".join(lines).encode(),
         )
 

@@ -9,17 +9,17 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol, final
-from urllib.parse import unquote, urlsplit
 
 from core.account import Account, Secret
-from core.errors import SettingError, connect_problem, shown_url
+from core.errors import connect_problem
 from core.links.btp import websocket as ws
 from core.links.btp.connection import BtpConnection, Owner
 from core.links.btp.limits import BtpLimits
 from core.links.link_states import LinkStates
 from core.links.names import Host, NameLookups
+from core.links.urls import read_endpoint
 
-_PORTS: Final = {"ws": 80, "wss": 443}
+_PORTS: Final = {"ws": 80, "wss": 443, "btp+ws": 80, "btp+wss": 443}
 
 
 @final
@@ -44,38 +44,22 @@ class BtpTarget:
         Raises:
             SettingError: it cannot be dialled; says why.
         """
-        field = "ilp_over_btp_url"
-        try:
-            parts = urlsplit(url.removeprefix("btp+"))
-            port = parts.port
-            host = (parts.hostname or "").encode("idna" if parts.netloc else "ascii").decode()
-        except (ValueError, UnicodeError):
-            raise SettingError(field, f"{shown_url(url)} is no URL") from None
-        if parts.scheme not in _PORTS or not host:
-            raise SettingError(
-                field,
-                f"{shown_url(url)} does not start with btp+ws://, btp+wss://, ws:// or wss:// and a host",
-            )
-        if parts.password is not None:
-            raise SettingError(
-                field, "the token has a field of its own, it does not go into the URL"
-            )
-        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        if not (target.isascii() and target.isprintable()) or " " in target:
-            raise SettingError(
-                field, f"{shown_url(url)} has characters that must be percent-encoded"
-            )
-        shown = f"[{host}]" if ":" in host else host
-        if port is not None and port != _PORTS[parts.scheme]:
-            shown += f":{port}"
+        place = read_endpoint(
+            "ilp_over_btp_url",
+            url,
+            _PORTS,
+            beginnings="btp+ws://, btp+wss://, ws:// or wss://",
+            may_name_user=True,
+        )
+        scheme = place.scheme.removeprefix("btp+")
         return cls(
-            f"{parts.scheme}://{shown}{target}",
-            host,
-            port or _PORTS[parts.scheme],
-            shown,
-            target,
-            parts.scheme == "wss",
-            unquote(parts.username or ""),
+            f"{scheme}://{place.host_header}{place.target}",
+            place.host,
+            place.port,
+            place.host_header,
+            place.target,
+            scheme == "wss",
+            place.username,
             token or Secret(""),
         )
 
