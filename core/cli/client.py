@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final, Protocol, final
@@ -105,7 +105,7 @@ class HttpNode(Node):
         headers: Mapping[str, str] | None = None,
     ) -> object:
         parts = self._parts()
-        path = parts.path.rstrip("/") + "/" + "/".join(quote(s, safe="~") for s in segments)
+        path = _path(parts, segments)
         asked = {name: value for name, value in (query or {}).items() if value is not None}
         if asked:
             path += "?" + urlencode(asked)
@@ -141,7 +141,7 @@ class HttpNode(Node):
         from core.cli.watching import NotOpened, watch  # noqa: PLC0415
 
         parts = self._parts()
-        path = parts.path.rstrip("/") + "/" + "/".join(quote(s, safe="~") for s in segments)
+        path = _path(parts, segments)
         url = parts._replace(path=path, query="", fragment="").geturl()
         try:
             watch(url, self.credentials, told)
@@ -157,6 +157,13 @@ class HttpNode(Node):
         except ValueError:
             pass
         raise BadSetting(f"{self.url!r} is no URL of a node, as http://127.0.0.1:7770 is")
+
+
+def _path(parts: SplitResult, segments: Sequence[str]) -> str:
+    if "" in segments:
+        # As where a script's variable is not set: it would be another call, or none.
+        raise BadSetting("a name on the command line is empty")
+    return parts.path.rstrip("/") + "/" + "/".join(quote(s, safe="~") for s in segments)
 
 
 def _connection(parts: SplitResult) -> http.client.HTTPConnection:

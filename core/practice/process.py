@@ -77,8 +77,8 @@ class Child:
 
     @property
     def last_words(self) -> str:
-        """The end of what it wrote, for an error message."""
-        return " / ".join(self._last_lines) or "nothing"
+        """What it wrote last, the last line first: where there is no room for all, the cause is still read."""
+        return " / ".join(reversed(self._last_lines)) or "nothing"
 
     async def stop(self) -> None:
         """End it: its stdin closes, then it is asked, then made to."""

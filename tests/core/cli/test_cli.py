@@ -487,6 +487,16 @@ async def test_no_node_is_3(shell: Shell) -> None:
         assert ran.err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    "arguments", [["ping", ""], ["accounts", "delete", ""], ["payments", "incoming", ""]]
+)
+async def test_a_name_that_is_empty_is_2(shell: Shell, arguments: list[str]) -> None:
+    ran = await shell.run(*arguments)
+
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err == "signalbox-cli: a name on the command line is empty\n"
+
+
 @pytest.mark.parametrize("url", ["127.0.0.1:7770", "ftp://node", "http://", "http://[::1"])
 async def test_what_is_no_url_is_2(shell: Shell, url: str) -> None:
     ran = await shell.run("status", "--node", url)
