@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.request import urlopen
 
-from tests.end_to_end.programs import Node, wait_until
-from tests.end_to_end.test_stream_npm import free_port
+from tests.end_to_end.programs import Node, free_port, wait_until
 
 PEERS: Final = Path(__file__).parents[1] / "peers"
 TOKEN: Final = "a-token-between-two-peers-0123"

@@ -312,6 +312,14 @@ def prepare(
     )
 
 
+def free_port() -> int:
+    """Return a port of loopback that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
 def listens(process: subprocess.Popen[bytes], port: int) -> bool:
     """Tell whether a program takes connections yet; fails where it has ended."""
     assert process.poll() is None, f"{process.args!r} has ended"

@@ -18,7 +18,8 @@ from core.packet import Fulfill, Prepare, parse_reply
 from core.practice.process import Child
 from tests.core.links.btp.conftest import Socket, ilp, login
 from tests.core.links.conftest import CONDITION, FULFILLMENT, prepare
-from tests.end_to_end.test_stream_npm import ADMIN_TOKEN, Api, free_port
+from tests.end_to_end.programs import free_port
+from tests.end_to_end.test_stream_npm import ADMIN_TOKEN, Api
 
 AMOUNT = 10
 TOKEN = "a-token-of-twenty-four-c"

@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 
 from core.practice.process import Child
-from tests.end_to_end.test_stream_npm import PEERS, Api, Receiver, free_port, pay, start_node
+from tests.end_to_end.programs import free_port
+from tests.end_to_end.test_stream_npm import PEERS, Api, Receiver, pay, start_node
 
 TOKEN = "a-token-of-twenty-four-c"
 AMOUNT = 250_000

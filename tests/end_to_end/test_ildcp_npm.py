@@ -21,8 +21,7 @@ from tests.end_to_end.connectors import (
     http_line,
     set_route,
 )
-from tests.end_to_end.programs import Node, node
-from tests.end_to_end.test_stream_npm import free_port
+from tests.end_to_end.programs import Node, free_port, node
 
 KID = "the-token-of-the-kid-0123456789"
 

@@ -18,7 +18,8 @@ import pytest
 
 from core.practice.process import Child
 from core.stream.receipt import Receipt
-from tests.end_to_end.test_stream_npm import PEERS, Api, free_port, start_node
+from tests.end_to_end.programs import free_port
+from tests.end_to_end.test_stream_npm import PEERS, Api, start_node
 
 MAX_PACKET: Final = 10_000
 AMOUNT: Final = 123_000

@@ -33,8 +33,7 @@ from tests.end_to_end.connectors import (
     http_line,
     paths,
 )
-from tests.end_to_end.programs import Node, node, prepare
-from tests.end_to_end.test_stream_npm import free_port
+from tests.end_to_end.programs import Node, free_port, node, prepare
 
 NAMES = ("ann", "ben", "cyd")
 USER = "the-user-sends-with-this-token"

@@ -23,8 +23,7 @@ from tests.end_to_end.connectors import (
     paths,
     set_route,
 )
-from tests.end_to_end.programs import Node, node, prepare
-from tests.end_to_end.test_stream_npm import free_port
+from tests.end_to_end.programs import Node, free_port, node, prepare
 
 USER = "the-user-sends-with-this-token"
 

@@ -8,7 +8,6 @@ import contextlib
 import hmac
 import json
 import secrets
-import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -29,6 +28,7 @@ from core.stream.sender.exchange import SenderLimits
 from core.stream.sender.sender import StreamSender
 from core.stream.sender.terms import OutcomeState, PaymentTerms, Progress
 from core.tasks import TaskOwner
+from tests.end_to_end.programs import free_port
 
 PEERS = Path(__file__).parents[1] / "peers"
 MAX_PACKET = 1_000
@@ -42,13 +42,6 @@ RECEIVERS = [
         "stream_receiver.js", {"package": "stream-receiver-alpha"}, id="stream-receiver-alpha"
     ),
 ]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @dataclass

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,19 +18,13 @@ import pytest
 from aiohttp import ClientSession
 
 from core.practice.process import Child
+from tests.end_to_end.programs import free_port
 
 PEERS = Path(__file__).parents[1] / "peers"
 ADMIN_TOKEN = "admin-token-of-the-test"
 AMOUNT = 1_000_000
 MAX_PACKET = 1_000
 GWEI = 10**9
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @dataclass(frozen=True)

@@ -32,8 +32,7 @@ from tests.end_to_end.connectors import (
     set_route,
     table,
 )
-from tests.end_to_end.programs import Node, environment, listens, node
-from tests.end_to_end.test_stream_npm import free_port
+from tests.end_to_end.programs import Node, environment, free_port, listens, node
 
 ADMIN: Final = "the-operators-token-over-there"
 ALICE: Final = "alice-sends-with-this-token"

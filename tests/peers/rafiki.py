@@ -28,8 +28,7 @@ from typing import Any, Final
 
 from tests.core.links.certificates import certificate
 from tests.end_to_end.connectors import add_account, await_that, set_route
-from tests.end_to_end.programs import Node, environment, listens, node
-from tests.end_to_end.test_stream_npm import free_port
+from tests.end_to_end.programs import Node, environment, free_port, listens, node
 
 SECRET: Final = "a-secret-for-the-admin-api-of-rafiki"
 TENANT: Final = "438fa74a-fa7d-4317-9ced-dde32ece1787"
