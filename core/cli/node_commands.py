@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+from typing import Final
 
 from core.cli.answers import Row, as_row, as_rows, lines, moment, money, part, parts
 from core.cli.client import BadSetting, Node
 from core.cli.output import Output
 from core.cli.tables import facts, shown, table
 from core.control.engines import engine_doubt
+
+RESOLVED: Final = {
+    "fulfilled": "was fulfilled: what it carried is owed to the peer, and its sender is not charged",
+    "not-fulfilled": "was not fulfilled: nothing is owed for it",
+}
+"""What the peer's statement said, and what that means in the books."""
 
 
 def status(node: Node, _arguments: argparse.Namespace, output: Output) -> int:
@@ -313,7 +320,8 @@ def resolve_unknown(node: Node, arguments: argparse.Namespace, output: Output) -
     """Decide one by the peer's statement."""
     body = {"fulfilled": arguments.outcome == "fulfilled"}
     answer = node.call("POST", "unknown-transfers", arguments.id, "resolve", body=body)
-    output.show(answer, f"transfer {arguments.id} was {arguments.outcome.replace('-', ' ')}\n")
+    meaning = RESOLVED[arguments.outcome]
+    output.show(answer, f"transfer {arguments.id} {meaning}\n")
 
 
 # --- Traffic

@@ -409,15 +409,26 @@ async def test_the_books_are_audited_and_what_a_crash_left_is_resolved(
     await create(shell, "alice")
     await create(shell, "bob")
     transfer = await bench.prepare("alice", "bob", 700)
+    other = await bench.prepare("alice", "bob", 500)
     await bench.crash()
 
     listed = await shell.ok("unknown", "list")
     assert str(transfer) in listed
-    assert re.search(r"BY PEER +UNDECIDED\nbob +7\.00 USD\n", listed)
+    assert re.search(r"BY PEER +UNDECIDED\nbob +12\.00 USD\n", listed)
+    resolved = await shell.ok("unknown", "resolve", str(other), "fulfilled")
+    assert resolved == (
+        f"transfer {other} was fulfilled: what it carried is owed to the peer,"
+        " and its sender is not charged\n"
+    )
+    assert (await shell.ok("balance", "bob")).startswith("you owe bob 5.00 USD\n")
+    assert (await shell.ok("balance", "alice")).startswith("you and alice are even\n")
+    assert (await shell.run("unknown", "resolve", str(other), "not-fulfilled")).code == 1
     resolved = await shell.ok("unknown", "resolve", str(transfer), "not-fulfilled")
-    assert resolved == f"transfer {transfer} was not fulfilled\n"
+    assert resolved == f"transfer {transfer} was not fulfilled: nothing is owed for it\n"
     assert (await shell.ok("audit")).endswith("the books hold\n")
-    assert "0.00 USD" in await shell.ok("exposure")
+    assert re.search(
+        r"^USD +0\.00 USD +5\.00 USD +0\.00 USD", await shell.ok("exposure"), re.MULTILINE
+    )
 
 
 async def test_the_audit_says_what_was_lost_by_late_fulfillments(
