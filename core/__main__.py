@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import enum
 import gc
 import json
 import logging
@@ -133,6 +134,8 @@ def _check_config(config: NodeConfig) -> int:
 def _shown(value: object) -> str:
     if isinstance(value, tuple):
         return ",".join(map(str, value)) or "(none)"
+    if isinstance(value, enum.Enum):
+        return str(value.value)  # as it is written in a file
     return "(not set)" if value is None else str(value)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import errno
 import json
 import logging
 import os
@@ -253,9 +254,12 @@ async def _chain(options: argparse.Namespace, _clock: Clock) -> int:
         try:
             await site.start()
         except OSError as error:
-            raise SettingError(
-                "port", f"127.0.0.1:{options.port} is taken: {error.strerror}"
-            ) from error
+            why = (
+                "is taken by another program; choose another"
+                if error.errno == errno.EADDRINUSE
+                else f"cannot be listened on: {os.strerror(error.errno or 0)}"
+            )
+            raise SettingError("port", f"127.0.0.1:{options.port} {why}") from error
         host, port = runner.addresses[0][:2]
         _ready(
             rpc=f"http://{host}:{port}",
@@ -382,7 +386,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     chain.add_argument(
         "--port",
-        type=int,
+        type=_port,
         default=8545,
         metavar="PORT",
         help="where to listen on 127.0.0.1; 0 takes any free port (default: %(default)s)",
@@ -454,6 +458,12 @@ def _name(text: str) -> str:
             f"{text!r} is no name: 1 to 32 of a-z 0-9 _ -, beginning with a letter or digit"
         )
     return text
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 <= int(text) <= 65_535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: 0 to 65535")
+    return int(text)
 
 
 def _count(text: str) -> int:

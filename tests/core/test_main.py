@@ -69,6 +69,7 @@ def test_check_config_prints_what_would_be_in_force_without_the_token(
     text = " ".join(capsys.readouterr().out.split())
     assert "spread = 1/100" in text
     assert "hosts = (none)" in text
+    assert "payment_reach = auto" in text
     assert "http_bind = 127.0.0.1:7770" in text
     assert TOKEN not in text
 

@@ -260,4 +260,11 @@ async def test_a_port_that_is_taken_is_told_in_a_sentence(rpc: str) -> None:
     status, _, errors = await run("chain", "--port", rpc.rpartition(":")[2])
 
     assert status == 2
-    assert "is taken" in errors
+    assert errors.endswith("is taken by another program; choose another\n")
+
+
+async def test_a_port_that_cannot_be_is_told_in_a_sentence() -> None:
+    status, _, errors = await run("chain", "--port", "99999")
+
+    assert status == 2
+    assert "'99999' is no port: 0 to 65535" in errors
