@@ -138,12 +138,19 @@ class PeersPage(Page):
         table = self.table
         self.settle_action = table_action(table, "Settle now…", "S", self._settle)
         self.pause_action = table_action(table, "Pause", "O", self._pause)
-        return [
+        of_one = (
             table_action(table, "Ping", "P", lambda: self.peers.ping(self._usernames())),
             self.settle_action,
             self.pause_action,
             table_action(table, "Edit…", "E", self._edit),
             table_action(table, "Show packets", "V", self._show_packets),
+        )
+        for action in of_one:
+            # Whoever has just pressed a button of the inspector is there with the focus.
+            action.setShortcutContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+            self.peer_inspector.addAction(action)
+        return [
+            *of_one,
             None,
             table_action(table, "Copy rows", QKeySequence.StandardKey.Copy, self._copy_rows),
             table_action(table, "Copy as JSON", "Ctrl+Shift+C", self._copy_json),

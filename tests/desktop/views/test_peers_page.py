@@ -141,6 +141,22 @@ async def test_selection_and_place_stay_while_numbers_change(
     assert page.peer_inspector.name.text() == "hana"
 
 
+async def test_keys_work_for_who_has_just_pressed_a_button_of_the_inspector(
+    operator: FakeOperator, page: PeersPage, qtbot: QtBot
+) -> None:
+    page.open("carol")
+    inspector = page.peer_inspector
+    inspector.show()
+    inspector.activateWindow()
+    await activated(inspector)
+    inspector.settle_button.setFocus()
+
+    qtbot.keyClick(inspector.settle_button, Qt.Key.Key_O)
+    await page.peers.tasks.finish()
+
+    assert called(operator, "set_enabled") == [("carol", False)]
+
+
 async def test_a_key_pauses_what_is_selected(
     operator: FakeOperator, page: PeersPage, qtbot: QtBot
 ) -> None:
