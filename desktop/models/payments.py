@@ -333,7 +333,7 @@ INVOICE_COLUMNS: Final[Sequence[Column[InvoiceRow]]] = (
         title="What for", text=lambda row: row.description, width=160, stretch=True, gives_way=2
     ),
     Column(
-        title="Paid at",
+        title="Where to pay",
         text=lambda row: row.handed_out,
         width=260,
         gives_way=3,

@@ -231,7 +231,7 @@ SECTIONS: Final[Sequence[FormSection]] = (
                 "settlement_engine_url",
                 "Engine",
                 Kind.ENGINE,
-                "empty is the default engine of the asset",
+                "the process that pays them, and sees what they pay",
             ),
             FormField(
                 "settlement_address", "Their ledger address", Kind.TEXT, "where they are paid"
