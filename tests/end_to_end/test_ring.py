@@ -39,6 +39,8 @@ NAMES = ("ann", "ben", "cyd")
 USER = "the-user-sends-with-this-token"
 AMOUNT = 1_000
 EACH_WAY = 20
+STREAMED = 100_000
+LARGEST = 5_000
 
 
 @dataclass
@@ -79,6 +81,25 @@ class Ring:
         packet = prepare(AMOUNT, destination=f"test.{receiver}", condition=PING_CONDITION)
         return self.nodes[sender].packet("user", USER, packet).reply
 
+    def stream(self, sender: str, receiver: str) -> None:
+        """Make a STREAM payment of many packets from one node's user to another's."""
+        order = {
+            "username": "user",
+            "receiver": f"http://127.0.0.1:{self.ports[receiver]}/accounts/user/spsp",
+            "source_amount": str(STREAMED),
+        }
+        before = self.net(receiver, "user")
+        begun = self.nodes[sender].api("POST", "/payments", order).json
+
+        def found() -> Any:
+            return self.nodes[sender].api("GET", f"/payments/{begun['id']}").json
+
+        await_that(lambda: found()["state"] not in {"pending", "sending"})
+        ended = found()
+        assert ended["state"] == "completed", ended
+        assert ended["packets"] >= STREAMED // LARGEST, ended
+        assert self.net(receiver, "user") == before + STREAMED
+
     def net(self, name: str, username: str) -> int:
         """Return what a node owes an account, in its smallest unit; below zero is what it is owed."""
         answer = self.nodes[name].api("GET", f"/accounts/{username}/balance").json
@@ -101,6 +122,7 @@ def ring(tmp_path: Path) -> Iterator[Ring]:
                 f"test.{name}.user",
                 routing_relation="NonRoutingAccount",
                 ilp_over_http_incoming_token=USER,
+                max_packet_amount=LARGEST,
             )
         made.connect("ann", "ben")
         made.connect("ben", "cyd")
@@ -138,6 +160,9 @@ def test_a_node_dies_and_the_packets_go_around_it(ring: Ring) -> None:
         "ben's user paid it, the others cancel out"
     )
 
+    ring.stream("ann", "cyd")
+    ring.stream("cyd", "ann")
+
     # ben dies. Until its hold-down has passed packets may be refused, then they go around.
     ring.nodes["ben"].process.kill()
     ring.nodes["ben"].process.wait()
@@ -151,6 +176,8 @@ def test_a_node_dies_and_the_packets_go_around_it(ring: Ring) -> None:
         assert isinstance(ring.pay("ann", "cyd"), Fulfill)
         assert isinstance(ring.pay("cyd", "ann"), Fulfill)
     assert ring.net("ann", "user") == before - EACH_WAY * AMOUNT
+    ring.stream("ann", "cyd")
+    ring.stream("cyd", "ann")
     assert ring.net("ann", "conn") == ring.net("cyd", "conn") == 0, "as much each way"
     for name in ("ann", "cyd"):
         assert "test.ben" not in paths(ring.nodes[name])
