@@ -40,6 +40,9 @@ FAILURES_MAX: Final = 6
 STOP_SECONDS: Final = 5.0
 """For closing its stdin, and again for SIGTERM; then it is killed."""
 READY_SECONDS: Final = 60.0
+HOW_TO_SET_UP: Final = (
+    "start Signalbox once with --ethereum-rpc URL, or try it out on the practice network"
+)
 LINES_KEPT: Final = 20
 LINE_OCTETS_MAX: Final = 16 * 1024
 
@@ -54,6 +57,8 @@ class ProcessState(enum.Enum):
     GAVE_UP = "gave up"
     STOPPED = "stopped"
     """By the operator."""
+    NOT_SET_UP = "not set up"
+    """The operator has named no ledger for it, so that it cannot be started."""
 
 
 @final
@@ -208,13 +213,13 @@ class BundledEngines:
         """Every engine that can be started from here, and every process that was."""
         started = self._supervisor.statuses
         names = {status.name for status in started}
-        never = [_never_started(name) for name in BUNDLED if name not in names]
+        never = [self._never_started(name) for name in BUNDLED if name not in names]
         return (*started, *never)
 
     def status(self, name: str) -> ProcessStatus | None:
         """Return one, or None where there is no such engine."""
         found = self._supervisor.status(name)
-        return _never_started(name) if found is None and name in BUNDLED else found
+        return self._never_started(name) if found is None and name in BUNDLED else found
 
     async def stop(self, name: str) -> None:
         """Stop it."""
@@ -229,17 +234,16 @@ class BundledEngines:
             raise ControlError(f"there is no engine {name!r}")
         rpc_url = self._configured().get(name)
         if rpc_url is None:
-            raise ControlError(
-                f"no chain is named for the engine {name}: start Signalbox once with --ethereum-rpc URL, "
-                "or try it out on the practice network"
-            )
+            raise ControlError(f"no chain is named for the engine {name}: {HOW_TO_SET_UP}")
         await self._supervisor.start_engine(name, rpc_url=rpc_url)
 
-
-def _never_started(name: str) -> ProcessStatus:
-    return ProcessStatus(
-        name=name, state=ProcessState.STOPPED, sentence=f"{name} has not been started."
-    )
+    def _never_started(self, name: str) -> ProcessStatus:
+        if name in self._configured():
+            state, sentence = ProcessState.STOPPED, f"{name} has not been started."
+        else:
+            state = ProcessState.NOT_SET_UP
+            sentence = f"No chain is named for this engine: {HOW_TO_SET_UP}."
+        return ProcessStatus(name=name, state=state, sentence=sentence)
 
 
 @final

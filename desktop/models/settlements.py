@@ -166,6 +166,8 @@ class EngineCard:
     address: str
     can_start: bool = False
     can_stop: bool = False
+    set_up: bool = True
+    """It has a ledger; where not, that it does not run is no problem."""
     state: str = "Running"
     """In a word or two, for the pill."""
     last_words: Sequence[str] = ()

@@ -49,6 +49,7 @@ _PROCESS_WORDS: Final = {
     ProcessState.STARTING: "Starting",
     ProcessState.WAITING: "Starting again soon",
     ProcessState.GAVE_UP: "Ended",
+    ProcessState.NOT_SET_UP: "Not set up",
 }
 
 
@@ -128,7 +129,9 @@ class SettlementsPresenter(PagePresenter):
             self.engines_changed.emit(cards)
 
     def _count_problems(self) -> None:
-        stuck = sum(1 for card in self.engines if not card.alive or card.problem)
+        stuck = sum(
+            1 for each in self.engines if each.set_up and (not each.alive or each.problem)
+        )
         problems = self.failed_ones.total + self.unmatched.total + self.unknown.total + stuck
         self.badge_changed.emit(problems)
 
@@ -278,9 +281,12 @@ def engine_cards(
 ) -> tuple[EngineCard, ...]:
     """Return a card for each engine that wrote of itself, and for each process that we started."""
     known = {view.status.name: view for view in views}
-    processes = (
-        {} if control is None else {process.name: process for process in control.statuses}
-    )
+    processes = {
+        process.name: process
+        for process in (() if control is None else control.statuses)
+        # One that was started elsewhere tells of itself.
+        if process.state is not ProcessState.NOT_SET_UP or process.name not in known
+    }
     return tuple(
         _card(name, known.get(name), processes.get(name), now_ms)
         for name in sorted(known.keys() | processes.keys())
@@ -292,6 +298,7 @@ def _card(
 ) -> EngineCard:
     facts = [*_engine_facts(view, now_ms), *_process_facts(view, process)]
     active = process is not None and process.state in ACTIVE
+    set_up = process is None or process.state is not ProcessState.NOT_SET_UP
     broken = process is not None and process.state in (
         ProcessState.GAVE_UP,
         ProcessState.WAITING,
@@ -317,8 +324,9 @@ def _card(
         else (),
         facts=tuple(facts),
         address="" if view is None else view.status.address,
-        can_start=process is not None and not active,
+        can_start=set_up and process is not None and not active,
         can_stop=active,
+        set_up=set_up,
     )
 
 
@@ -343,6 +351,8 @@ def _engine_facts(view: EngineView | None, now_ms: int) -> list[tuple[str, str]]
 def _process_facts(
     view: EngineView | None, process: ProcessStatus | None
 ) -> list[tuple[str, str]]:
+    if process is not None and process.state is ProcessState.NOT_SET_UP:
+        return []
     pid = process.pid if process is not None else view.status.pid if view is not None else None
     where = "here" if process is not None else "elsewhere"
     if process is not None and pid is None:

@@ -26,6 +26,7 @@ _MOODS: Final = {
     ProcessState.WAITING: Mood.WARN,
     ProcessState.GAVE_UP: Mood.BAD,
     ProcessState.STOPPED: Mood.PAUSED,
+    ProcessState.NOT_SET_UP: Mood.PLAIN,
 }
 
 

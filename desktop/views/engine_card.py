@@ -79,6 +79,8 @@ class EngineCardView(Card):
 
 
 def _tone_of(card: EngineCard) -> Tone:
+    if not card.set_up:
+        return Tone.PLAIN
     if card.alive:
         return Tone.WARN if card.problem else Tone.OK
     return Tone.WARN if card.state in PASSING_STATES else Tone.BAD

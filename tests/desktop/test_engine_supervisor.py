@@ -273,7 +273,8 @@ async def test_an_engine_without_a_ledger_is_not_started_on_one_of_our_choice(
 
     status = engines.status("ethereum")
     assert status is not None
-    assert status.state is ProcessState.STOPPED
+    assert status.state is ProcessState.NOT_SET_UP
+    assert "--ethereum-rpc" in status.sentence
 
 
 async def test_an_engine_starts_on_the_ledger_that_was_named(

@@ -118,6 +118,28 @@ async def test_a_process_of_ours_is_started_and_stopped_and_its_last_words_are_s
     assert engines.told == [("stop", "ethereum"), ("restart", "xrp")]
 
 
+async def test_an_engine_that_nobody_has_set_up_is_no_problem_and_says_what_it_needs(
+    operator: FakeOperator,
+) -> None:
+    nowhere = ProcessStatus(
+        name="xrp", state=ProcessState.NOT_SET_UP, sentence="No chain is named for it."
+    )
+    elsewhere = dataclasses.replace(nowhere, name="ethereum")
+    alone = SettlementsPresenter(operator, operator.clock)
+    with_both = SettlementsPresenter(operator, operator.clock, FakeEngines(nowhere, elsewhere))
+    badges: dict[SettlementsPresenter, object] = {}
+    for presenter in (alone, with_both):
+        presenter.badge_changed.connect(lambda n, p=presenter: badges.update({p: n}))
+        await presenter.update_and_report()
+        await presenter.close()
+
+    ethereum, xrp = with_both.engines
+    assert (xrp.state, xrp.sentence) == ("Not set up", "No chain is named for it.")
+    assert (xrp.set_up, xrp.can_start, xrp.facts) == (False, False, ())
+    assert (ethereum,) == alone.engines
+    assert badges[alone] == badges[with_both]
+
+
 async def test_money_from_nobody_is_credited_to_whom_the_operator_says(
     operator: FakeOperator, settlements: SettlementsPresenter
 ) -> None:

@@ -554,6 +554,10 @@ async def test_only_engines_of_ours_can_be_stopped(opened: Opened) -> None:
     card.words_button.click()
     assert card.last_words.text() == "no such ledger"
 
+    nobodys = dataclasses.replace(ours, alive=False, state="Not set up", set_up=False)
+    page.settlements.engines_changed.emit((nobodys,))
+    assert (card.pill.text, card.pill.tone) == ("Not set up", Tone.PLAIN)
+
     page.settlements.engines_changed.emit(())
     assert page.no_engines.isVisible()
 
