@@ -17,7 +17,8 @@ RateId = NewType("RateId", int)
 REFERENCE_DEFAULT: Final = "USD"
 JUMP_LIMIT_DEFAULT: Final = Fraction(1, 10)
 """Currencies do not move a tenth in a minute; who loses a digit or a point does."""
-JUMP_SAMPLES_DEFAULT: Final = 3
+JUMP_SAMPLES_DEFAULT: Final = 0
+"""Who is alone may insist as long as it likes: other sources confirm a jump, or the operator."""
 POLL_SECONDS_DEFAULT: Final = 60
 MAX_AGE_SECONDS_DEFAULT: Final = 600
 ECB_POLL_SECONDS_DEFAULT: Final = 3_600

@@ -192,8 +192,20 @@ def test_what_moves_within_the_limit_is_no_jump() -> None:
         bench.pass_minutes()
 
 
-def test_further_samples_confirm_a_jump_and_the_same_data_told_again_does_not() -> None:
+def test_a_source_that_is_alone_and_insists_moves_nothing_by_itself() -> None:
     bench = Bench("a")
+    bench.say("a", EUR="1")
+    bench.decide()
+    for _ in range(5):
+        bench.pass_minutes()
+        bench.say("a", EUR="10")
+        bench.decide()
+
+    assert bench.prices()["EUR"] == "1"
+
+
+def test_further_samples_confirm_a_jump_and_the_same_data_told_again_does_not() -> None:
+    bench = Bench("a", jump_samples=3)
     bench.say("a", EUR="1")
     bench.decide()
     stamp = bench.now_ms + MINUTE_MS
@@ -311,7 +323,7 @@ def test_a_jump_that_half_of_the_sources_say_is_held() -> None:
 
 
 def test_where_the_other_source_is_too_old_the_one_that_is_left_needs_its_samples() -> None:
-    bench = Bench("a", "b")
+    bench = Bench("a", "b", jump_samples=3)
     for name in ("a", "b"):
         bench.say(name, EUR="1")
     bench.decide()
