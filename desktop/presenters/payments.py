@@ -32,6 +32,7 @@ from core.control.payment_views import (
 from core.control.shares import read_share
 from core.control.views import AccountView
 from core.errors import InterledgerError, SettingError
+from core.payments.records import PaymentState
 from desktop import formatting
 from desktop.models.payments import (
     InvoiceRow,
@@ -266,23 +267,27 @@ class PaymentsPresenter(PagePresenter):
 
         async def work() -> str:
             view = await self.operator.start_payment(order, idempotency_key=key)
-            self.follow(view.id)
+            self.follow(view.id, reports=True)
             return f"Paying {order.receiver}"
 
         self.run(work, name=f"paying {order.receiver}")
 
-    def follow(self, payment_id: str) -> None:
-        """Show how far this payment is, until it has ended."""
+    def follow(self, payment_id: str, *, reports: bool = False) -> None:
+        """Show how far this payment is, until it has ended; and report its end, where its start was."""
         if self._following is not None:
             self._following.cancel()
-        self._following = self.tasks.spawn(self._follow(payment_id))
+        self._following = self.tasks.spawn(self._follow(payment_id, reports=reports))
 
-    async def _follow(self, payment_id: str) -> None:
+    async def _follow(self, payment_id: str, *, reports: bool) -> None:
         view = await self.operator.payment(payment_id)
         while True:
             self.current = payment_row(view, self.names)
             self.current_changed.emit(self.current)
             if view.state.is_final:
+                # That it was cancelled is reported by who cancelled it.
+                if reports and view.state is not PaymentState.CANCELLED:
+                    words = self.current.state_text.lower()
+                    self.reported.emit(f"The payment to {view.receiver} is {words}")
                 self.refresh()
                 return
             view = await self.operator.wait_for_payment(

@@ -130,7 +130,7 @@ class PeersPresenter(PagePresenter):
         async def work() -> str:
             for username in usernames:
                 await self.operator.set_enabled(username, enabled=enabled)
-            return f"{_names(usernames)} {'resumed' if enabled else 'paused'}"
+            return f"{self._names(usernames)} {'resumed' if enabled else 'paused'}"
 
         self.run(work, name="resuming" if enabled else "pausing")
 
@@ -141,11 +141,13 @@ class PeersPresenter(PagePresenter):
             sentences = []
             for username in usernames:
                 result = await self.operator.ping(username)
-                self.pinged.emit(username, result.answered, result.sentence)
+                at = formatting.clock_time(self.clock.now_ms()).partition(".")[0]
+                told = f"{result.sentence.rstrip('.')} (at {at})"
+                self.pinged.emit(username, result.answered, told)
                 sentences.append(result.sentence)
             return sentences[0] if len(sentences) == 1 else f"{len(sentences)} peers pinged"
 
-        self.run(work, name=f"pinging {_names(usernames)}")
+        self.run(work, name=f"pinging {self._names(usernames)}")
 
     def settle_plan(self, username: str) -> SettlePlan | None:
         """Return what settling now would mean, or None where the peer is gone."""
@@ -204,6 +206,10 @@ class PeersPresenter(PagePresenter):
         self.reported.emit(peered.sentence)
         self.refresh()
 
+    def _names(self, usernames: Sequence[str]) -> str:
+        [*others, username] = usernames
+        return f"{len(usernames)} peers" if others else self._name_of(username)
+
     def _name_of(self, username: str) -> str:
         view = self._views.get(username)
         return username if view is None else view.account.name
@@ -245,10 +251,6 @@ class PeersPresenter(PagePresenter):
         """Return the row of one peer, filtered away or not."""
         view = self._views.get(username)
         return None if view is None else peer_row_of(view, self.clock.now_ms())
-
-
-def _names(usernames: Sequence[str]) -> str:
-    return usernames[0] if len(usernames) == 1 else f"{len(usernames)} peers"
 
 
 def _plain(text: str) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, final
 
@@ -197,6 +198,18 @@ class Graph(QWidget):
             self._draw()
         else:
             self._stale = True
+
+    def show_latest(self, *values: str) -> None:
+        """Let the legend say these newest values, one for each curve, until there are new data."""
+        if self._data is None or len(values) != len(self._data.curves):
+            return
+        curves = [
+            replace(curve, latest=value)
+            for curve, value in zip(self._data.curves, values, strict=True)
+        ]
+        self._data = replace(self._data, curves=curves)
+        if self._canvas is not None and not self._canvas.is_pointed_at:
+            self._say(None)
 
     def _draw(self) -> None:
         if self._data is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final, final
 
 from PySide6.QtCore import Qt, Signal
@@ -140,7 +141,10 @@ class PeerInspector(QScrollArea):
         self.name.setText(row.name)
         self.state.set(STATE_TEXTS[row.state], STATE_TONES[row.state], row.state_reason)
         self.reason.setText(row.state_reason[:1].upper() + row.state_reason[1:])
-        self.words.setText(row.words)
+        # A heading has a capital; a name is as its owner writes it.
+        self.words.setText(re.sub("^you ", "You ", row.words))
+        # The curve is drawn more seldom than the balance is read: two numbers must not disagree.
+        self.graph.show_latest(row.signed)
         self._show_gauge(detail)
         self.pause_button.setText("Pause" if row.enabled else "Resume")
         self.reject.setText(_reject_words(detail))

@@ -103,6 +103,8 @@ class PingDialog(QDialog):
         layout.addLayout(said)
         layout.addWidget(self.facts)
         layout.addWidget(self.attempts)
+        # What the window is higher than its answer, as after a longer one, opens no gaps in it.
+        layout.addStretch()
         layout.addSpacing(SPACE)
         layout.addLayout(button_row(self.close_button, self.cancel_button, self.ping_button))
         for widget in (self.pill, self.sentence, self.facts, self.attempts):

@@ -419,8 +419,13 @@ def grow_to_fit(window: QWidget) -> None:
     layout = window.layout()
     if layout is not None:
         layout.activate()
-        needed = layout.totalHeightForWidth(window.width())
-        window.resize(window.width(), max(window.height(), needed, window.sizeHint().height()))
+        # The hint is of lines that are broken much earlier than at this width.
+        needed = (
+            layout.totalHeightForWidth(window.width())
+            if layout.hasHeightForWidth()
+            else window.sizeHint().height()
+        )
+        window.resize(window.width(), max(window.height(), needed))
 
 
 def icon_button(icon_name: str, tooltip: str) -> QToolButton:

@@ -103,13 +103,16 @@ async def test_a_payment_is_paid_once_and_followed_to_its_end(
     operator: FakeOperator, payments: PaymentsPresenter
 ) -> None:
     seen: list[PaymentRow] = []
+    said: list[str] = []
     payments.current_changed.connect(seen.append)
+    payments.reported.connect(said.append)
     await payments.quote(FORM)
 
     payments.pay()
     payments.pay()
     await until(lambda: bool(seen) and not seen[-1].is_open)
 
+    assert said == [f"Paying {FORM.receiver}", f"The payment to {FORM.receiver} is completed"]
     assert len(called(operator, "start_payment")) == 1
     assert seen[0].state == "pending"
     assert [row.progress_percent for row in seen] == sorted(

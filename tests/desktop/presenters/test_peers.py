@@ -126,6 +126,23 @@ async def test_several_peers_are_paused_at_once(
     assert (row.state, row.enabled) == ("paused", False)
 
 
+async def test_a_peer_is_called_by_its_label_in_what_was_done(
+    operator: FakeOperator, peers: PeersPresenter
+) -> None:
+    view = operator.views["bob"]
+    operator.views["bob"] = dataclasses.replace(
+        view, account=dataclasses.replace(view.account, label="Bob & Co")
+    )
+    await peers.update_and_report()
+    said: list[str] = []
+    peers.reported.connect(said.append)
+
+    peers.set_enabled(["bob"], enabled=False)
+    await peers.tasks.finish()
+
+    assert said == ["Bob & Co paused"]
+
+
 async def test_a_ping_says_how_it_went(peers: PeersPresenter) -> None:
     answers: list[tuple[str, bool, str]] = []
     peers.pinged.connect(lambda *answer: answers.append(answer))

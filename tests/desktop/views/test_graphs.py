@@ -51,6 +51,20 @@ def test_a_graph_draws_what_it_was_given_when_it_is_first_seen(qtbot: QtBot) -> 
     assert graph.legend.text == "Owed 3.00 USD"
 
 
+def test_the_legend_says_newer_values_before_the_curve_has_them(qtbot: QtBot) -> None:
+    graph = Graph()
+    qtbot.addWidget(graph)
+    graph.show_latest("1.00 USD")
+    graph.show_data(data(1, 2, 3, latest="3.00 USD"))
+    graph.show()
+
+    graph.show_latest("3.50 USD")
+    assert graph.legend.text == "Owed 3.50 USD"
+
+    graph.show_data(data(1, 2, 4, latest="4.00 USD"))
+    assert graph.legend.text == "Owed 4.00 USD"
+
+
 def test_a_graph_that_cannot_be_seen_draws_nothing(qtbot: QtBot) -> None:
     graph = Graph()
     qtbot.addWidget(graph)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import TypeVar
@@ -179,7 +180,31 @@ async def test_a_pings_answer_stands_in_the_inspector(page: PeersPage) -> None:
     page.peer_inspector.ping_button.click()
     await page.peers.tasks.finish()
 
-    assert page.peer_inspector.ping_answer.text().startswith("✖ ivan does not answer")
+    answer = page.peer_inspector.ping_answer.text()
+    assert answer.startswith("✖ ivan does not answer")
+    assert re.search(r"\(at \d\d:\d\d:\d\d\)$", answer)
+
+
+async def test_the_headline_and_the_graph_say_the_same_balance(
+    operator: FakeOperator, page: PeersPage
+) -> None:
+    page.open("erin")
+    inspector = page.peer_inspector
+    inspector.show()
+    await page.peers.tasks.finish()
+    assert inspector.words.text().startswith("You owe erin")
+
+    view = operator.views["erin"]
+    newer = replace(view.balance, payable=view.balance.payable + 10**16)
+    operator.views["erin"] = replace(view, balance=newer)
+    page.peers.show_range(86_400)
+    await page.peers.tasks.finish()
+    await page.peers.update_and_report()
+
+    row = page.peers.row_of("erin")
+    assert row is not None
+    assert inspector.graph.legend.text.endswith(row.signed)
+    assert row.amount(-row.gauge.owed) in inspector.words.text()
 
 
 async def test_packets_of_a_peer_are_on_the_traffic_page(page: PeersPage) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator
 
 import pytest
@@ -14,6 +15,7 @@ from desktop.views.auto_peer_dialog import AutoPeerDialog
 from desktop.views.peers import PeersPage
 from desktop.views.ping_dialog import PingDialog
 from desktop.views.routes import RoutesPage
+from desktop.views.widgets import SPACE
 from tests.desktop.fake_operator import FakeOperator
 from tests.desktop.waiting import until
 
@@ -77,7 +79,19 @@ async def test_the_hop_that_rejects_a_ping_is_shown(routes: RoutesPage) -> None:
     assert "F02 from test.hop" in dialog.sentence.text()
     layout = dialog.layout()
     assert layout is not None
-    assert dialog.height() >= layout.totalHeightForWidth(dialog.width())
+    needed = layout.totalHeightForWidth(dialog.width())
+    waiting = dialog.progress.sizeHint().height() + SPACE
+    assert needed <= dialog.height() <= needed + waiting, "no higher than it had to be"
+
+    dialog.destination.setText("test.bank.tokyo")
+    dialog.ping_button.click()
+    await routes.routes.tasks.finish()
+    shown = (dialog.sentence, dialog.facts, dialog.close_button)
+    gaps = [
+        below.y() - above.geometry().bottom()
+        for above, below in itertools.pairwise(w for w in shown if w.isVisible())
+    ]
+    assert max(gaps[:-1]) <= 2 * SPACE, "what room there is stands above the buttons"
     dialog.close_button.click()
 
 
