@@ -101,16 +101,24 @@ def _problem(text: str) -> str:
     if not text:
         return "an ILP address cannot be empty"
     parts = text.split(".")
+    what = f"{_cut(text, 64)} is no ILP address"
     if parts[0] not in SCHEMES:
-        return f"{text!r} is no ILP address: it starts with {parts[0]!r}, not with one of {', '.join(SCHEMES)}"
+        return (
+            f"{what}: it starts with {_cut(parts[0], 16)}, not with one of {', '.join(SCHEMES)}"
+        )
     if len(parts) == 1:
-        return f"{text!r} is no ILP address: behind the scheme a segment is needed, as in '{text}.alice'"
+        return f"{what}: behind the scheme a segment is needed, as in '{text}.alice'"
     for number, part in enumerate(parts[1:], 2):
         if not part:
-            return f"{text!r} is no ILP address: segment {number} is empty"
+            return f"{what}: segment {number} is empty"
         if _SEGMENT.fullmatch(part) is None:
-            return f"{text!r} is no ILP address: segment {number}, {part!r}, has other characters than a-z A-Z 0-9 _ ~ -"
-    return f"{text!r} is no ILP address"
+            return f"{what}: segment {number}, {_cut(part, 32)}, has other characters than a-z A-Z 0-9 _ ~ -"
+    return what
+
+
+def _cut(text: str, characters_max: int) -> str:
+    """Return a text as it is quoted in a sentence: whoever wrote it may have written much."""
+    return repr(text if len(text) <= characters_max else f"{text[:characters_max]}…")
 
 
 def _quoted(octets: bytes | bytearray | memoryview) -> str:

@@ -100,7 +100,7 @@ def read_acceptance(status: int, octets: bytes) -> Acceptance:
     try:
         found = address(text)
     except PacketError as error:
-        raise _useless(f"its staticIlpAddress {text[:64]!r} is none: {error.problem}") from None
+        raise _useless(f"its staticIlpAddress is none: {error.problem}") from None
     if scheme(found) in {"peer", "self"}:
         raise _useless(f"its staticIlpAddress {found} is for one link only")
     url = _text(body, "ilpConnectorUrl")

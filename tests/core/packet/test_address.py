@@ -130,3 +130,10 @@ def test_any_octets_are_an_address_or_refused(octets: bytes) -> None:
     except PacketError:
         return
     assert parsed.encode() == octets
+
+
+def test_what_is_wrong_with_a_long_text_is_told_in_short() -> None:
+    for text in ("tes\x7f" + "\x7f" * 900, "g." + "\x7f" * 900, "g." + "a." * 400 + "?"):
+        with pytest.raises(PacketError) as refused:
+            address(text)
+        assert len(str(refused.value)) < 500
