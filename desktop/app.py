@@ -153,13 +153,15 @@ class Desktop(QObject):
         )
         engines = BundledEngines(supervisor, lambda: settings.current.engines)
         names = self.watch.names
+        payments = PaymentsPage(PaymentsPresenter(operator, clock, names, self))
+        payments.practice_wanted.connect(self.overview.start_practice)
         self.pages: Sequence[Page] = (
             OverviewPage(self.overview),
             PeersPage(PeersPresenter(operator, clock, self)),
             RoutesPage(RoutesPresenter(operator, clock, names, self)),
             TrafficPage(TrafficPresenter(operator, clock, names, self)),
             SettlementsPage(SettlementsPresenter(operator, clock, engines, names, self)),
-            PaymentsPage(PaymentsPresenter(operator, clock, names, self)),
+            payments,
             RatesPage(RatesPresenter(operator, clock, self)),
             LogsPage(LogsPresenter(operator, clock, self)),
         )

@@ -267,12 +267,12 @@ def is_loopback(url: str) -> bool:
 
 def _check_url(field: str, url: str, schemes: tuple[str, ...], needed: str) -> None:
     """Let a URL pass that has one of the schemes, names a host and carries no secret."""
-    if (
-        len(url) > URL_CHARACTERS_MAX
-        or not url.isascii()
-        or not url.isprintable()
-        or " " in url
-    ):
+    if " " in url:
+        raise SettingError(
+            field,
+            f"its character {url.index(' ') + 1} is a blank; a URL has none, leave it out",
+        )
+    if len(url) > URL_CHARACTERS_MAX or not url.isascii() or not url.isprintable():
         raise SettingError(
             field, f"it needs a URL of at most {URL_CHARACTERS_MAX} visible ASCII characters"
         )

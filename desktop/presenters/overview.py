@@ -121,8 +121,9 @@ class OverviewPresenter(PagePresenter):
         self.refresh()
 
     def start_practice(self) -> None:
-        """Have the practice network started."""
-        self.practice_wanted.emit()
+        """Have the practice network started, where it is not already."""
+        if self.can_practise:
+            self.practice_wanted.emit()
 
     def say_practice(self, *, available: bool, progress: str) -> None:
         """Show whether the practice network can be started, and what it does."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, final
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QKeySequence
 from PySide6.QtWidgets import (
     QFileDialog,
@@ -68,6 +68,9 @@ SHOWN_STATES: Final = (
 class PaymentsPage(Page):
     """Paying on top, the lists below."""
 
+    practice_wanted = Signal()
+    """The operator wants to start the practice network."""
+
     key = "payments"
     title = "Payments"
     icon = "payments"
@@ -97,6 +100,7 @@ class PaymentsPage(Page):
             "A payment leaves from one of your accounts. Add a peer, or start the practice network.",
         )
         self.empty_add_button = empty.add_button("Add a peer", primary=True)
+        self.practice_button = empty.add_button("Start the practice network")
         self.states = States(self._content(), empty)
         self.setFocusProxy(self.pay_card.receiver)
         layout = QVBoxLayout(self)
@@ -127,13 +131,7 @@ class PaymentsPage(Page):
     def _make_tabs(self) -> None:
         presenter, add = self.payments, self.tabs.add_table
         history = add("History", presenter.history, "Nothing has been paid from here yet.")
-        requests = add(
-            "Requests",
-            presenter.invoices,
-            "No money has been asked for yet.",
-            # Those that wait are what there is to look after.
-            lambda: sum(1 for row in presenter.invoices.rows if row.state == "open"),
-        )
+        requests = add("Requests", presenter.invoices, "No money has been asked for yet.")
         received = add("Received", presenter.received, "No payment has come in yet.")
         history.put_above(self._filter_bar())
         requests.put_above(self.request_bar)
@@ -196,6 +194,7 @@ class PaymentsPage(Page):
         presenter.payers_changed.connect(self._show_payers)
         presenter.current_changed.connect(self.current_card.show_payment)
         self.empty_add_button.clicked.connect(lambda: self.navigated.emit("peers", ""))
+        self.practice_button.clicked.connect(self._start_practice)
         presenter.invoice_made.connect(self._show_invoice)
         presenter.refreshed.connect(self.tabs.tell)
         presenter.undecided_changed.connect(self._show_undecided)
@@ -226,6 +225,11 @@ class PaymentsPage(Page):
         self.tables[REQUESTS].select_key(invoice_id)
 
     # --- What the operator does
+
+    def _start_practice(self) -> None:
+        """Have it started, and go to where one sees how far it is."""
+        self.practice_wanted.emit()
+        self.navigated.emit("overview", "")
 
     def _choose(self, row: object) -> None:
         self.want_inspector(row is not None)

@@ -74,6 +74,7 @@ class RoutesPage(Page):
             "Each peer's own address becomes a route by itself. Add a peer, and set routes to what "
             "lies behind it here.",
         )
+        self.empty_add_button = empty.add_button("Add a peer", primary=True)
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
         self.tree = RouteTreeView()
@@ -221,6 +222,7 @@ class RoutesPage(Page):
         self.changes_tab.table.chosen.connect(lambda _row: self._show_details())
         self.tabs.currentChanged.connect(lambda _tab: self._show_details())
         self.states.retried.connect(presenter.refresh)
+        self.empty_add_button.clicked.connect(lambda: self.navigated.emit("peers", ""))
         self.filter_line.filtered.connect(presenter.filter)
         self.destination.returnPressed.connect(self._look_up)
         self.amount.returnPressed.connect(self._look_up)

@@ -108,7 +108,11 @@ class SettlementsPage(Page):
     def _make_tabs(self) -> None:
         p, add = self.settlements, self.tabs.add_table
         due = (
-            add("Due", p.due, "Nothing is due: nobody is owed more than you settle at."),
+            add(
+                "Due",
+                p.due,
+                "Nothing is due. Here stands whom you owe as much as you settle at.",
+            ),
             # Who is not due yet is no number to act on.
             add(
                 "Not due yet",

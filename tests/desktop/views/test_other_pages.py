@@ -262,6 +262,24 @@ async def test_a_packet_without_a_way_is_marked_at_the_step_that_stops_it(
     assert page.answer.steps_text[-1].startswith("✖ router")
 
 
+async def test_without_a_route_the_page_leads_to_where_a_peer_is_added(
+    qapp: QApplication,
+) -> None:
+    operator = FakeOperator(peers=0)
+    made = RoutesPage(RoutesPresenter(operator, operator.clock))
+    made.show()
+    wanted: list[str] = []
+    made.navigated.connect(lambda page, _target: wanted.append(page))
+
+    made.empty_add_button.click()
+
+    assert wanted == ["peers"]
+    made.hide()
+    await made.routes.close()
+    made.detail.deleteLater()
+    made.deleteLater()
+
+
 async def test_a_route_is_added_and_removed(operator: FakeOperator, opened: Opened) -> None:
     page: RoutesPage = await opened.page("routes")
     assert not page.add_button.isEnabled()

@@ -178,6 +178,12 @@ async def test_a_request_for_money_is_made_and_shown_with_what_to_hand_out(
     assert page.detail.facts.text_of("Pay to") == "$node.example/bob/invoice-1"
     assert bar.amount.text() == ""
 
+    page.payments.cancel_invoice("invoice-1")
+    await page.payments.tasks.finish()
+    await page.payments.update_and_report()
+    rows = page.tables[REQUESTS].table_model.shown
+    assert page.tabs.tabText(REQUESTS) == f"Requests ({rows})", "as many as are listed"
+
 
 async def test_what_the_receiver_wrote_is_quoted_as_its_words_and_read_as_plain_text(
     operator: FakeOperator, page: PaymentsPage
@@ -228,6 +234,12 @@ async def test_without_an_account_the_page_says_what_is_missing(qapp: QApplicati
     await made.payments.update_and_report()
 
     assert made.states.showing == "empty"
+    wanted: list[str] = []
+    made.practice_wanted.connect(lambda: wanted.append("practice"))
+    made.navigated.connect(lambda page, _target: wanted.append(page))
+    made.practice_button.click()
+    made.empty_add_button.click()
+    assert wanted == ["practice", "overview", "peers"]
 
     made.hide()
     await made.payments.close()
@@ -272,6 +284,7 @@ async def test_the_guard_is_shown_and_set_beside_the_sources(
     operator: FakeOperator, rates: RatesPage
 ) -> None:
     assert rates.jump_limit.text() == "10%"
+    assert rates.spread.text() == "0.2%"
 
     rates.jump_limit.setText("5%")
     rates.guard_button.click()
