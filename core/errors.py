@@ -156,10 +156,12 @@ class AmountTooLarge(StoreError):
 class TransferDecided(StoreError):
     """The transfer is not in a state in which this could be decided; nothing was changed."""
 
-    def __init__(self, transfer: int, found: str) -> None:
+    def __init__(self, transfer: int, found: str, *, state: str | None = None) -> None:
         super().__init__(f"transfer {transfer} {found}")
         self.transfer = transfer
         self.found = found
+        self.state = state
+        """The name of the state that it is in; None where there is none of this id."""
 
 
 class PaymentOver(StoreError):

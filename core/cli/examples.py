@@ -74,7 +74,7 @@ EXAMPLES: Final[Mapping[str, str]] = {
     "audit": "",
     "exposure": "",
     "unknown list": "",
-    "unknown resolve": "281474976710657 fulfilled",
+    "unknown resolve": "--peer bob fulfilled",
     "packets": "--limit 20",
     "history": "--seconds 600 --username bob",
     "logs": "info,core.links=debug",

@@ -16,6 +16,10 @@ RESOLVED: Final = {
     "fulfilled": "was fulfilled: what it carried is owed to the peer, and its sender is not charged",
     "not-fulfilled": "was not fulfilled: nothing is owed for it",
 }
+RESOLVED_ALL: Final = {
+    "fulfilled": "were fulfilled: that is owed, and their senders are not charged",
+    "not-fulfilled": "were not fulfilled: nothing is owed for them",
+}
 """What the peer's statement said, and what that means in the books."""
 
 
@@ -290,10 +294,10 @@ def unknown(node: Node, _arguments: argparse.Namespace, output: Output) -> None:
         ]
         for row in as_rows(answer)
     ]
-    text = table(("id", "from", "to", "amount", "destination", "made", "payment"), rows)
+    text = ""
     if rows:
         sums = as_row(node.call("GET", "unknown-transfers", "sums"))
-        text += "\n" + table(
+        text = table(
             ("by peer", "undecided"),
             [
                 [row.get("username"), money(row.get("undecided"), row)]
@@ -313,15 +317,43 @@ def unknown(node: Node, _arguments: argparse.Namespace, output: Output) -> None:
                     for row in payments
                 ],
             )
+        text += "\n"
+    text += table(("id", "from", "to", "amount", "destination", "made", "payment"), rows)
     output.show(answer, text)
 
 
 def resolve_unknown(node: Node, arguments: argparse.Namespace, output: Output) -> None:
-    """Decide one by the peer's statement."""
-    body = {"fulfilled": arguments.outcome == "fulfilled"}
-    answer = node.call("POST", "unknown-transfers", arguments.id, "resolve", body=body)
-    meaning = RESOLVED[arguments.outcome]
-    output.show(answer, f"transfer {arguments.id} {meaning}\n")
+    """Decide one, or all of a payment or of a peer, by the peer's statement."""
+    *ids, outcome = arguments.statement
+    chosen = {
+        name: text
+        for name, text in (("payment", arguments.payment), ("peer", arguments.peer))
+        if text is not None
+    }
+    if outcome not in RESOLVED:
+        raise BadSetting(
+            f"{outcome} was found: `fulfilled` or `not-fulfilled` is needed at the end"
+        )
+    if len(ids) + bool(chosen) != 1:
+        raise BadSetting("one id, or --payment or --peer or both of these, is needed")
+    body: dict[str, object] = {"fulfilled": outcome == "fulfilled"}
+    if ids:
+        answer = node.call("POST", "unknown-transfers", ids[0], "resolve", body=body)
+        output.show(answer, f"transfer {ids[0]} {RESOLVED[outcome]}\n")
+        return
+    answer = node.call("POST", "unknown-transfers", "resolve", body=body | chosen)
+    output.show(answer, _resolved(as_row(answer), outcome))
+
+
+def _resolved(row: Row, outcome: str) -> str:
+    if not row.get("resolved"):
+        return "nothing of that is undecided\n"
+    sums = ", ".join(shown(money(one.get("amount"), one)) for one in parts(row, "sums"))
+    meaning = RESOLVED_ALL[outcome]
+    text = f"{row['resolved']} transfers of {sums} together {meaning}\n"
+    if row.get("more"):
+        text += "there are more: the same command again resolves them\n"
+    return text
 
 
 # --- Traffic

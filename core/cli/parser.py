@@ -505,10 +505,18 @@ def _books(commands: _Group, common: argparse.ArgumentParser) -> None:
     resolve = _add(
         group, "resolve", "decide by the peer's statement", node.resolve_unknown, common
     )
-    resolve.add_argument("id", help="as `unknown list` has it")
     resolve.add_argument(
-        "outcome", choices=("fulfilled", "not-fulfilled"), help="what the peer says"
+        "statement",
+        nargs="+",
+        metavar=("ID", "fulfilled|not-fulfilled"),
+        help="the transfer, as `unknown list` has it, and what the peer says of it",
     )
+    resolve.usage = (
+        "%(prog)s ID fulfilled|not-fulfilled\n"
+        "       %(prog)s [--payment ID] [--peer NAME] fulfilled|not-fulfilled"
+    )
+    resolve.add_argument("--payment", metavar="ID", help="all of this payment of yours")
+    resolve.add_argument("--peer", metavar="NAME", help="all that went to this peer")
 
 
 def _traffic(commands: _Group, common: argparse.ArgumentParser) -> None:

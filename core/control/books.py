@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, final
@@ -10,14 +12,24 @@ from typing import Final, final
 from core.account import AMOUNT_MAX_BOOKED, AccountDirectory, Asset, format_amount
 from core.control.accounts import AccountDesk, find_account
 from core.control.routes import asset_of, name_of
-from core.control.views import AccountView, Exposure, UnknownRow
-from core.errors import SettingError
+from core.control.views import AccountView, Exposure, UnknownResolved, UnknownRow
+from core.errors import Conflict, SettingError, TransferDecided
 from core.ledger.books import AuditReport, Balance, Books, TransferId
 
 log = logging.getLogger(__name__)
 
 UNKNOWN_TRANSFERS_MAX: Final = 1_000
+RESOLVED_AT_ONCE_MAX: Final = 100
+RESOLVING_ROUNDS_MAX: Final = 100
 REASON_CHARACTERS_MAX: Final = 500
+_DECIDED: Final = {
+    "REJECTED": "it was given up as not paid already; if the peer has it after all, correct its balance",
+    "LATE": "it is owed to the peer already; if the peer does not have it, correct its balance",
+    "FULFILLED": "it was paid in time",
+    "PENDING": "its node still waits for the answer",
+    "EXPIRED": "its node still waits for an answer that comes too late",
+}
+"""Why a transfer cannot be resolved, by the state that it is in."""
 
 
 @final
@@ -45,12 +57,57 @@ class BooksDesk:
         )
 
     async def resolve(self, transfer_id: int, *, fulfilled: bool) -> None:
-        await self.books.resolve_unknown(TransferId(transfer_id), fulfilled=fulfilled)
+        try:
+            await self.books.resolve_unknown(TransferId(transfer_id), fulfilled=fulfilled)
+        except TransferDecided as error:
+            if error.state not in _DECIDED:
+                raise
+            why = _DECIDED[error.state]
+            raise Conflict(f"transfer {transfer_id} is not undecided: {why}") from error
         log.info(
             "transfer %d, left open by a crash, was %s",
             transfer_id,
             "fulfilled, and is owed" if fulfilled else "not fulfilled",
         )
+
+    async def resolve_all(
+        self, *, fulfilled: bool, peer: str | None, payment: str | None
+    ) -> UnknownResolved:
+        if peer is None and payment is None:
+            raise SettingError(
+                "peer", "it or `payment` is needed: whose transfers are resolved"
+            )
+        account = None if peer is None else find_account(self.directory, peer)
+        transfers, sums = 0, Counter[Asset]()
+        for _ in range(RESOLVING_ROUNDS_MAX):
+            found = await self.books.unknown_transfers(
+                limit=RESOLVED_AT_ONCE_MAX,
+                peer=None if account is None else account.id,
+                payment=payment,
+            )
+            if not found:
+                break
+            # They share a transaction where they wait together, and each is decided by itself.
+            answers = await asyncio.gather(
+                *(self.books.resolve_unknown(one.id, fulfilled=fulfilled) for one in found),
+                return_exceptions=True,
+            )
+            for one, answer in zip(found, answers, strict=True):
+                if answer is None:
+                    transfers += 1
+                    sums[asset_of(self.directory, one.to_account)] += one.outgoing_amount
+                elif not isinstance(answer, TransferDecided):  # whose proof came meanwhile
+                    raise answer
+        more = await self.books.unknown_transfers(
+            limit=1, peer=None if account is None else account.id, payment=payment
+        )
+        log.info(
+            "%d transfers, left open by a crash, were %s: %s",
+            transfers,
+            "fulfilled, and are owed" if fulfilled else "not fulfilled",
+            ", ".join(format_amount(amount, asset) for asset, amount in sums.items()) or "none",
+        )
+        return UnknownResolved(transfers=transfers, sums=sums, more=bool(more))
 
     async def correct(self, username: str, amount: int, reason: str) -> AccountView:
         account = find_account(self.directory, username)

@@ -75,6 +75,7 @@ from core.control.views import (
     RouteView,
     SettlementDue,
     SettlementRow,
+    UnknownResolved,
     UnknownRow,
     UnmatchedRow,
 )
@@ -496,6 +497,13 @@ class NodeControl(Operator):
 
     async def resolve_unknown(self, transfer_id: int, *, fulfilled: bool) -> None:
         await self._books.resolve(transfer_id, fulfilled=fulfilled)
+
+    async def resolve_all_unknown(
+        self, *, fulfilled: bool, peer: str | None = None, payment: str | None = None
+    ) -> UnknownResolved:
+        if payment is not None:
+            await self._payments.payment(payment)  # which says where there is none
+        return await self._books.resolve_all(fulfilled=fulfilled, peer=peer, payment=payment)
 
     async def correct_balance(self, username: str, amount: int, reason: str) -> AccountView:
         return await self._books.correct(username, amount, reason)

@@ -28,6 +28,7 @@ from core.control.views import (
     RouteView,
     SettlementDue,
     SettlementRow,
+    UnknownResolved,
     UnknownRow,
     UnmatchedRow,
 )
@@ -147,7 +148,18 @@ class Operator(
 
     async def unknown_transfers(self) -> Sequence[UnknownRow]: ...
 
-    async def resolve_unknown(self, transfer_id: int, *, fulfilled: bool) -> None: ...
+    async def resolve_unknown(self, transfer_id: int, *, fulfilled: bool) -> None:
+        """Decide one by the peer's statement; raises Conflict where it is decided otherwise already."""
+
+    async def resolve_all_unknown(
+        self, *, fulfilled: bool, peer: str | None = None, payment: str | None = None
+    ) -> UnknownResolved:
+        """Decide all of a peer, or of a payment of ours, or what is of both; one that was decided meanwhile stays so.
+
+        Raises:
+            SettingError: neither is named.
+            UnknownAccount, NotFound: there is no such peer, or no such payment.
+        """
 
     async def correct_balance(self, username: str, amount: int, reason: str) -> AccountView:
         """Add `amount` to what we owe, by the operator's word; the reason is kept in the journal."""

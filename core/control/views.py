@@ -305,6 +305,18 @@ class UnknownRow:
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UnknownResolved:
+    """What one call resolved of what was left undecided."""
+
+    transfers: int
+    sums: Mapping[Asset, int]
+    """What they carried to their peers, per asset."""
+    more: bool
+    """Whether there were more than one call resolves: the same call again resolves those."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HistorySample:
     """One step of time, summed over what was asked for."""
 
@@ -374,6 +386,7 @@ __all__ = [
     "RouteView",
     "SettlementDue",
     "SettlementRow",
+    "UnknownResolved",
     "UnknownRow",
     "UnmatchedRow",
 ]

@@ -197,8 +197,10 @@ class Books(Protocol):
     async def correct(self, account: AccountId, amount: int, reason: str) -> None:
         """Add `amount` to net by the operator's word; posted against `correction`, with the reason."""
 
-    async def unknown_transfers(self, *, limit: int) -> Sequence[UnknownTransfer]:
-        """Return the legs that were left undecided, oldest first."""
+    async def unknown_transfers(
+        self, *, limit: int, peer: AccountId | None = None, payment: str | None = None
+    ) -> Sequence[UnknownTransfer]:
+        """Return the legs that were left undecided, oldest first: all, or one peer's, or one payment's of ours."""
 
     async def resolve_unknown(self, transfer_id: TransferId, *, fulfilled: bool) -> None:
         """Decide one by the peer's statement: owed, and a loss, if they fulfilled; void otherwise."""

@@ -38,6 +38,7 @@ from core.control.views import (
     RouteView,
     SettlementDue,
     SettlementRow,
+    UnknownResolved,
     UnknownRow,
     UnmatchedRow,
 )
@@ -530,6 +531,21 @@ class FakeOperator(FakePayments, FakePeering, FakeRates, FakeRoutes, Operator):
     async def resolve_unknown(self, transfer_id: int, *, fulfilled: bool) -> None:
         self._called("resolve_unknown", transfer_id, fulfilled)
         self.unknown_rows = [row for row in self.unknown_rows if row.id != transfer_id]
+
+    async def resolve_all_unknown(
+        self, *, fulfilled: bool, peer: str | None = None, payment: str | None = None
+    ) -> UnknownResolved:
+        self._called("resolve_all_unknown", fulfilled, peer, payment)
+        resolved = [
+            row
+            for row in self.unknown_rows
+            if peer in (None, row.to_username) and payment in (None, row.payment)
+        ]
+        sums: dict[Asset, int] = {}
+        for row in resolved:
+            sums[row.outgoing_asset] = sums.get(row.outgoing_asset, 0) + row.outgoing_amount
+        self.unknown_rows = [row for row in self.unknown_rows if row not in resolved]
+        return UnknownResolved(transfers=len(resolved), sums=sums, more=False)
 
     async def correct_balance(self, username: str, amount: int, reason: str) -> AccountView:
         self._called("correct_balance", username, amount, reason)

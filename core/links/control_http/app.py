@@ -152,6 +152,7 @@ def _ours(operator: Operator, guard: Guard) -> list[web.RouteDef]:
         web.post("/settlements/unmatched/assign", admin(node.assign_unmatched)),
         web.get("/unknown-transfers", admin(watch_calls.unknown_transfers)),
         web.get("/unknown-transfers/sums", admin(payments.undecided_sums)),
+        web.post("/unknown-transfers/resolve", admin(watch_calls.resolve_all_unknown)),
         web.post("/unknown-transfers/{id}/resolve", admin(watch_calls.resolve_unknown)),
         web.get("/audit", admin(watch_calls.audit)),
         web.get("/exposure", admin(watch_calls.exposure)),

@@ -23,6 +23,7 @@ from core.control.views import (
     RouteView,
     SettlementDue,
     SettlementRow,
+    UnknownResolved,
     UnknownRow,
     UnmatchedRow,
 )
@@ -201,6 +202,24 @@ def unknown_json(row: UnknownRow) -> Json:
         "destination": row.destination,
         "created_at_ms": row.created_at_ms,
         "payment": row.payment,
+    }
+
+
+def resolved_json(resolved: UnknownResolved) -> Json:
+    """Return what one call resolved."""
+    return {
+        "resolved": resolved.transfers,
+        "sums": [
+            {
+                "asset_code": asset.code,
+                "asset_scale": asset.scale,
+                "amount": str(amount),
+            }
+            for asset, amount in sorted(
+                resolved.sums.items(), key=lambda item: (item[0].code, item[0].scale)
+            )
+        ],
+        "more": resolved.more,
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from http import HTTPStatus
 
 from aiohttp import web
@@ -14,10 +15,11 @@ from core.links.control_http.as_json import (
     history_json,
     log_json,
     packet_json,
+    resolved_json,
     status_json,
     unknown_json,
 )
-from core.links.control_http.body import query_integer, read_object, read_text
+from core.links.control_http.body import query_integer, read_object, read_text, texts
 from core.links.control_http.long_list import list_response
 
 ROWS_MAX = 20_000
@@ -64,11 +66,27 @@ async def resolve_unknown(operator: Operator, request: web.Request) -> web.Respo
         raise SettingError(
             "id", f"{text[:40]!r} was found; it is the id of a row of /unknown-transfers"
         )
-    fulfilled = (await read_object(request)).get("fulfilled")
-    if not isinstance(fulfilled, bool):
-        raise SettingError("fulfilled", "it is true or false, as the peer's statement says")
+    fulfilled = _statement(await read_object(request))
     await operator.resolve_unknown(int(text), fulfilled=fulfilled)
     return web.Response(status=204)
+
+
+async def resolve_all_unknown(operator: Operator, request: web.Request) -> web.Response:
+    """Decide all of a peer or of a payment: POST /unknown-transfers/resolve."""
+    body = await read_object(request)
+    whose = {name: body[name] for name in ("peer", "payment") if name in body}
+    given = texts(whose)
+    resolved = await operator.resolve_all_unknown(
+        fulfilled=_statement(body), peer=given.get("peer"), payment=given.get("payment")
+    )
+    return web.json_response(resolved_json(resolved))
+
+
+def _statement(body: Mapping[str, object]) -> bool:
+    fulfilled = body.get("fulfilled")
+    if not isinstance(fulfilled, bool):
+        raise SettingError("fulfilled", "it is true or false, as the peer's statement says")
+    return fulfilled
 
 
 async def packets(operator: Operator, request: web.Request) -> web.Response:

@@ -240,7 +240,9 @@ class MemoryBooks(Books):
         payment = None if number is None else self._state.payments.get(number)
         return None if payment is None else payment.id
 
-    async def unknown_transfers(self, *, limit: int) -> Sequence[UnknownTransfer]:
+    async def unknown_transfers(
+        self, *, limit: int, peer: AccountId | None = None, payment: str | None = None
+    ) -> Sequence[UnknownTransfer]:
         unknown = [
             UnknownTransfer(
                 id=transfer_id,
@@ -257,6 +259,8 @@ class MemoryBooks(Books):
             )
             for transfer_id, row in self._journal.rows.items()
             if row.state is TransferState.UNKNOWN
+            and peer in (None, row.transfer.to_account)
+            and payment in (None, self._payment_of(row.transfer))
         ]
         return sorted(unknown, key=lambda leg: (leg.created_at_ms, leg.id))[:limit]
 
@@ -420,7 +424,9 @@ class MemoryBooks(Books):
             if OUTCOME[decision] is row.state and (result is None or result == row.result):
                 return
             raise TransferDecided(
-                transfer_id, f"is {row.state.name} already: {decision.name} changes nothing"
+                transfer_id,
+                f"is {row.state.name} already: {decision.name} changes nothing",
+                state=row.state.name,
             )
         transfer = row.transfer
         source, target = self._lines[transfer.from_account], self._lines[transfer.to_account]

@@ -68,7 +68,8 @@ _UNKNOWN: Final = """
     JOIN account AS source ON source.number = from_account
     JOIN account AS target ON target.number = to_account
     LEFT JOIN payment ON payment.number = transfer.payment
-    ORDER BY transfer.created_at_ms, transfer.id LIMIT ?
+    WHERE (:peer IS NULL OR target.id = :peer) AND (:payment IS NULL OR payment.id = :payment)
+    ORDER BY transfer.created_at_ms, transfer.id LIMIT :limit
 """
 
 
@@ -138,8 +139,11 @@ class SqliteBooks(Books):
 
         await self._file.write(work)
 
-    async def unknown_transfers(self, *, limit: int) -> Sequence[UnknownTransfer]:
-        return await self._file.read(partial(_read_unknown, limit=limit))
+    async def unknown_transfers(
+        self, *, limit: int, peer: AccountId | None = None, payment: str | None = None
+    ) -> Sequence[UnknownTransfer]:
+        wanted = {"limit": limit, "peer": peer, "payment": payment}
+        return await self._file.read(partial(_read_unknown, wanted=wanted))
 
     async def resolve_unknown(self, transfer_id: TransferId, *, fulfilled: bool) -> None:
         await self._file.write(
@@ -181,7 +185,9 @@ def _read_balances(connection: sqlite3.Connection) -> Mapping[AccountId, Balance
     return {AccountId(row[0]): Balance(*row[1:]) for row in connection.execute(_BALANCES)}
 
 
-def _read_unknown(connection: sqlite3.Connection, *, limit: int) -> Sequence[UnknownTransfer]:
+def _read_unknown(
+    connection: sqlite3.Connection, *, wanted: Mapping[str, int | str | None]
+) -> Sequence[UnknownTransfer]:
     return [
         UnknownTransfer(
             id=TransferId(row[0]),
@@ -196,7 +202,7 @@ def _read_unknown(connection: sqlite3.Connection, *, limit: int) -> Sequence[Unk
             expires_at_ms=row[8],
             payment=row[9],
         )
-        for row in connection.execute(_UNKNOWN, (limit,))
+        for row in connection.execute(_UNKNOWN, wanted)
     ]
 
 
@@ -211,7 +217,9 @@ def _resolve(
     if following is None:
         if held.state is OUTCOME[decision]:
             return
-        raise TransferDecided(transfer_id, f"is {held.state.name}, not UNKNOWN")
+        raise TransferDecided(
+            transfer_id, f"is {held.state.name}, not UNKNOWN", state=held.state.name
+        )
     lines = load_lines(connection, {held.source, held.target})
     _move(lines, held.source, held.target, held.amounts, held.state, following)
     save_lines(connection, lines)

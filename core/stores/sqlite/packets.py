@@ -472,6 +472,7 @@ class Packets(Batch[Operation, int]):
         raise TransferDecided(
             transfer_id,
             f"is {held.state.name} already: {deciding.decision.name} changes nothing",
+            state=held.state.name,
         )
 
     def _account(self, account: AccountId) -> tuple[int, int | None]:

@@ -403,6 +403,33 @@ async def test_what_a_payment_leaves_undecided_and_what_its_receiver_says_is_sho
     assert re.search(r"p +alice +\$bob\.example +1\.20 USD\n", listed)
 
 
+async def test_what_a_crash_left_of_a_peer_is_resolved_at_once(
+    shell: Shell, bench: Bench
+) -> None:
+    await create(shell, "alice")
+    await create(shell, "bob")
+    for amount in (700, 5):
+        await bench.prepare("alice", "bob", amount)
+    await bench.crash()
+
+    for faulty in (
+        ["fulfilled"],
+        ["1", "perhaps"],
+        ["1", "fulfilled", "--peer", "bob"],
+        ["1", "2", "fulfilled"],
+    ):
+        assert (await shell.run("unknown", "resolve", *faulty)).code == 2
+    ran = await shell.run("unknown", "resolve", "--payment", "none", "fulfilled")
+    assert ran.code == 1
+    resolved = await shell.ok("unknown", "resolve", "--peer", "bob", "not-fulfilled")
+    assert resolved == (
+        "2 transfers of 7.05 USD together were not fulfilled: nothing is owed for them\n"
+    )
+    resolved = await shell.ok("unknown", "resolve", "fulfilled", "--peer", "bob")
+    assert resolved == "nothing of that is undecided\n"
+    assert await shell.ok("unknown", "list") == "none\n"
+
+
 async def test_the_books_are_audited_and_what_a_crash_left_is_resolved(
     shell: Shell, bench: Bench
 ) -> None:
@@ -414,7 +441,7 @@ async def test_the_books_are_audited_and_what_a_crash_left_is_resolved(
 
     listed = await shell.ok("unknown", "list")
     assert str(transfer) in listed
-    assert re.search(r"BY PEER +UNDECIDED\nbob +12\.00 USD\n", listed)
+    assert re.match(r"BY PEER +UNDECIDED\nbob +12\.00 USD\n\nID ", listed)
     resolved = await shell.ok("unknown", "resolve", str(other), "fulfilled")
     assert resolved == (
         f"transfer {other} was fulfilled: what it carried is owed to the peer,"
@@ -422,7 +449,9 @@ async def test_the_books_are_audited_and_what_a_crash_left_is_resolved(
     )
     assert (await shell.ok("balance", "bob")).startswith("you owe bob 5.00 USD\n")
     assert (await shell.ok("balance", "alice")).startswith("you and alice are even\n")
-    assert (await shell.run("unknown", "resolve", str(other), "not-fulfilled")).code == 1
+    ran = await shell.run("unknown", "resolve", str(other), "not-fulfilled")
+    assert ran.code == 1
+    assert "it is owed to the peer already" in ran.err
     resolved = await shell.ok("unknown", "resolve", str(transfer), "not-fulfilled")
     assert resolved == f"transfer {transfer} was not fulfilled: nothing is owed for it\n"
     assert (await shell.ok("audit")).endswith("the books hold\n")
@@ -525,7 +554,7 @@ async def test_what_is_no_url_is_2(shell: Shell, url: str) -> None:
         ["accounts", "create", "bob"],
         ["routes", "set", "test.x"],
         ["rates", "set-all", "--pair", "USD"],
-        ["unknown", "resolve", "1", "perhaps"],
+        ["unknown", "resolve"],
     ],
 )
 async def test_a_command_line_that_cannot_be_is_2(shell: Shell, arguments: list[str]) -> None:

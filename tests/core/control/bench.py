@@ -170,10 +170,15 @@ def details(username: str, **changes: Any) -> AccountDetails:
     return replace(plain, **changes)
 
 
-async def make_bench(*, fetch_rates: Fetch | None = None) -> Bench:
-    """Return a node at test.node that has no account yet; `fetch_rates` answers for its sources of rates."""
+async def make_bench(
+    *, fetch_rates: Fetch | None = None, stores: Stores | None = None
+) -> Bench:
+    """Return a node at test.node that has no account yet; `fetch_rates` answers for its sources of rates.
+
+    Its stores are in memory, where a test brings no others.
+    """
     clock = FakeClock()
-    stores = open_memory(clock)
+    stores = stores or open_memory(clock)
     lease = await stores.leases.sign_on("bench")
     link, links, log = FakeLink(clock), FakeLinks(), FakeLog()
     node = Node(

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
 import pytest
 
+from core.control import books
+from core.control.views import UnknownResolved
 from core.control.words import balance_words, owed
-from core.errors import SettingError, TransferDecided, UnknownAccount
-from core.ledger.books import Balance
-from core.testing.builders import account
-from tests.core.control.bench import Bench
+from core.errors import Conflict, NotFound, SettingError, TransferDecided, UnknownAccount
+from core.ledger.books import Balance, UnknownTransfer
+from core.stores import open_stores
+from core.testing.builders import USD, account
+from core.testing.clock import FakeClock
+from tests.core.control.bench import Bench, make_bench
+from tests.core.control.test_payments import prepare, sending
 
 
 @pytest.mark.parametrize(
@@ -107,7 +116,92 @@ async def test_what_a_crash_left_undecided_is_shown_and_resolved(bench: Bench) -
     assert (row.from_username, str(row.outgoing_asset)) == ("alice (deleted)", "USD@2")
 
     await bench.control.resolve_unknown(row.id, fulfilled=True)
+    with pytest.raises(Conflict, match="owed to the peer already; if"):
+        await bench.control.resolve_unknown(row.id, fulfilled=False)
 
     assert await bench.control.unknown_transfers() == ()
     assert (await bench.control.account("bob")).summary == "you owe bob 7.00 USD"
     assert (await bench.control.audit()).passed
+
+
+@pytest.mark.parametrize("backend", ["memory", "sqlite"])
+async def test_all_that_is_undecided_of_a_peer_or_a_payment_is_resolved_at_once(
+    backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = "memory:" if backend == "memory" else f"sqlite:///{tmp_path / 'node.db'}"
+    stores = await open_stores(url, FakeClock())
+    bench = await make_bench(stores=stores)
+    for username in ("alice", "bob", "carol"):
+        await bench.add(username)
+    await bench.prepare("bob", "alice", 3)
+    for amount in range(1, 251):  # three rounds
+        await bench.prepare("alice", "bob", amount)
+    await bench.prepare("bob", "carol", 7)
+    for payment_id in ("p-1", "p-2"):
+        payment = await sending(bench, payment_id)
+        for amount in (70, 30):
+            await prepare(bench, payment, amount)
+    await bench.crash()
+    resolve = bench.control.resolve_all_unknown
+
+    with pytest.raises(SettingError, match="is needed"):
+        await resolve(fulfilled=True)
+    with pytest.raises(UnknownAccount):
+        await resolve(fulfilled=True, peer="nobody")
+    with pytest.raises(NotFound):
+        await resolve(fulfilled=True, payment="p-3")
+    answer = await resolve(fulfilled=False, payment="p-1", peer="carol")
+    assert answer == UnknownResolved(transfers=0, sums={}, more=False)
+
+    answer = await resolve(fulfilled=True, payment="p-1")
+    assert answer == UnknownResolved(transfers=2, sums={USD: 100}, more=False)
+    assert (await bench.control.payment("p-1")).undecided == 0
+    assert (await bench.control.payment("p-2")).undecided == 100
+
+    monkeypatch.setattr(books, "RESOLVING_ROUNDS_MAX", 1)
+    answer = await resolve(fulfilled=False, peer="Bob")
+    assert answer == UnknownResolved(transfers=100, sums={USD: 100 * 101 // 2}, more=True)
+    monkeypatch.undo()
+    answer = await resolve(fulfilled=True, peer="Bob")
+    assert (answer.transfers, answer.more) == (152, False)
+
+    rows = await bench.control.unknown_transfers()
+    assert [row.to_username for row in rows] == ["alice", "carol"]
+    assert (await bench.control.account("bob")).balance.unknown_out == 0
+    assert (await bench.control.audit()).passed
+    await stores.close()
+
+
+async def test_what_is_decided_otherwise_meanwhile_stays_so(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await bench.add("alice")
+    await bench.add("bob")
+    proven = await bench.prepare("alice", "bob", 7)
+    await bench.prepare("alice", "bob", 5)
+    await bench.crash()
+    listed = bench.stores.books.unknown_transfers
+
+    async def proven_after(**wanted: Any) -> Sequence[UnknownTransfer]:
+        found = await listed(**wanted)
+        await bench.stores.books.resolve_unknown(proven, fulfilled=True)
+        return found
+
+    monkeypatch.setattr(bench.stores.books, "unknown_transfers", proven_after)
+    answer = await bench.control.resolve_all_unknown(fulfilled=False, peer="bob")
+
+    assert answer == UnknownResolved(transfers=1, sums={USD: 5}, more=False)
+    assert (await bench.control.account("bob")).balance.payable == 7
+
+
+async def test_what_is_not_undecided_says_so_in_plain_words(bench: Bench) -> None:
+    await bench.add("alice")
+    await bench.add("bob")
+    transfer = await bench.prepare("alice", "bob", 700)
+    with pytest.raises(Conflict, match="its node still waits for the answer"):
+        await bench.control.resolve_unknown(transfer, fulfilled=True)
+    await bench.crash()
+    await bench.control.resolve_unknown(transfer, fulfilled=False)
+
+    with pytest.raises(Conflict, match="it was given up as not paid already; if the peer has"):
+        await bench.control.resolve_unknown(transfer, fulfilled=True)

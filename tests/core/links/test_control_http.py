@@ -539,7 +539,36 @@ async def test_what_a_crash_left_is_listed_and_resolved(api: ApiClient, bench: B
     assert (await api.post(path, {"fulfilled": "yes"})).status == 400
     assert (await api.post("/unknown-transfers/x/resolve", {"fulfilled": True})).status == 400
     assert (await api.post(path, {"fulfilled": False})).status == 204
-    assert (await api.post(path, {"fulfilled": True})).status == 409
+    refused = await api.post(path, {"fulfilled": True})
+    assert refused.status == 409
+    assert "it was given up as not paid already" in refused.detail
+    assert (await api.get("/unknown-transfers")).json == []
+
+
+async def test_what_a_crash_left_of_a_peer_is_resolved_by_one_call(
+    api: ApiClient, bench: Bench
+) -> None:
+    await bench.add("alice")
+    await bench.add("bob")
+    for amount in (700, 5):
+        await bench.prepare("alice", "bob", amount)
+    await bench.crash()
+
+    path = "/unknown-transfers/resolve"
+    for body in (
+        {"fulfilled": True},
+        {"fulfilled": "yes", "peer": "bob"},
+        {"fulfilled": True, "peer": 1},
+    ):
+        assert (await api.post(path, body)).status == 400
+    assert (await api.post(path, {"fulfilled": True, "peer": "nobody"})).status == 404
+    assert (await api.post(path, {"fulfilled": True, "payment": "none"})).status == 404
+    answer = await api.post(path, {"fulfilled": True, "peer": "bob"})
+    assert answer.json == {
+        "resolved": 2,
+        "sums": [{"asset_code": "USD", "asset_scale": 2, "amount": "705"}],
+        "more": False,
+    }
     assert (await api.get("/unknown-transfers")).json == []
 
 
@@ -621,6 +650,7 @@ ADMIN_ONLY = [
     ("POST", "/settlements/unmatched/assign"),
     ("GET", "/unknown-transfers"),
     ("GET", "/unknown-transfers/sums"),
+    ("POST", "/unknown-transfers/resolve"),
     ("POST", "/unknown-transfers/1/resolve"),
     ("GET", "/audit"),
     ("GET", "/exposure"),
