@@ -34,6 +34,9 @@ HEADROOM: Final = 1.12
 SHRINK_BELOW: Final = 0.5
 """It comes down only when what is shown would fill less than half of it."""
 LEFT_AXIS_WIDTH: Final = 52
+MIDDLE_ONLY: Final = -1.0
+"""In place of a spacing between ticks, where there is one alone."""
+WHOLE_STEPS: Final = (1, 60, 300, 900, 3_600, 86_400)
 LEGEND_LINES_MAX: Final = 4
 """More would leave no room for the graph."""
 
@@ -313,7 +316,7 @@ class _Canvas(QWidget):
         self._pg = pg
         pg.setConfigOptions(antialias=False, useOpenGL=False)
         self.widget: Any = pg.PlotWidget(
-            axisItems={"bottom": pg.DateAxisItem(), "left": _axis(pg)}
+            axisItems={"bottom": _time_axis(pg), "left": _axis(pg)}
         )
         # A kept background would still have the old theme's colour.
         self.widget.setCacheMode(self.widget.CacheModeFlag.CacheNone)
@@ -453,6 +456,46 @@ def _axis(pg: Any) -> Any:
             return [_short(value, decimals) for value in values]
 
     return _Axis("left")
+
+
+def _time_axis(pg: Any) -> Any:
+    class _TimeAxis(pg.DateAxisItem):  # type: ignore[misc]  # pyqtgraph has no types
+        """Moments; where the graph is so narrow that none of the usual ones falls into it, its middle."""
+
+        def tickValues(
+            self, low: float, high: float, size: float
+        ) -> Sequence[tuple[float, Sequence[float]]]:
+            usual: Sequence[tuple[float, Sequence[float]]] = super().tickValues(low, high, size)
+            # At the edge there is no room for a label.
+            room = (high - low) / 8
+            if any(low + room <= at <= high - room for _, places in usual for at in places):
+                return usual
+            return [(MIDDLE_ONLY, [middle_of(low, high)])]
+
+        def tickStrings(
+            self, values: Sequence[float], scale: float, spacing: float
+        ) -> Sequence[str]:
+            if spacing != MIDDLE_ONLY:
+                strings: Sequence[str] = super().tickStrings(values, scale, spacing)
+                return strings
+            low, high = self.range
+            return [time_words(value, high - low) for value in values]
+
+    return _TimeAxis(orientation="bottom")
+
+
+def middle_of(low: float, high: float) -> float:
+    """Return a whole second, minute, hour or day near the middle of a range."""
+    step = max((each for each in WHOLE_STEPS if each <= (high - low) / 4), default=1)
+    return round((low + high) / 2 / step) * step
+
+
+def time_words(at_s: float, span_s: float) -> str:
+    """Return a moment as short as it can be in a range that is so long."""
+    when = datetime.fromtimestamp(at_s).astimezone()  # in the operator's zone
+    return (
+        f"{when:{'%H:%M:%S' if span_s < 240 else '%H:%M' if span_s < 2 * 86_400 else '%d %b'}}"
+    )
 
 
 def _short(value: float, decimals: int) -> str:

@@ -123,6 +123,33 @@ def test_curves_that_are_gone_are_drawn_no_more(qtbot: QtBot) -> None:
     assert graph._canvas._nothing.isVisible()
 
 
+@pytest.mark.parametrize("span", [seconds for _, seconds in RANGES])
+@pytest.mark.parametrize("late_s", [0, 200, 1_700, 40_000])
+def test_however_narrow_a_graph_its_axis_names_a_moment(
+    span: int, late_s: int, qtbot: QtBot
+) -> None:
+    graph = Graph()
+    qtbot.addWidget(graph)
+    until_s = 1_767_225_600 + late_s
+    curve = Curve(name="T04", colour="series:0", x=(until_s - span, until_s), y=(1, 2))
+    graph.show_data(GraphData(from_s=until_s - span, until_s=until_s, curves=(curve,)))
+    graph.resize(170, 160)
+    graph.show()
+    assert graph._canvas is not None
+    graph._canvas.widget.resize(170, 140)
+    graph._canvas.widget.grab()
+    axis = graph._canvas._plot.getAxis("bottom")
+
+    inside = [
+        text
+        for spacing, places in axis.tickValues(until_s - span, until_s, 110)
+        for at, text in zip(places, axis.tickStrings(places, 1, spacing), strict=True)
+        if until_s - span * 7 / 8 <= at <= until_s - span / 8
+    ]
+
+    assert any(inside)
+
+
 def test_the_value_under_the_pointer_is_the_one_of_that_moment() -> None:
     curve = Curve(name="x", colour="bad", x=(10, 20, 30), y=(1.5, 2.5, 12_345.0))
 
