@@ -109,10 +109,11 @@ class UnknownAccount(StoreError):
 class AccountExists(StoreError):
     """Another account already has this username, address or token."""
 
-    def __init__(self, field: str, value: str | None) -> None:
-        """Say what is taken; None is for a token, which no error repeats."""
+    def __init__(self, field: str, value: str | None, *, owner: str | None = None) -> None:
+        """Say what is taken, and by whom where that is known; None is for a token, which no error repeats."""
         what = f"this {field}" if value is None else f"the {field} {value!r}"
-        super().__init__(f"another account already has {what}")
+        who = "another account" if owner is None else f"account {owner!r}"
+        super().__init__(f"{who} already has {what}")
         self.field = field
         self.value = value
 

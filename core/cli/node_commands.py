@@ -17,8 +17,8 @@ RESOLVED: Final = {
     "not-fulfilled": "was not fulfilled: nothing is owed for it",
 }
 RESOLVED_ALL: Final = {
-    "fulfilled": "were fulfilled: that is owed, and their senders are not charged",
-    "not-fulfilled": "were not fulfilled: nothing is owed for them",
+    "fulfilled": "fulfilled, so that is owed to the peer, and the senders are not charged",
+    "not-fulfilled": "not fulfilled, so nothing is owed for that",
 }
 """What the peer's statement said, and what that means in the books."""
 
@@ -350,7 +350,7 @@ def _resolved(row: Row, outcome: str) -> str:
         return "nothing of that is undecided\n"
     sums = ", ".join(shown(money(one.get("amount"), one)) for one in parts(row, "sums"))
     meaning = RESOLVED_ALL[outcome]
-    text = f"{row['resolved']} transfers of {sums} together {meaning}\n"
+    text = f"{row['resolved']} in number, {sums} together: {meaning}\n"
     if row.get("more"):
         text += "there are more: the same command again resolves them\n"
     return text

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import difflib
+import re
 from collections.abc import Callable, Sequence
 from typing import Final, NoReturn, Protocol, TypeAlias
 
@@ -40,6 +42,8 @@ examples:
 
 _PROGRAM: Final = "signalbox-cli"
 _USERNAME: Final = "the account, by its username"
+_BALANCE: Final = "what is owed; net is above zero where you owe them, below where they owe you"
+_MISTYPED: Final = re.compile(r"(.*)invalid choice: '(.*)' \(choose from (.*)\)", re.DOTALL)
 
 Command: TypeAlias = Callable[[Node, argparse.Namespace, Output], int | None]
 """Asks the node and shows its answer; what it returns is the exit code, None being 0."""
@@ -62,6 +66,11 @@ class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line, where argparse writes all options before it."""
 
     def error(self, message: str) -> NoReturn:
+        if mistyped := _MISTYPED.fullmatch(message):
+            where, found, choices = mistyped.groups()
+            names = [name.strip("'") for name in choices.split(", ")]
+            if near := difflib.get_close_matches(found, names, n=1):
+                message = f"{where}there is no {found!r}; did you mean {near[0]}?"
         self.exit(2, f"{self.prog}: {message}; `{self.prog} --help` says how\n")
 
 
@@ -94,7 +103,7 @@ def _accounts(commands: _Group, common: argparse.ArgumentParser) -> None:
     _add(group, "list", "every account", accounts.list_all, common)
     for name, summary, run in (
         ("info", "one account", accounts.info),
-        ("balance", "what is owed", accounts.balance),
+        ("balance", _BALANCE, accounts.balance),
         ("pause", "stop its packets", accounts.pause),
         ("resume", "let its packets flow again", accounts.resume),
         ("ping", "ask whether it is there", accounts.ping),
@@ -146,7 +155,7 @@ def _accounts(commands: _Group, common: argparse.ArgumentParser) -> None:
     _add(
         commands,
         "balance",
-        "what is owed: short for accounts balance",
+        f"short for accounts balance: {_BALANCE}",
         accounts.balance,
         common,
     ).add_argument("username", help=_USERNAME)
@@ -508,7 +517,7 @@ def _books(commands: _Group, common: argparse.ArgumentParser) -> None:
     resolve.add_argument(
         "statement",
         nargs="+",
-        metavar=("ID", "fulfilled|not-fulfilled"),
+        metavar="STATEMENT",
         help="the transfer, as `unknown list` has it, and what the peer says of it",
     )
     resolve.usage = (

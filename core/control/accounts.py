@@ -65,7 +65,7 @@ class AccountDesk:
 
     async def create(self, details: AccountDetails) -> AccountView:
         async with self.changing:
-            account, tokens = _sound(await self._draft(details, None))
+            account, tokens = _sound(await self._draft(details, None), self.directory)
             await self.store.insert_account(account, tokens)
             log.info("account %s was added, %s", account.username, account.asset)
             return await self._in_force(account)
@@ -96,7 +96,7 @@ class AccountDesk:
         async with self.changing:
             existing = find_account(self.directory, username)
             draft = await self._draft(details_for(existing), existing)
-            account, tokens = _sound(draft)
+            account, tokens = _sound(draft, self.directory)
             await self.store.update_account(account, tokens)
             log.info("account %s was changed", account.username)
             return await self._in_force(account)
@@ -142,7 +142,7 @@ class AccountDesk:
             return ""
 
 
-def _sound(draft: Draft) -> tuple[Account, NewTokens]:
+def _sound(draft: Draft, directory: AccountDirectory) -> tuple[Account, NewTokens]:
     """Return what is to be stored; the store has the last word on what another account has.
 
     Raises:
@@ -157,5 +157,10 @@ def _sound(draft: Draft) -> tuple[Account, NewTokens]:
         if found.field == "username":
             raise AccountExists("username", account.username)
         if found.field == "ilp_address":
-            raise AccountExists("ilp_address", account.ilp_address)
+            owners = (
+                other.username
+                for other in directory.all()
+                if other.ilp_address == account.ilp_address and other.id != account.id
+            )
+            raise AccountExists("ilp_address", account.ilp_address, owner=next(owners, None))
     return account, draft.tokens

@@ -13,6 +13,7 @@ from core.account import AMOUNT_MAX_BOOKED, AccountDirectory, Asset, format_amou
 from core.control.accounts import AccountDesk, find_account
 from core.control.routes import asset_of, name_of
 from core.control.views import AccountView, Exposure, UnknownResolved, UnknownRow
+from core.control.words import counted
 from core.errors import Conflict, SettingError, TransferDecided
 from core.ledger.books import AuditReport, Balance, Books, TransferId
 
@@ -102,9 +103,9 @@ class BooksDesk:
             limit=1, peer=None if account is None else account.id, payment=payment
         )
         log.info(
-            "%d transfers, left open by a crash, were %s: %s",
-            transfers,
-            "fulfilled, and are owed" if fulfilled else "not fulfilled",
+            "%s, left open by a crash, resolved as %s: %s",
+            counted(transfers, "transfer"),
+            "fulfilled, and owed" if fulfilled else "not fulfilled",
             ", ".join(format_amount(amount, asset) for asset, amount in sums.items()) or "none",
         )
         return UnknownResolved(transfers=transfers, sums=sums, more=bool(more))

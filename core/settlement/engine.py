@@ -407,7 +407,7 @@ class SettlementEngine:
             )
             if applied.credited or applied.unmatched:
                 log.info(
-                    "blocks %d to %d: %d payments credited, %d from unknown senders",
+                    "blocks %d to %d: payments credited: %d, from unknown senders: %d",
                     cursor.number + 1,
                     found.upto.number,
                     applied.credited,

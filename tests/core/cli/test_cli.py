@@ -423,7 +423,7 @@ async def test_what_a_crash_left_of_a_peer_is_resolved_at_once(
     assert ran.code == 1
     resolved = await shell.ok("unknown", "resolve", "--peer", "bob", "not-fulfilled")
     assert resolved == (
-        "2 transfers of 7.05 USD together were not fulfilled: nothing is owed for them\n"
+        "2 in number, 7.05 USD together: not fulfilled, so nothing is owed for that\n"
     )
     resolved = await shell.ok("unknown", "resolve", "fulfilled", "--peer", "bob")
     assert resolved == "nothing of that is undecided\n"
@@ -441,7 +441,7 @@ async def test_the_books_are_audited_and_what_a_crash_left_is_resolved(
 
     listed = await shell.ok("unknown", "list")
     assert str(transfer) in listed
-    assert re.match(r"BY PEER +UNDECIDED\nbob +12\.00 USD\n\nID ", listed)
+    assert re.match(r"BY PEER +UNDECIDED\nbob +12\.00 USD\n\n +ID ", listed)
     resolved = await shell.ok("unknown", "resolve", str(other), "fulfilled")
     assert resolved == (
         f"transfer {other} was fulfilled: what it carried is owed to the peer,"
@@ -562,6 +562,19 @@ async def test_a_command_line_that_cannot_be_is_2(shell: Shell, arguments: list[
         await shell.run(*arguments)
 
     assert ended.value.code == 2
+
+
+async def test_a_mistyped_command_is_told_the_nearest(
+    shell: Shell, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for arguments, near in (
+        (["statsu"], "there is no 'statsu'; did you mean status?; "),
+        (["accounts", "lsit"], "there is no 'lsit'; did you mean list?; "),
+        (["zzz"], "invalid choice: 'zzz' (choose from "),
+    ):
+        with pytest.raises(SystemExit):
+            await shell.run(*arguments)
+        assert near in capsys.readouterr().err
 
 
 async def test_what_a_command_line_lacks_is_said_in_one_line(

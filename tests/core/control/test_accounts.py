@@ -51,6 +51,16 @@ async def test_a_second_account_of_a_name_is_refused_in_any_case(bench: Bench) -
     assert len(await bench.control.accounts()) == 1
 
 
+async def test_who_has_an_address_already_is_said(bench: Bench) -> None:
+    await bench.add("alice")
+    await bench.add("bob", ilp_address="test.shops")
+
+    with pytest.raises(AccountExists, match=r"^account 'bob' already has the ilp_address"):
+        await bench.add("carol", ilp_address="test.shops")
+    with pytest.raises(AccountExists, match=r"^account 'bob' already has the ilp_address"):
+        await bench.control.change_account("alice", {"ilp_address": "test.shops"})
+
+
 async def test_a_token_belongs_to_one_account(bench: Bench) -> None:
     await bench.add("alice", ilp_over_http_incoming_token="a-token-of-some-length")
 
