@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Final
 
+from core.control.shares import share_text
 from desktop import formatting
 
 RATE_DIGITS: Final = 6
@@ -32,3 +33,8 @@ def decimal_text(value: Fraction, digits: int = RATE_DIGITS) -> str:
         text = text.rstrip("0").rstrip(".")
     whole, point, rest = text.partition(".")
     return f"{sign}{formatting.count(int(whole))}{point}{rest}{'' if exact else '…'}"
+
+
+def typed_share(share: Fraction) -> str:
+    """Return a share as a field holds it, so that it reads as the tables do: `0.5%`."""
+    return f"{share_text(share * 100)}%"

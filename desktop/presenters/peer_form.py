@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Final
 
 from core.account import AMOUNT_MAX_BOOKED, SCALE_MAX, Account
-from core.control.shares import share_text
 from core.control.views import AccountDetails
 from desktop import formatting
 from desktop.models.peer_editor import (
@@ -27,6 +26,7 @@ from desktop.models.peer_editor import (
     Difference,
     Kind,
 )
+from desktop.presenters.decimals import typed_share
 
 NEEDED: Final = {
     "username": "A username is needed: 2 to 32 characters of a–z, 0–9, _, ~ and -.",
@@ -76,7 +76,7 @@ def texts_of(account: Account) -> dict[str, str]:
         "packets_in_flight_limit": _text(account.packets_in_flight_limit),
         "amount_in_flight_limit": amount(account.amount_in_flight_limit),
         "outgoing_amount_per_minute_limit": amount(account.outgoing_amount_per_minute_limit),
-        "spread": "" if account.spread is None else share_text(account.spread),
+        "spread": "" if account.spread is None else typed_share(account.spread),
         "send_routes": _CHOICE_OF[account.send_routes],
         "receive_routes": _CHOICE_OF[account.receive_routes],
         "import_prefixes": " ".join(account.import_prefixes),

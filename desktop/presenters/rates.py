@@ -33,6 +33,7 @@ from desktop.models.rates import (
     SpreadRow,
     SpreadsModel,
 )
+from desktop.presenters.decimals import typed_share
 from desktop.presenters.page import PagePresenter
 from desktop.presenters.peer_editor import readable
 from desktop.presenters.rate_history import RateHistoryPresenter
@@ -337,9 +338,9 @@ def state_of(view: RateFeedView) -> RatesState:
     codes = {view.reference, *(price.code for price in view.prices), *view.watched}
     return RatesState(
         reference=view.reference,
-        spread=_typed_share(view.spread),
+        spread=typed_share(view.spread),
         guard=guard,
-        jump_limit="" if view.jump_limit is None else _typed_share(view.jump_limit),
+        jump_limit="" if view.jump_limit is None else typed_share(view.jump_limit),
         jump_samples=str(view.jump_samples),
         problems=tuple(view.problems),
         held=tuple(
@@ -353,11 +354,6 @@ def state_of(view: RateFeedView) -> RatesState:
         codes=tuple(sorted(code for code in codes if code)),
         polled_here=view.polled_here,
     )
-
-
-def _typed_share(share: Fraction) -> str:
-    """Return a share as a field holds it, so that it reads as the tables do: `0.5%`."""
-    return f"{share_text(share * 100)}%"
 
 
 def share_words(share: Fraction) -> str:

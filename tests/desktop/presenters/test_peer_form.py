@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import dataclasses
+from fractions import Fraction
 
 import pytest
 from hypothesis import given, strategies as st
 
 from core.account import AMOUNT_MAX_BOOKED, Account, AccountId, Asset, Secret
+from core.control.shares import read_share
 from core.packet import address
 from desktop.models.peer_editor import FIELDS, NEW_PEER
 from desktop.presenters.peer_form import (
@@ -109,6 +111,16 @@ def test_secrets_are_never_shown_again() -> None:
         "ilp_over_http_outgoing_token",
         "ilp_over_btp_incoming_token",
     }
+
+
+@pytest.mark.parametrize(
+    ("spread", "text"), [("0.005", "0.5%"), ("0.002", "0.2%"), ("0", "0%"), ("1/3", "100/3%")]
+)
+def test_a_share_is_shown_as_a_per_cent_and_read_back_exactly(spread: str, text: str) -> None:
+    account = dataclasses.replace(BOB, spread=Fraction(spread))
+
+    assert texts_of(account)["spread"] == text
+    assert read_share("spread", text) == account.spread
 
 
 def test_a_difference_is_read_by_a_person() -> None:
