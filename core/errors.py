@@ -69,11 +69,20 @@ class StreamError(PacketError):
 class QuoteFailed(InterledgerError):
     """No payment can be made over this path now; says who answered what."""
 
-    def __init__(self, reason: str, *, reject_code: str = "", triggered_by: str = "") -> None:
+    def __init__(
+        self,
+        reason: str,
+        *,
+        reject_code: str = "",
+        triggered_by: str = "",
+        counted_in: tuple[str, int] | None = None,
+    ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.reject_code = reject_code
         self.triggered_by = triggered_by
+        self.counted_in = counted_in
+        """The receiver's asset code and scale, where they are known all the same."""
 
 
 class SettingError(InterledgerError):

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Final, Protocol, final
 
-from core.account import AMOUNT_MAX_BOOKED, Account, AccountDirectory, AccountId
+from core.account import AMOUNT_MAX_BOOKED, Account, AccountDirectory, AccountId, Asset
 from core.clock import Clock
 from core.errors import (
     Conflict,
@@ -247,6 +247,7 @@ class Payer:
 
     async def _find(self, order: Order, send: Send) -> Found:
         details = await self._resolver.resolve(order.receiver)
+        account = self._directory.by_id(order.account)
         terms = PaymentTerms(
             destination=details.destination,
             shared_secret=details.shared_secret,
@@ -255,6 +256,7 @@ class Payer:
             source_amount_max=order.source_amount_max,
             slippage=order.slippage,
             destination_asset=details.asset,
+            source_asset=None if account is None else account.asset,
         )
         quote = await self._make_sender(send).quote(terms)
         return Found(details=details, terms=terms, quote=quote)
@@ -445,6 +447,7 @@ class Payer:
                 reason=f"No way to pay was found: {error.reason.removesuffix('.')}.",
                 reject_code=error.reject_code,
                 triggered_by=error.triggered_by,
+                receiver_asset=error.counted_in and Asset(*error.counted_in),
             )
             return ending, nothing
         except (SettingError, StoreError) as error:

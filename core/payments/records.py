@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Final, final
 
-from core.account import AccountId
+from core.account import AccountId, Asset
 from core.service import PaymentNumber
 
 SLIPPAGE_DEFAULT: Final = Fraction(15, 1000)
@@ -165,6 +165,8 @@ class Ending:
     reason: str
     reject_code: str = ""
     triggered_by: str = ""
+    receiver_asset: Asset | None = None
+    """What the receiver counts in, where that was heard of a payment that never came to send."""
 
 
 @final

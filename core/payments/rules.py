@@ -148,6 +148,12 @@ def ended(payment: Payment, ending: Ending, *, now_ms: int, node: int | None = N
         return payment
     if ending.state is PaymentState.FAILED and node not in (None, payment.node):
         ending = SIGNED_ON_ANEW
+    if ending.receiver_asset is not None and payment.receiver_asset_code is None:
+        payment = replace(
+            payment,
+            receiver_asset_code=ending.receiver_asset.code,
+            receiver_asset_scale=ending.receiver_asset.scale,
+        )
     return _changed(
         payment,
         now_ms,

@@ -7,6 +7,7 @@ from fractions import Fraction
 from random import Random
 from typing import Final, final
 
+from core.account import Asset, format_amount
 from core.errors import QuoteFailed
 from core.packet import AMOUNT_MAX, Reply
 from core.stream.frames import (
@@ -149,7 +150,10 @@ class Probe:
         elif answer.code.startswith(("T", "R")):
             self._pauses.refused(now)
         else:
-            self._fail(answer.violation or f"the probe of {sent.amount} was rejected for good")
+            self._fail(
+                answer.violation
+                or f"the probe of {self._sent(sent.amount)} was rejected for good"
+            )
 
     def quote(self, now_ms: int) -> Quote:
         """Return what was found.
@@ -163,14 +167,17 @@ class Probe:
         high = estimate.high
         assert high is not None
         if not estimate.low:
-            raise self._failed(f"{self._passed} units, the most that passes, buy nothing")
+            raise self._failed(
+                f"a probe of {self._sent(self._passed)}, the most that passes, buys nothing"
+            )
         min_rate = terms.min_rate
         if min_rate is None:
             min_rate = estimate.low * (1 - terms.slippage)
         elif high <= min_rate:
             raise self._failed(
-                f"{self._passed} units buy {times_floor(self._passed, estimate.low)}, "
-                f"and at the least rate they must buy {times_ceil(self._passed, min_rate)}"
+                f"a probe of {self._sent(self._passed)} buys"
+                f" {self._received(times_floor(self._passed, estimate.low))}, and at the least rate"
+                f" it must buy {self._received(times_ceil(self._passed, min_rate))}"
             )
         limit = min(self._path.limit, largest_carried(min_rate))
         if terms.source_amount is not None:
@@ -191,7 +198,7 @@ class Probe:
             )
         if first == 0:
             raise self._failed(
-                f"a packet of {min(limit, source)}, the most that passes, "
+                f"a packet of {self._sent(min(limit, source))}, the most that passes, "
                 "buys not one whole unit at the least rate"
             )
         bought = times_floor(first, estimate.low)
@@ -282,8 +289,9 @@ class Probe:
             if at_best > terms.source_amount_max:
                 # The last answer is how a probe that passes is answered: nobody said no.
                 raise QuoteFailed(
-                    f"{terms.delivered_amount} to be delivered cost at least {at_best}, "
-                    f"and {terms.source_amount_max} may be sent."
+                    f"{self._received(terms.delivered_amount)} to be delivered cost at least "
+                    f"{self._sent(at_best)}, and {self._sent(terms.source_amount_max)} may be sent.",
+                    counted_in=self._counted_in,
                 )
             return terms.source_amount_max
         if not min_rate:
@@ -307,7 +315,9 @@ class Probe:
         if self._estimate.low:
             self._amount = None
         elif self._passed:
-            self._fail(f"{self._passed} units, the most that passed, buy nothing")
+            self._fail(
+                f"a probe of {self._sent(self._passed)}, the most that passed, buys nothing"
+            )
         else:
             self._fail(
                 f"no probe reached the receiver in {self._limits.probe_seconds:g} seconds"
@@ -319,14 +329,29 @@ class Probe:
     def _failed(self, reason: str) -> QuoteFailed:
         last = self._last
         if last is None:
-            return QuoteFailed(f"{reason}.")
+            return QuoteFailed(f"{reason}.", counted_in=self._counted_in)
         said = f": {last.message}" if last.message else ""
         by = f" by {last.triggered_by}" if last.triggered_by else ""
         return QuoteFailed(
             f"{reason}; the last answer was {last.code}{by}{said}",
             reject_code=last.code,
             triggered_by=last.triggered_by,
+            counted_in=self._counted_in,
         )
+
+    @property
+    def _counted_in(self) -> tuple[str, int] | None:
+        return None if self._asset is None else (self._asset.code, self._asset.scale)
+
+    def _sent(self, amount: int) -> str:
+        return _words(amount, self._terms.source_asset)
+
+    def _received(self, amount: int) -> str:
+        return _words(amount, self._asset)
+
+
+def _words(amount: int, asset: Asset | None) -> str:
+    return f"{amount} units" if asset is None else format_amount(amount, asset)
 
 
 def _is_same(answer: Answer, last: Answer | None) -> bool:

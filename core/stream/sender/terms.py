@@ -39,6 +39,8 @@ class PaymentTerms:
     slippage: Fraction = SLIPPAGE_DEFAULT
     destination_asset: Asset | None = None
     """What the receiver counts in, where that is known: then it is not asked."""
+    source_asset: Asset | None = None
+    """What the payer counts in, where that is known: for sentences alone."""
     data: bytes = field(default=b"", repr=False)
     """Octets for the receiver, sent on the stream that carries the money."""
     first_sequence: int = 1

@@ -292,7 +292,10 @@ async def test_a_receiver_that_does_not_answer_fails_the_payment_with_its_reason
 
 async def test_a_path_that_leads_nowhere_fails_it_with_code_and_hop(bench: Bench) -> None:
     bench.script.quoted = QuoteFailed(
-        "test.mid said no.", reject_code="F02", triggered_by="test.mid"
+        "test.mid said no.",
+        reject_code="F02",
+        triggered_by="test.mid",
+        counted_in=("EUR", 4),
     )
 
     payment = await bench.ended(await bench.start())
@@ -300,6 +303,7 @@ async def test_a_path_that_leads_nowhere_fails_it_with_code_and_hop(bench: Bench
     assert payment.state is PaymentState.FAILED
     assert payment.reason == "No way to pay was found: test.mid said no."
     assert (payment.reject_code, payment.triggered_by) == ("F02", "test.mid")
+    assert (payment.receiver_asset_code, payment.receiver_asset_scale) == ("EUR", 4)
 
 
 async def test_what_ended_it_is_kept(bench: Bench) -> None:

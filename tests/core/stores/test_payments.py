@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pytest
 
-from core.account import AMOUNT_MAX_BOOKED
+from core.account import AMOUNT_MAX_BOOKED, Asset
 from core.errors import (
     Conflict,
     InsufficientBalance,
@@ -169,6 +169,19 @@ async def test_a_payment_ends_once(payments: PaymentStore, clock: FakeClock) -> 
     assert await payments.advance_payment(payment.number, Progress(delivered=91)) == ended
     assert await payments.let_send(payment.number, route()) == ended
     assert await payments.request_cancel(payment.id) == ended
+
+
+async def test_what_the_receiver_counts_in_is_kept_of_a_payment_that_never_came_to_send(
+    payments: PaymentStore,
+) -> None:
+    payment = await begin(payments)
+    counts_in = Ending(state=PaymentState.FAILED, reason="No.", receiver_asset=Asset("EUR", 4))
+
+    await payments.end_payment(payment.number, counts_in, Progress())
+
+    kept = await payments.payment(payment.id)
+    assert kept is not None
+    assert (kept.receiver_asset_code, kept.receiver_asset_scale) == ("EUR", 4)
 
 
 async def test_older_progress_that_comes_late_takes_nothing_back(

@@ -123,7 +123,8 @@ def test_a_least_rate_of_the_payers_is_taken_as_it_is() -> None:
     assert quote.min_rate == Fraction(9, 10)
 
     with pytest.raises(
-        QuoteFailed, match="10000 units buy 10000, and at the least rate they must buy 10100"
+        QuoteFailed,
+        match=r"a probe of 10000 units buys 100\.00 USD, and at the least rate it must buy 101\.00 USD",
     ):
         World(Path()).quote(terms(source_amount=10_000, min_rate=Fraction(101, 100)))
 
@@ -251,7 +252,7 @@ def test_too_little_liquidity_for_all_at_once_is_no_failure() -> None:
 
 
 def test_an_amount_that_buys_nothing_is_refused() -> None:
-    with pytest.raises(QuoteFailed, match="buy nothing"):
+    with pytest.raises(QuoteFailed, match="5 units, the most that passes, buys nothing"):
         World(Path(rate=lambda now: Fraction(1, 10**6))).quote(terms(source_amount=5))
 
 
@@ -264,10 +265,27 @@ def test_packets_too_small_for_a_unit_at_the_least_rate_are_refused() -> None:
 
 
 def test_a_delivery_that_costs_more_than_may_be_sent_is_refused() -> None:
-    with pytest.raises(QuoteFailed, match=r"cost at least 999, and 900 may be sent\.$") as told:
+    with pytest.raises(
+        QuoteFailed, match=r"cost at least 999 units, and 900 units may be sent\.$"
+    ) as told:
         World(Path()).quote(terms(delivered_amount=1_000, source_amount_max=900))
     assert not told.value.reject_code
     assert not told.value.triggered_by
+
+
+def test_why_there_is_no_quote_is_said_in_the_assets_that_are_known() -> None:
+    asked = terms(
+        delivered_amount=1_000,
+        source_amount_max=900,
+        source_asset=Asset("EUR", 4),
+        destination_asset=Asset("USD", 2),
+    )
+    with pytest.raises(
+        QuoteFailed,
+        match=r"^10\.00 USD to be delivered cost at least 0\.0999 EUR, and 0\.09 EUR may be sent\.$",
+    ) as told:
+        World(Path()).quote(asked)
+    assert told.value.counted_in == ("USD", 2)
 
 
 @pytest.mark.parametrize("claim", [AMOUNT_MAX, 0])
