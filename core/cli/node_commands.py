@@ -11,6 +11,7 @@ from core.cli.client import BadSetting, Node
 from core.cli.output import Output
 from core.cli.tables import facts, shown, table
 from core.control.engines import engine_doubt
+from core.control.words import counted
 
 RESOLVED: Final = {
     "fulfilled": "was fulfilled: what it carried is owed to the peer, and its sender is not charged",
@@ -350,7 +351,9 @@ def _resolved(row: Row, outcome: str) -> str:
         return "nothing of that is undecided\n"
     sums = ", ".join(shown(money(one.get("amount"), one)) for one in parts(row, "sums"))
     meaning = RESOLVED_ALL[outcome]
-    text = f"{row['resolved']} in number, {sums} together: {meaning}\n"
+    found = row["resolved"]
+    transfers = counted(found, "transfer") if isinstance(found, int) else shown(found)
+    text = f"{transfers}, {sums} together: {meaning}\n"
     if row.get("more"):
         text += "there are more: the same command again resolves them\n"
     return text

@@ -423,7 +423,7 @@ async def test_what_a_crash_left_of_a_peer_is_resolved_at_once(
     assert ran.code == 1
     resolved = await shell.ok("unknown", "resolve", "--peer", "bob", "not-fulfilled")
     assert resolved == (
-        "2 in number, 7.05 USD together: not fulfilled, so nothing is owed for that\n"
+        "2 transfers, 7.05 USD together: not fulfilled, so nothing is owed for that\n"
     )
     resolved = await shell.ok("unknown", "resolve", "fulfilled", "--peer", "bob")
     assert resolved == "nothing of that is undecided\n"
