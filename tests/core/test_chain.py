@@ -46,7 +46,7 @@ MATRIX = {
         "T03", "0 packets in flight", prepare(), setting=lambda c: setattr(c.node.gate, "total_max", 0)
     ),
     "packets a minute": Case(
-        "T05", "1 packets a minute", prepare(),
+        "T05", "one packet a minute", prepare(),
         alice=replace(ALICE, packets_per_minute_limit=1), setting=fill,
     ),
     "amount a minute": Case(
