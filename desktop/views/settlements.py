@@ -96,8 +96,8 @@ class SettlementsPage(Page):
         self.tabs.select(target, UNDER_WAY, DONE, FAILED, DUE, NOT_DUE)
 
     def pose(self) -> None:
-        """Show what was settled, where nothing waits."""
-        for tab in (DUE, UNDER_WAY, DONE):
+        """Show what was settled, which stays, or else what waits."""
+        for tab in (DONE, UNDER_WAY, DUE):
             if self.tables[tab].table_model.shown:
                 self.tabs.setCurrentIndex(tab)
                 break
