@@ -113,12 +113,17 @@ def packet_for_bob(number: int) -> Prepare:
     )
 
 
-async def fulfill_everything(bob: Socket) -> None:
+async def fulfill_everything(bob: Socket, some: asyncio.Event | None = None) -> None:
+    """Answer each packet; `some` is set once there were three hundred."""
+    answered = 0
     async for message in bob.ws:
         asked = btp.parse_packet(message.data)
         if asked.kind == btp.MESSAGE:
             octets = Fulfill.build(FULFILLMENT).octets
             await bob.say(ilp(btp.RESPONSE, asked.request_id, octets))
+            answered += 1
+            if some is not None and answered == 300:
+                some.set()
 
 
 async def send(alice: Socket, numbers: range) -> int:
@@ -142,13 +147,14 @@ async def test_a_node_that_is_killed_amid_packets_loses_none_of_them_and_is_dial
     loop = asyncio.get_running_loop()
     async with near.log_in("alice") as alice:
         async with far.log_in("bob") as bob:
-            answering = loop.create_task(fulfill_everything(bob))
+            amid = asyncio.Event()
+            answering = loop.create_task(fulfill_everything(bob, amid))
             assert await send(alice, range(100)) == 100
             assert (await near.books("far"))["net"] == 100 * AMOUNT
             assert (await far.books("near"))["net"] == -100 * AMOUNT
 
             sending = loop.create_task(send(alice, range(100, 1100)))
-            await asyncio.sleep(0.1)
+            await amid.wait()
             await far.kill()
             first = 100 + await sending
             await answering
