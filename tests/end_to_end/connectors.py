@@ -38,6 +38,12 @@ class Connector:
         with urlopen(f"http://127.0.0.1:{self.admin_port}/routing", timeout=10) as answer:
             return json.load(answer)
 
+    def balances(self) -> Mapping[str, int]:
+        """Return what each account owes it, less what it owes the account, by its own count."""
+        with urlopen(f"http://127.0.0.1:{self.admin_port}/balance", timeout=10) as answer:
+            found = json.load(answer)["accounts"]
+        return {account: int(each["balance"]) for account, each in found.items()}
+
     def table(self) -> Mapping[str, str]:
         """Return prefix to next hop, as packets go."""
         return {

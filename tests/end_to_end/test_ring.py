@@ -179,6 +179,11 @@ def test_a_node_dies_and_the_packets_go_around_it(ring: Ring) -> None:
     ring.stream("ann", "cyd")
     ring.stream("cyd", "ann")
     assert ring.net("ann", "conn") == ring.net("cyd", "conn") == 0, "as much each way"
+    # And by the connector's own count, with one packet more the one way.
+    assert isinstance(ring.pay("ann", "cyd"), Fulfill)
+    assert ring.conn is not None
+    assert ring.conn.balances() == {"ann": AMOUNT, "cyd": -AMOUNT}
+    assert (ring.net("ann", "conn"), ring.net("cyd", "conn")) == (AMOUNT, -AMOUNT)
     for name in ("ann", "cyd"):
         assert "test.ben" not in paths(ring.nodes[name])
         peer = ring.nodes[name].api("GET", "/routes/peers/ben").json
