@@ -38,6 +38,16 @@ TransferId = NewType("TransferId", int)
 TRANSFERS_PER_NODE_BITS = 42
 
 
+def first_id(node: int) -> int:
+    """Return the lowest id that a transfer of this node can have."""
+    return node << TRANSFERS_PER_NODE_BITS
+
+
+def last_id(node: int) -> int:
+    """Return the highest."""
+    return first_id(node + 1) - 1
+
+
 class TransferState(enum.IntEnum):
     """Where a transfer stands; each is in exactly one."""
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, final
 
-from core.stores.sqlite.packets import first_id, last_id
+from core.ledger.books import first_id, last_id
 
 SWEEP_SECONDS: Final = 6 * 3600
 """Some seconds of a thread's time for ten million rows; meanwhile a rate a minute makes 360 rows a pair."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Final, final
 
-from core.ledger.books import TRANSFERS_PER_NODE_BITS, Transfer, TransferId, TransferState
+from core.ledger.books import Transfer, TransferId, TransferState, first_id
 from core.ledger.postings import refuse_copy
 
 KEPT_MS: Final = 60_000
@@ -60,12 +60,9 @@ class OthersPackets:
         read_to = self._read_to
         self._read_to = {}
         for (node,) in connection.execute(_OTHERS, (own, since_ms)).fetchall():
-            first = node << TRANSFERS_PER_NODE_BITS
-            after = read_to.get(node, first - 1)
+            after = read_to.get(node, first_id(node) - 1)
             rows = []
-            for row in connection.execute(
-                _ROWS, (after, first + (1 << TRANSFERS_PER_NODE_BITS), ROWS_MAX)
-            ):
+            for row in connection.execute(_ROWS, (after, first_id(node + 1), ROWS_MAX)):
                 if row[2] < since_ms:
                     break
                 rows.append(row)

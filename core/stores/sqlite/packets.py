@@ -28,7 +28,13 @@ from core.errors import (
     TransferDecided,
     UnknownAccount,
 )
-from core.ledger.books import TRANSFERS_PER_NODE_BITS, Transfer, TransferState
+from core.ledger.books import (
+    TRANSFERS_PER_NODE_BITS,
+    Transfer,
+    TransferState,
+    first_id,
+    last_id,
+)
 from core.ledger.postings import (
     FINAL_STATES,
     NEXT,
@@ -151,16 +157,6 @@ def find_open(connection: sqlite3.Connection, node: int) -> Mapping[int, Held]:
         row[0]: _held(row[1:])
         for row in connection.execute(_OPEN, (mark[0], last_id(node))).fetchall()
     }
-
-
-def first_id(node: int) -> int:
-    """Return the lowest id that a transfer of this node can have."""
-    return node << TRANSFERS_PER_NODE_BITS
-
-
-def last_id(node: int) -> int:
-    """Return the highest."""
-    return first_id(node + 1) - 1
 
 
 def find(connection: sqlite3.Connection, transfer_id: int) -> tuple[Held, bytes | None] | None:
