@@ -15,7 +15,7 @@
     · AmountTooLarge
     · TransferDecided       it has another end already, or there is none of this id
     · PaymentOver           the payment may send nothing more
-    · PacketKnown           another process has prepared this very packet
+    · PacketKnown           this very packet was prepared before
     · MoreThanAskedFor      the request for money that a packet pays takes less
     · StoreUnavailable      locked, full, read-only, closed: try again or mend it
     · SchemaTooNew
@@ -184,7 +184,7 @@ class PaymentOver(StoreError):
 
 
 class PacketKnown(StoreError):
-    """Another process on the store, or one before this, has prepared this very packet; it is not sent twice."""
+    """This very packet was prepared before, by this or another process on the store; it is not sent twice."""
 
     def __init__(self, first: int, *, fulfillment: bytes | None, is_open: bool) -> None:
         super().__init__(f"this very packet was prepared before, as transfer {first}")

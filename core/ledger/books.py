@@ -151,8 +151,9 @@ class Books(Protocol):
             InsufficientBalance: `net − pending_in − incoming_amount` would fall below min_balance.
             AmountTooLarge: an amount, or the sum that it would make, does not fit 64 bits.
             PaymentOver: the payment that it is a part of may not send it.
-            PacketKnown: another process on the store, or one that is gone, has prepared the same account's
-                packet of the same condition, destination, amount and expiry, and it was not rejected.
+            PacketKnown: the same account's packet of the same condition, destination, amount and expiry was
+                prepared in the last ten minutes, has not expired, and was not rejected. Where it expires
+                within 30 s, only what another process on the store, or one that is gone, has prepared is known.
         """
 
     async def fulfill(

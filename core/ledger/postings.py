@@ -163,6 +163,12 @@ def refuse_unbookable(transfer: Transfer) -> None:
         raise ValueError(f"amounts of a transfer are not below zero: {amounts}")
 
 
+FAR_OFF_MS: Final = 30_000
+"""A packet that expires later after it was prepared may come to its process when that has forgotten its answer."""
+COPIES_KNOWN_MS: Final = 600_000
+"""So long after a packet was prepared the books know a copy of it, unless it expires before."""
+
+
 def refuse_copy(first: TransferId, state: TransferState, result: bytes | None) -> None:
     """Refuse a packet that was prepared before, by what became of the first; what was rejected may come again.
 

@@ -72,8 +72,8 @@ class BalanceService(Generic[A]):
     While the store cannot take a fulfillment it is kept back and tried again until the sender's
     expiry, and never relayed unbooked. Packets that carry nothing either way are not booked.
 
-    What another process on the store has prepared already is not sent again. A copy gets the
-    fulfillment of the first, and waits for it where it may still come.
+    What the books know to be prepared already is not sent again. A copy gets the fulfillment of the
+    first, and waits for it where it may still come.
     """
 
     next: OutgoingService[A]
@@ -159,7 +159,7 @@ class BalanceService(Generic[A]):
         return (step, *await self.next.explain(request))
 
     async def _prepare(self, transfer: Transfer, deadline_ms: int) -> TransferId:
-        """Prepare it, once what another process has prepared of the very same packet is decided.
+        """Prepare it, once the very same packet, if it was prepared before, is decided.
 
         Raises:
             PacketKnown: that one was fulfilled, or nobody knows in time whether it was.
@@ -180,8 +180,8 @@ class BalanceService(Generic[A]):
             return Fulfill.build(known.fulfillment)
         return self.address.reject(
             ErrorCode.TRANSFER_TIMED_OUT,
-            "This very packet came before, at another process of this node or before it was restarted, "
-            "and whether the next hop fulfilled it is not known: it is not sent again.",
+            "This very packet came before, and it is not known that the next hop fulfilled it in time: "
+            "it is not sent again.",
         )
 
     async def _hold_dry(self, request: OutgoingRequest[A]) -> int | None:

@@ -26,9 +26,11 @@ from core.testing.builders import account
 IN_FLIGHT: Final = (1, 16, 32, 64, 256)
 ACCOUNTS: Final = 10
 FULFILLMENT: Final = bytes(range(32))
+EXPIRES_IN_MS: Final = 30_000
+"""As packets do: the same one, of which a copy could come later than its answer is remembered, is booked once."""
 
 
-def packet(number: int) -> Transfer:
+def packet(number: int, now_ms: int) -> Transfer:
     return Transfer(
         from_account=AccountId(f"id-of-payer{number % ACCOUNTS}"),
         to_account=AccountId(f"id-of-payee{number % ACCOUNTS}"),
@@ -37,13 +39,13 @@ def packet(number: int) -> Transfer:
         conversion=None,
         destination="test.node.payee.bDSMJkmm7LaYZFbyy4OOSsAe8PmGd3SLlgbB0ymkyfo",
         condition=sha256(FULFILLMENT).digest(),
-        expires_at_ms=1_800_000_000_000,
+        expires_at_ms=now_ms + EXPIRES_IN_MS,
     )
 
 
 async def forward(books: Books, number: int, until: float) -> list[float]:
     """Book packets one after the other; return how long each took."""
-    transfer = packet(number)
+    transfer = packet(number, WallClock().now_ms())
     seconds = []
     while (started := time.perf_counter()) < until:
         await books.fulfill(await books.prepare(transfer), FULFILLMENT)

@@ -113,14 +113,16 @@ class FulfillInTwo(Behind):
         return Booked()
 
 
-class NothingOfOthers:
-    """Knows no packet of any other process."""
+class NoCopies:
+    """Knows no packet that was prepared before."""
+
+    is_empty = True
 
     def look(self, *_: object) -> None:
         """See nothing."""
 
-    def refuse_copy(self, *_: object) -> None:
-        """Refuse nothing."""
+    def remember(self, *_: object, **__: object) -> None:
+        """Remember nothing."""
 
 
 class CopiesAnew(Behind):
@@ -128,7 +130,7 @@ class CopiesAnew(Behind):
 
     def __init__(self, books: Any) -> None:
         super().__init__(books)
-        books._packets._others = NothingOfOthers()
+        books._packets._copies = NoCopies()
 
 
 def _move_balances(connection: sqlite3.Connection, *, number: int) -> None:

@@ -29,6 +29,7 @@ from core.ledger.books import (
     UnknownTransfer,
 )
 from core.ledger.postings import (
+    FAR_OFF_MS,
     FINAL_STATES,
     NEXT,
     NOT_ASKED_FOR,
@@ -367,8 +368,11 @@ class MemoryBooks(Books):
 
     def _refuse_copy(self, transfer: Transfer, own: int) -> None:
         first = self._journal.copies.get(_same(transfer))
-        if first is not None and first >> TRANSFERS_PER_NODE_BITS != own:
-            row = self._journal.rows[first]
+        if first is None:
+            return
+        row = self._journal.rows[first]
+        is_far_off = transfer.expires_at_ms - row.created_at_ms > FAR_OFF_MS
+        if is_far_off or first >> TRANSFERS_PER_NODE_BITS != own:
             refuse_copy(first, row.state, row.result)
 
     def _own(self) -> int:

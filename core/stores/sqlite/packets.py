@@ -36,6 +36,7 @@ from core.ledger.books import (
     last_id,
 )
 from core.ledger.postings import (
+    FAR_OFF_MS,
     FINAL_STATES,
     NEXT,
     NOT_ASKED_FOR,
@@ -53,8 +54,8 @@ from core.payments.sums import PaymentSums
 from core.service import Conversion, Received
 from core.stores.node_number import NodeNumber
 from core.stores.sqlite.connection import Batch, SqliteFile
+from core.stores.sqlite.copies import Copies
 from core.stores.sqlite.journal import load_lines, save_lines
-from core.stores.sqlite.others import OthersPackets
 from core.stores.sqlite.payment_sums import (
     Credit,
     left_of,
@@ -198,7 +199,7 @@ class Packets(Batch[Operation, int]):
         self._conversions: dict[tuple[int, int, int, int, int], int] = {}
         self._lines: dict[int, Line] = {}
         """Balances as this left them, true while `_left` is."""
-        self._others = OthersPackets()
+        self._copies = Copies()
         self._left: _Left | None = None
 
     def apply(
@@ -240,7 +241,7 @@ class Packets(Batch[Operation, int]):
         """Take in what other processes have prepared, so that no packet waits while there is much to read."""
         own = self._node.current
         if own is not None:
-            self._others.look(connection, own, self._clock.now_ms())
+            self._copies.look(connection, own, self._clock.now_ms())
 
     def forget(self) -> None:
         self._own = None
@@ -270,7 +271,7 @@ class Packets(Batch[Operation, int]):
         (commits_of_others,) = connection.execute(_COMMITS_OF_OTHERS).fetchone()
         if self._left != (connection, commits_of_others, connection.total_changes, own):
             self._look_anew(connection, own)
-            self._others.look(connection, own, self._clock.now_ms())
+            self._copies.look(connection, own, self._clock.now_ms())
         return own, commits_of_others
 
     def _look_anew(self, connection: sqlite3.Connection, own: int) -> None:
@@ -329,7 +330,8 @@ class Packets(Batch[Operation, int]):
     ) -> int:
         source, min_balance = self._account(transfer.from_account)
         target, _ = self._account(transfer.to_account)
-        self._others.refuse_copy(connection, source, transfer)
+        if not self._copies.is_empty:
+            self._copies.refuse_copy(work, connection, source, transfer, now_ms=work.now_ms)
         incoming_amount, outgoing_amount = transfer.incoming_amount, transfer.outgoing_amount
         payer, payee = self._lines[source], self._lines[target]
         payer.account = transfer.from_account
@@ -373,6 +375,8 @@ class Packets(Batch[Operation, int]):
             payment,
             transfer.ends_here,
         )
+        if transfer.expires_at_ms > work.far_off_ms:
+            self._copies.remember(work, source, transfer, transfer_id, now_ms=work.now_ms)
         return transfer_id
 
     def _decide(
@@ -505,6 +509,7 @@ class _Work:
         "credited",
         "decided",
         "ended",
+        "far_off_ms",
         "monotonic_ms",
         "now_ms",
         "paid",
@@ -514,6 +519,7 @@ class _Work:
 
     def __init__(self, now_ms: int, monotonic_ms: int) -> None:
         self.now_ms = now_ms
+        self.far_off_ms = now_ms + FAR_OFF_MS
         self.monotonic_ms = monotonic_ms
         self.changed: dict[int, Line] = {}
         """The accounts that are written."""

@@ -11,16 +11,16 @@ import pytest
 
 from core.errors import PacketKnown
 from core.stores import Stores
-from core.stores.sqlite import others
-from core.stores.sqlite.others import KEPT_MS, OthersPackets
+from core.stores.sqlite import copies
+from core.stores.sqlite.copies import KEPT_MS, Copies
 from core.testing.builders import FULFILLMENT
 from core.testing.clock import FakeClock
 from tests.core.stores.conftest import OpenStores
 from tests.core.stores.people import add_alice_and_bob, transfer
 
 
-def remembered(stores: Stores) -> OthersPackets:
-    return stores.books._packets._others  # type: ignore[attr-defined,no-any-return]
+def remembered(stores: Stores) -> Copies:
+    return stores.books._packets._copies  # type: ignore[attr-defined,no-any-return]
 
 
 @pytest.fixture
@@ -119,7 +119,7 @@ async def test_what_is_old_is_neither_read_nor_kept(
 async def test_no_more_is_kept_than_fits(
     two: tuple[Stores, Stores], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(others, "ROWS_MAX", 10)
+    monkeypatch.setattr(copies, "ROWS_MAX", 10)
     one, other = two
     numbers = count()
     for _ in range(4):
