@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Final, Generic, Protocol, TypeAlias, TypeVar, final
+from typing import Final, Generic, NewType, Protocol, TypeAlias, TypeVar, final
 
 from core.account import AccountId
 from core.clock import Clock
@@ -23,28 +23,26 @@ OCTETS_MAX: Final = 32 * 1024 * 1024
 SHORT_OCTETS: Final = 300
 """An answer of ours is hardly longer; there is room for as many as are kept, 30 MB at most."""
 
-_Key: TypeAlias = tuple[AccountId, bytes]
+_Key = NewType("_Key", bytes)
+_Answered: TypeAlias = tuple[_Key, int, int, float, bytes]
+"""Its key, amount and expiry, when it was answered and with which octets.
+
+A hundred thousand of these are kept, so they are plain tuples of plain values: the garbage
+collector looks at each once and never again, where objects of a class would hold up the loop.
+"""
 
 
 @final
 class _Packet:
-    """A packet that came, and its answer once that is known."""
+    """A packet that is under way."""
 
-    __slots__ = ("amount", "answer", "at", "expires_at_ms", "octets")
+    __slots__ = ("amount", "answer", "expires_at_ms")
 
     def __init__(self, amount: int, expires_at_ms: int) -> None:
         self.amount = amount
         self.expires_at_ms = expires_at_ms
-        self.octets: bytes | None = None
-        """Its answer, as octets: they are all that is kept, and a third of a packet in memory."""
-        self.at = 0.0
-        """When it was answered."""
         self.answer: asyncio.Future[Reply] | None = None
         """Made by the first duplicate: nearly no packet has one."""
-
-    def covers(self, prepare: Prepare) -> bool:
-        """Tell whether it offered no less, and for no shorter."""
-        return self.amount >= prepare.amount and self.expires_at_ms >= prepare.expires_at_ms
 
     def is_like(self, prepare: Prepare) -> bool:
         """Tell whether it offered the very same."""
@@ -55,14 +53,25 @@ class _Packet:
 class Duplicates:
     """The packets of this process that are under way, and the answers of those that lately were."""
 
-    __slots__ = ("_answered", "_clock", "_octets", "_packets", "answers_max", "octets_max")
+    __slots__ = (
+        "_answers",
+        "_clock",
+        "_octets",
+        "_oldest_first",
+        "_under_way",
+        "answers_max",
+        "octets_max",
+    )
 
     def __init__(
         self, clock: Clock, *, answers_max: int = ANSWERS_MAX, octets_max: int = OCTETS_MAX
     ) -> None:
         self._clock = clock
-        self._packets: dict[_Key, _Packet] = {}
-        self._answered: deque[tuple[_Key, _Packet]] = deque()
+        self._under_way: dict[_Key, _Packet] = {}
+        """Of two that differ in amount or time, the later."""
+        self._answers: dict[_Key, _Answered] = {}
+        """Of two that differ in amount or time, the later."""
+        self._oldest_first: deque[_Answered] = deque()
         """In the order in which they were answered: the first are the first to be forgotten."""
         self._octets = 0
         self.answers_max = answers_max
@@ -70,56 +79,69 @@ class Duplicates:
 
     def __len__(self) -> int:
         """How many answers are kept."""
-        return len(self._answered)
+        return len(self._oldest_first)
 
-    def find(self, key: _Key, prepare: Prepare) -> _Packet | None:
-        """Return the packet of which this is a copy, or which has come round to us again."""
-        found = self._packets.get(key)
-        if found is None or not found.covers(prepare):
+    def answer(self, key: _Key, prepare: Prepare) -> bytes | None:
+        """Return the answer of the packet of which this is a copy, or which has come round to us again."""
+        found = self._answers.get(key)
+        if found is None:
             return None
-        if found.octets is not None and self._clock.monotonic() - found.at >= REMEMBER_SECONDS:
+        _, amount, expires_at_ms, at, octets = found
+        if not _covers(amount, expires_at_ms, prepare):
+            return None
+        return octets if self._clock.monotonic() - at < REMEMBER_SECONDS else None
+
+    def under_way(self, key: _Key, prepare: Prepare) -> _Packet | None:
+        """Return the packet that is under way of which this is a copy, or which has come round to us again."""
+        found = self._under_way.get(key)
+        if found is None or not _covers(found.amount, found.expires_at_ms, prepare):
             return None
         return found
 
     def begin(self, key: _Key, prepare: Prepare) -> _Packet:
-        """Note that a packet is on its way; of two that differ in amount or time, the later is noted."""
-        packet = self._packets[key] = _Packet(prepare.amount, prepare.expires_at_ms)
+        """Note that a packet is on its way."""
+        packet = self._under_way[key] = _Packet(prepare.amount, prepare.expires_at_ms)
         return packet
 
     def end(self, key: _Key, packet: _Packet, reply: Reply | None) -> None:
         """Keep its answer, and give it to whoever waits for it; None is for one that was given up."""
+        if self._under_way.get(key) is packet:
+            del self._under_way[key]
         if reply is None:
-            if self._packets.get(key) is packet:
-                del self._packets[key]
             if packet.answer is not None:
                 packet.answer.cancel()
             return
-        packet.at = now = self._clock.monotonic()
         if packet.answer is not None:
             packet.answer.set_result(reply)
-        answered = self._answered
-        while answered and (
-            now - answered[0][1].at >= REMEMBER_SECONDS or len(answered) >= self.answers_max
+        now = self._clock.monotonic()
+        oldest_first = self._oldest_first
+        while oldest_first and (
+            now - oldest_first[0][3] >= REMEMBER_SECONDS
+            or len(oldest_first) >= self.answers_max
         ):
             self._forget()
         octets = bytes(reply.octets)
         if len(octets) > SHORT_OCTETS and self._octets + len(octets) > self.octets_max:
             # Strangers choose how long answers are, and nobody may have another's packet sent on twice.
             if not isinstance(reply, Fulfill):  # the next hop said no: that may be sent again
-                if self._packets.get(key) is packet:
-                    del self._packets[key]
                 return
             octets = bytes(Fulfill.build(reply.fulfillment).octets)
         self._octets += _long(octets)
-        packet.octets = octets
-        answered.append((key, packet))
+        answered = (key, packet.amount, packet.expires_at_ms, now, octets)
+        self._answers[key] = answered
+        oldest_first.append(answered)
 
     def _forget(self) -> None:
-        key, oldest = self._answered.popleft()
-        assert oldest.octets is not None, "only what was answered stands here"
-        self._octets -= _long(oldest.octets)
-        if self._packets.get(key) is oldest:  # and no later offer of the same
-            del self._packets[key]
+        oldest = self._oldest_first.popleft()
+        key, _, _, _, octets = oldest
+        self._octets -= _long(octets)
+        if self._answers.get(key) is oldest:  # and no later offer of the same
+            del self._answers[key]
+
+
+def _covers(amount: int, expires_at_ms: int, prepare: Prepare) -> bool:
+    """Tell whether it offered no less, and for no shorter."""
+    return amount >= prepare.amount and expires_at_ms >= prepare.expires_at_ms
 
 
 def _long(octets: bytes) -> int:
@@ -164,7 +186,10 @@ class DuplicatesService(Generic[A]):
             return await self.next.handle(request)
         duplicates = self.duplicates
         key = _key(request)
-        first = duplicates.find(key, prepare)
+        answer = duplicates.answer(key, prepare)
+        if answer is not None:
+            return parse_reply(answer)
+        first = duplicates.under_way(key, prepare)
         if first is not None:
             return await self._share(request, first)
 
@@ -180,12 +205,14 @@ class DuplicatesService(Generic[A]):
         prepare = request.prepare
         if prepare.destination.startswith("peer."):
             return await self.next.explain(request)
-        first = self.duplicates.find(_key(request), prepare)
-        if first is None:
+        key = _key(request)
+        octets = self.duplicates.answer(key, prepare)
+        first = self.duplicates.under_way(key, prepare)
+        if octets is None and first is None:
             step = Step("duplicates", Verdict.PASSES, "No such packet came a moment ago.")
             return (step, *await self.next.explain(request))
-        answer = None if first.octets is None else parse_reply(first.octets)
-        if answer is None and not first.is_like(prepare):
+        answer = None if octets is None else parse_reply(octets)
+        if answer is None and first is not None and not first.is_like(prepare):
             answer = self._loop(request)
         if isinstance(answer, Reject):
             return (Step("duplicates", Verdict.REJECTS, answer.message, answer),)
@@ -197,8 +224,6 @@ class DuplicatesService(Generic[A]):
         return (Step("duplicates", Verdict.ANSWERS, sentence),)
 
     async def _share(self, request: IncomingRequest[A], first: _Packet) -> Reply:
-        if first.octets is not None:
-            return parse_reply(first.octets)
         if not first.is_like(request.prepare):
             return self._loop(request)
         if first.answer is None:
@@ -222,4 +247,6 @@ class DuplicatesService(Generic[A]):
 
 
 def _key(request: IncomingRequest[A]) -> _Key:
-    return request.from_account.id, sha256(request.prepare.unchanging).digest()
+    digest = sha256(request.from_account.id.encode() + b"\0")
+    digest.update(request.prepare.unchanging)
+    return _Key(digest.digest())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from typing import final
 
 import pytest
@@ -84,6 +85,44 @@ async def test_a_copy_that_comes_shortly_after_gets_the_same_answer(reply: Reply
     clock.advance(milliseconds=1)
     await service.handle(incoming(prepare(expires_in_ms=60_000)))
     assert len(behind.requests) == 2
+
+
+async def test_a_copy_gets_its_answer_while_a_larger_offer_of_the_same_is_under_way() -> None:
+    behind = Held()
+    service = service_of(behind)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(service.handle(incoming(prepare(100))))
+        await settled()
+        behind.release.set()
+    behind.release.clear()
+
+    async with asyncio.TaskGroup() as tasks:
+        larger = tasks.create_task(service.handle(incoming(prepare(101))))
+        await settled()
+        assert await service.handle(incoming(prepare(100))) == fulfill(b"the first's")
+        assert not larger.done()
+        behind.release.set()
+
+    assert len(behind.requests) == 2
+
+
+async def test_what_is_kept_of_an_answer_is_nothing_that_the_garbage_collector_looks_at() -> (
+    None
+):
+    behind = FakeIncoming()
+    service = service_of(behind)
+    await service.handle(incoming(prepare()))
+    gc.collect()
+    before = len(gc.get_objects())
+
+    for amount in range(1_000, 1_500):
+        await service.handle(incoming(prepare(amount)))
+    behind.requests.clear()
+    gc.collect()
+    gc.collect()  # the first look takes plain values out of sight, and this one what holds them
+
+    assert len(service.duplicates) == 501
+    assert len(gc.get_objects()) < before + 100
 
 
 async def test_a_copy_is_known_though_the_first_was_changed_on_its_way() -> None:

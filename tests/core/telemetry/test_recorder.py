@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 
 from core.account import AccountId
@@ -49,6 +51,19 @@ def test_packets_are_counted_by_account_code_and_route() -> None:
     assert traffic.recorder.reject_codes() == {"F02": 1, "T00": 1}
     assert traffic.recorder.routes() == {"test.bob": 4}
     assert traffic.recorder.in_flight() == 0
+
+
+def test_what_is_kept_of_a_packet_is_nothing_that_the_garbage_collector_looks_at() -> None:
+    traffic = Traffic()
+    traffic.packet()
+    gc.collect()
+    before = len(gc.get_objects())
+
+    for _ in range(500):
+        traffic.packet()
+    gc.collect()
+
+    assert len(gc.get_objects()) < before + 100
 
 
 def test_the_last_reject_is_told_with_code_name_and_message() -> None:
