@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import enum
-import gc
 import json
 import logging
 import os
@@ -26,6 +25,7 @@ from core.config import (
     sqlite_path,
 )
 from core.errors import InterledgerError, SettingError
+from core.garbage import calm_garbage_collector
 from core.host import NodeHost
 from core.ledger.books import AuditReport
 from core.stores.record import audit_books
@@ -36,8 +36,6 @@ EXIT_FOUND: Final = 1
 EXIT_REFUSED: Final = 2
 """What was asked for cannot be done; stderr has a sentence."""
 CONFIG_VARIABLE: Final = ENVIRONMENT_PREFIX + "CONFIG"
-GC_THRESHOLDS: Final = (50_000, 20, 50)
-"""What lives on is frozen after start; with packets making little garbage, looking less often is cheaper."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -164,9 +162,7 @@ async def _serve(config: NodeConfig, *, stop_with_stdin: bool) -> int:
     host = await NodeHost.start(config)
     if stop_with_stdin:
         _stop_when_stdin_ends(loop, asked_to_stop)
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*GC_THRESHOLDS)
+    calm_garbage_collector()
     sys.stdout.write("READY " + json.dumps(_ready(host)) + "\n")
     sys.stdout.flush()
     await asked_to_stop.wait()

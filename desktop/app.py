@@ -18,10 +18,11 @@ from PySide6.QtWidgets import QApplication
 
 from core.config import NodeConfig
 from core.errors import ControlError, InterledgerError
+from core.garbage import calm_garbage_collector
 from core.practice.network import PracticeNetwork
 from core.settlement.records import SettlementState
 from desktop.engine_supervisor import BundledEngines, EngineSupervisor
-from desktop.event_loop import calm_garbage_collector, new_event_loop
+from desktop.event_loop import new_event_loop
 from desktop.node_host import EmbeddedNode, ThrowAway
 from desktop.presenters.logs import LogsPresenter
 from desktop.presenters.overview import OverviewPresenter

@@ -15,7 +15,6 @@ qasync's own.
 from __future__ import annotations
 
 import asyncio
-import gc
 import heapq
 import logging
 import selectors
@@ -39,7 +38,6 @@ TIMER_SECONDS_MAX: Final = 24 * 3600
 """Qt counts milliseconds in 32 bits; a later timer is armed again then."""
 CANCELLED_TIMERS_MIN: Final = 100
 """Cancelled timers are swept out of the heap once so many are there and they are half of it."""
-GC_THRESHOLDS: Final = (10_000, 20, 50)
 
 Ts = TypeVarTuple("Ts")
 
@@ -62,17 +60,6 @@ def new_event_loop(
     if hasattr(selectors, "EpollSelector"):
         return NestedEventLoop(application, on_quit=on_quit)
     return cast("asyncio.AbstractEventLoop", qasync.QEventLoop(application))
-
-
-def calm_garbage_collector() -> None:
-    """Take what start-up has made out of the collector's sight, and let it look less often.
-
-    Its full passes are what makes a loaded window stutter: half the worst frame, and a fifth of the
-    throughput, is won by this.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*GC_THRESHOLDS)
 
 
 @final

@@ -23,9 +23,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from core.__main__ import GC_THRESHOLDS
 from core.account import Account, NewTokens, RoutingRelation
 from core.clock import WallClock
+from core.garbage import calm_garbage_collector
 from core.node_address import NodeAddress
 from core.packet import Fulfill, Prepare, address
 from core.routing.auth import origin_auth
@@ -230,9 +230,7 @@ async def measure(routes: int, folder: Path) -> None:
     told = updates(routes)
     bench = Bench(stores, accounts)
     await bench.configure()
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*GC_THRESHOLDS)  # as a node has it
+    calm_garbage_collector()  # as a node does
     before = resident_mb()
 
     async with watched(bench.keeper) as lateness:
