@@ -30,6 +30,15 @@ TEXT_CHARACTERS_MAX: Final = 60
 ECB_HOUR: Final = 12
 """UTC: the reference rates of a day are those of 14:10 in Frankfurt, which is 12:10 in summer."""
 
+STAMPS: Final = (
+    "timestamp", "last_updated", "last_updated_at", "updated_at", "time_last_update_unix", "date",
+)  # fmt: skip
+"""How any JSON calls the moment that its prices are of, the most exact first."""
+SECONDS_MIN: Final = 10**9
+"""Of the year 2001: no number below it is a moment, in seconds; and none below a thousand of it is one in milliseconds."""
+DAY_BEGINS_MS: Final = 14 * 3_600_000
+"""So much sooner than in UTC a day begins somewhere: one that says no more is of then."""
+
 _CODE: Final = re.compile(r"[\x21-\x7e]{1,12}")
 _NUMBER: Final = re.compile(r"[+-]?[0-9]{1,400}(?:\.[0-9]{1,400})?(?:[eE][+-]?[0-9]{1,9})?")
 
@@ -275,12 +284,14 @@ def _read_json(source: RateSource, octets: bytes) -> tuple[str, Iterable[_Entry]
             raise RateSourceError(
                 f"its prices are counted in {_shown(base)}, and not in {source.base}"
             )
-    found = _at_path(document, source.path)
+    found, around = _at_path(document, source.path)
+    at_ms = next((at_ms for one in reversed(around) if (at_ms := _stamp_ms(one))), None)
     if isinstance(found, dict):
+        stamps = () if _stamp_ms(found) is None else STAMPS
         return source.base, (
-            _Entry((name,), value)
+            _Entry((name,), value, at_ms)
             for name, value in found.items()
-            if not (name == "base" and isinstance(value, str))
+            if not (name == "base" and isinstance(value, str)) and name not in stamps
         )
     if isinstance(found, list):
         raise RateSourceError(
@@ -290,11 +301,13 @@ def _read_json(source: RateSource, octets: bytes) -> tuple[str, Iterable[_Entry]
         raise RateSourceError(
             f"at {_place(source.path)} there is one value, so that the source needs one asset"
         )
-    return source.base, [_Entry(tuple(source.assets), found)]
+    return source.base, [_Entry(tuple(source.assets), found, at_ms)]
 
 
-def _at_path(document: object, path: str) -> object:
+def _at_path(document: object, path: str) -> tuple[object, Sequence[object]]:
+    """Return what is at a path, and all that was met on the way to it."""
     found, walked = document, ""
+    met = [found]
     for step in path.split(".") if path else ():
         if isinstance(found, dict) and step in found:
             found = found[step]
@@ -303,7 +316,8 @@ def _at_path(document: object, path: str) -> object:
         else:
             raise RateSourceError(f"there is no {step!r} in it at {_place(walked)}")
         walked = f"{walked}.{step}" if walked else step
-    return found
+        met.append(found)
+    return found, met
 
 
 def _place(path: str) -> str:
@@ -351,6 +365,25 @@ def _refuse_error(document: Mapping[str, object], name: str, message: str) -> No
 
 
 # --- Stamps
+
+
+def _stamp_ms(found: object) -> int | None:
+    """Return the moment that an object of any JSON says it is of, or None where it says none."""
+    if not isinstance(found, dict):
+        return None
+    return next((at_ms for name in STAMPS if (at_ms := _moment_ms(found.get(name)))), None)
+
+
+def _moment_ms(value: object) -> int | None:
+    """Read a moment in whichever way it is written: seconds, milliseconds, a time, or a day alone."""
+    if isinstance(value, str) and _NUMBER.fullmatch(value) is None:
+        at_ms = _iso_ms(value)
+        is_day = at_ms is not None and len(value) <= len("2026-11-24")
+        return at_ms - DAY_BEGINS_MS if at_ms is not None and is_day else at_ms
+    number = _number(value)
+    if number is None or not number.is_finite() or number < SECONDS_MIN:
+        return None  # a price, or a count
+    return _seconds_ms(value) if number < SECONDS_MIN * 1_000 else _milliseconds(value)
 
 
 def _milliseconds(value: object) -> int | None:

@@ -154,14 +154,49 @@ def test_any_json_is_read_at_its_path() -> None:
     assert read_sample(one, single, NOW_MS).prices == {"USD": 1, "EUR": Fraction(5, 4)}
 
 
+@pytest.mark.parametrize(
+    ("document", "path", "age_ms"),
+    [
+        ({"timestamp": NOW_MS // 1000 - 60, "rates": {"EUR": 1}}, "rates", 60_000),
+        ({"timestamp": NOW_MS - 60_000, "rates": {"EUR": 1}}, "rates", 60_000),
+        ({"timestamp": str(NOW_MS), "data": {"updated_at": "2026-11-24T19:55:00Z", "r": {"EUR": 1}}}, "data.r", 300_000),
+        ({"data": {"rates": {"EUR": 1, "last_updated": "2026-11-24T19:55:00+00:00"}}}, "data.rates", 300_000),
+        ({"EUR": 1, "time_last_update_unix": NOW_MS // 1000 - 9}, "", 9_000),
+        ({"date": "2026-11-24", "timestamp": 1, "updated_at": "soon", "rates": {"EUR": 1}}, "rates", 34 * 3_600_000),
+        ({"date": "2026-11-25", "rates": {"EUR": 1}}, "rates", 10 * 3_600_000),
+        ({"time": NOW_MS, "rates": {"EUR": 1}}, "rates", 0),
+    ],
+)  # fmt: skip
+def test_any_json_is_as_old_as_it_says(document: object, path: str, age_ms: int) -> None:
+    of = source(SourceKind.JSON, path=path, max_age_seconds=86_400 * 2)
+
+    sample = read_sample(of, octets(document), NOW_MS)
+
+    assert sample.prices == {"USD": 1, "EUR": 1}
+    assert not sample.problems
+    assert NOW_MS - sample.at_ms == age_ms
+
+
+def test_any_json_that_says_that_it_is_too_old_or_of_tomorrow_is_no_price() -> None:
+    for stamp, words in (
+        ("2026-11-24T19:00:00Z", "EUR is 60 min old, and 10 min are allowed."),
+        ("2026-11-24", "EUR is 34 h old, and 10 min are allowed."),
+        ("2026-11-26T20:00:00Z", "EUR is stamped 2 days ahead of this node's clock."),
+    ):
+        answer = octets({"date": stamp, "price": 1})
+        one = source(SourceKind.JSON, path="price", assets={"price": "EUR"})
+        assert words in problem(one, answer)
+
+
 def test_the_table_of_ilp_connector_s_tests_is_read_as_what_one_euro_buys() -> None:
     table = load("ilp-connector/fxRates.json")
-
-    sample = read_sample(
-        source(SourceKind.JSON, base=table["base"], path="rates", inverted=True),
-        octets(table),
-        NOW_MS,
+    of = source(
+        SourceKind.JSON, base=table["base"], path="rates", inverted=True, max_age_seconds=86_400
     )
+    assert "USD is 4270 days old" in problem(of, octets(table))
+
+    that_day = datetime.fromisoformat(table["date"]).replace(tzinfo=UTC)
+    sample = read_sample(of, octets(table), int(that_day.timestamp()) * 1000)
 
     assert sample.prices == {
         "EUR": 1,
