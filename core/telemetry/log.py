@@ -16,6 +16,8 @@ LINES_KEPT: Final = 5_000
 LINE_CHARACTERS_MAX: Final = 8_000
 """A traceback fits; a stranger's text that was logged by mistake does not fill the memory."""
 LEVELS: Final = ("debug", "info", "warning", "error", "critical")
+_FOREIGN_LEVELS: Final = {"trace": "debug", "warn": "warning", "off": "critical"}
+"""Interledger.rs's names for levels that Python calls otherwise, or has nothing beyond."""
 FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 # Each looks at a word from its beginning alone: strangers' text is logged too, and may be one long word.
@@ -116,6 +118,7 @@ def read_levels(directive: str) -> tuple[str, dict[str, str]]:
     for part in filter(None, (piece.strip() for piece in directive.split(","))):
         component, equals, level = part.rpartition("=")
         level = level.strip().lower()
+        level = _FOREIGN_LEVELS.get(level, level)
         if level not in LEVELS:
             raise SettingError(
                 "log_level", f"{level!r} in {part!r} is no level; there are {', '.join(LEVELS)}"

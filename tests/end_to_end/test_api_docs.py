@@ -197,7 +197,8 @@ curl -s -X PUT -H "Authorization: Bearer $TOKEN" -d 'node_b' http://localhost:77
 curl -s -X PUT -H "Content-Type: application/json" -H "Authorization: Bearer $TOKEN" \
   -d '{"ABC": "http://localhost:3000", "XYZ": "http://localhost:3001"}' \
   http://localhost:7770/settlement/engines
-curl -s -X PUT -H "Authorization: Bearer $TOKEN" -d 'debug' http://localhost:7770/tracing-level
+curl -s -X PUT -H "Authorization: Bearer $TOKEN" -d 'debug,interledger_ccp=trace' \
+  http://localhost:7770/tracing-level
 curl -s -X DELETE -H "Authorization: Bearer $TOKEN" http://localhost:7770/accounts/node_b
 """
 

@@ -97,6 +97,12 @@ def test_a_traceback_is_redacted_too(memory: LogMemory) -> None:
     assert "s3cret-t0ken" not in line.text
 
 
+def test_the_levels_of_interledger_rs_are_understood(memory: LogMemory) -> None:
+    assert memory.set_level("debug,test-root.part=trace") == "debug,test-root.part=debug"
+    assert memory.set_level("warn") == "warning"
+    assert memory.set_level("off") == "critical"
+
+
 def test_a_directive_sets_levels_and_the_next_takes_them_back(memory: LogMemory) -> None:
     assert memory.set_level("warning, test-root.part=debug") == "warning,test-root.part=debug"
     assert logging.getLogger("test-root").level == logging.WARNING
