@@ -29,6 +29,7 @@ from core.control.rates_views import (
 from core.control.refresh import Refresh, refresh_now
 from core.control.shares import checked_share, share_text
 from core.control.sources import Feeder
+from core.control.words import counted
 from core.errors import Conflict, NotFound, RateSourceError, SettingError
 from core.rates.feed import rounded
 from core.rates.feeder import SOURCES_MAX
@@ -104,7 +105,7 @@ class RateFeedDesk:
         prices = sorted(sample.prices.items())[:PRICES_SHOWN_MAX]
         return RateSourceTest(
             worked=True,
-            sentence=f"{found.name} has {len(sample.prices) - 1} prices in {sample.base}, {age} old.",
+            sentence=f"{found.name} has {counted(len(sample.prices) - 1, 'price')} in {sample.base}, {age} old.",
             base=sample.base,
             prices={code: price_text(rounded(price)) for code, price in prices},
             data_at_ms=sample.at_ms,

@@ -780,7 +780,7 @@ async def test_sources_of_rates_are_added_tested_looked_at_and_removed(
     await bench.node.elect()
     own = ("own", "--kind", "fixed", "--price", "EUR", "1.25")
 
-    assert "own has 1 prices in USD" in await shell.ok("rates", "test-source", *own)
+    assert "own has 1 price in USD" in await shell.ok("rates", "test-source", *own)
     added = await shell.ok("rates", "add-source", *own)
     assert added == "own was added: It answered 0 s ago, with 1 price.\n"
     feed = await shell.ok("rates", "feed")

@@ -233,7 +233,7 @@ async def test_a_test_puts_nothing_into_force_and_says_what_came(
     bad = await bench.control.test_rate_source(replace(EUR_USD, name="gone"))
 
     assert (good.worked, good.prices) == (True, {"EUR": "1.25", "USD": "1"})
-    assert good.sentence == "bank has 1 prices in USD, 0 s old."
+    assert good.sentence == "bank has 1 price in USD, 0 s old."
     assert good.problems == ("XRP is -1, and a price is above zero.",)
     assert (bad.worked, bad.sentence) == (False, "gone cannot be used: nobody answers.")
     assert (await bench.control.rate_feed()).sources == []
