@@ -98,7 +98,7 @@ class PacketFilter:
             return True
         wanted = self.text.lower()
         return (
-            wanted in row.destination
+            wanted in row.destination.lower()
             or wanted in row.from_username
             or wanted in row.to_username
             or wanted in row.from_name.lower()

@@ -99,6 +99,8 @@ class ShellPresenter(QObject):
         for name in sorted(started.keys() | told.keys()):
             if name != "chain":
                 yield engine_pill(name, started.get(name), told.get(name))
+        if seen.rate_problems or len({view.account.asset.code for view in seen.accounts}) > 1:
+            yield _rates_pill(seen.rate_problems)
         yield _store_pill(status, self.watch.problem)
 
     def _banner(self, seen: Snapshot) -> str:
@@ -176,6 +178,18 @@ def _node_pill(status: NodeStatus) -> PillState:
             f"Node {status.node_number}, {status.nodes_alive} alive on this store."
         )
     return PillState(key="node", text=text, mood=mood, reason=reason, page="logs")
+
+
+def _rates_pill(problems: Sequence[str]) -> PillState:
+    """Return how the prices are that packets are converted by; where nothing is converted there is no pill."""
+    return PillState(
+        key="rates",
+        text="Rates need you" if problems else "Rates fine",
+        mood=Mood.WARN if problems else Mood.OK,
+        reason="\n".join(problems)
+        or "Every asset that accounts count in has a price in force.",
+        page="rates",
+    )
 
 
 def _store_pill(status: NodeStatus, problem: str) -> PillState:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -142,6 +143,14 @@ def test_a_filter_holds_for_what_is_there_and_for_what_comes(
         row.sequence for row in reversed(rows) if passes(row)
     ]
     assert 0 < model.shown < 600
+
+
+def test_a_destination_is_found_as_it_was_copied_and_in_small_letters() -> None:
+    row = replace(packets(1)[0], destination="test.bob.shop.Qmo1JvgSuIfID_Vr")
+
+    for text in (row.destination, "qmo1jvg", "Qmo1"):
+        assert PacketFilter(text=text).passes(row)
+    assert not PacketFilter(text="Qmo2").passes(row)
 
 
 def test_log_lines_are_left_out_by_level_component_and_text() -> None:

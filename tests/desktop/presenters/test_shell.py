@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -59,12 +60,32 @@ async def test_every_component_has_a_pill_with_a_reason(frame: Frame) -> None:
     await frame.look()
 
     pills = {pill.key: pill for pill in frame.state.pills}
-    assert list(pills) == ["node", "peers", "engine:ethereum", "store"]
-    assert {pill.mood for key, pill in pills.items() if key != "peers"} == {Mood.OK}
+    assert list(pills) == ["node", "peers", "engine:ethereum", "rates", "store"]
+    assert {pills[key].mood for key in ("node", "engine:ethereum", "store")} == {Mood.OK}
     assert pills["peers"].mood is Mood.WARN
     assert "Down: " in pills["peers"].reason
     assert "127.0.0.1:7770" in pills["node"].reason
     assert frame.state.banner == ""
+
+
+async def test_rates_have_a_pill_where_packets_are_converted_and_it_says_what_is_wrong(
+    frame: Frame,
+) -> None:
+    await frame.look()
+    seen = frame.watch.snapshot
+    assert seen is not None
+    pills = {pill.key: pill for pill in frame.state.pills}
+    assert (pills["rates"].mood, pills["rates"].page) == (Mood.WARN, "rates")
+    assert pills["rates"].reason == "\n".join(seen.rate_problems)
+    of_one_asset = [view for view in seen.accounts if view.account.asset.code == "USD"]
+
+    def shown(**changed: Any) -> dict[str, Mood]:
+        frame.watch.snapshot = dataclasses.replace(seen, rate_problems=(), **changed)
+        frame.watch.looked.emit()
+        return {pill.key: pill.mood for pill in frame.state.pills}
+
+    assert shown()["rates"] is Mood.OK
+    assert "rates" not in shown(accounts=of_one_asset)
 
 
 async def test_the_badge_says_where_our_address_is_from_and_a_new_one_is_told(
