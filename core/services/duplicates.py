@@ -6,7 +6,8 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Final, Generic, NewType, Protocol, TypeAlias, TypeVar, final
+from struct import Struct
+from typing import Final, Generic, NewType, Protocol, TypeVar, final
 
 from core.account import AccountId
 from core.clock import Clock
@@ -17,19 +18,21 @@ from core.service import Explanation, IncomingRequest, IncomingService, Step, Ve
 REMEMBER_SECONDS: Final = 30.0
 """As long as a packet is held at most. What comes later has expired, but where its sender gave it more time."""
 ANSWERS_MAX: Final = 100_000
-"""About 450 octets each with a short answer: 45 MB. So it remembers all of 3,300 packets a second."""
+"""About 350 octets each with a short answer: 35 MB. So it remembers all of 3,300 packets a second."""
 OCTETS_MAX: Final = 32 * 1024 * 1024
 """Of long answers, which have up to 32 KB each, in all; of one more the fulfillment alone is kept."""
 SHORT_OCTETS: Final = 300
 """An answer of ours is hardly longer; there is room for as many as are kept, 30 MB at most."""
 
 _Key = NewType("_Key", bytes)
-_Answered: TypeAlias = tuple[_Key, int, int, float, bytes]
-"""Its key, amount and expiry, when it was answered and with which octets.
+_Answered = NewType("_Answered", bytes)
+"""Its key, amount and expiry, when it was answered, and the answer, one after the other.
 
-A hundred thousand of these are kept, so they are plain tuples of plain values: the garbage
-collector looks at each once and never again, where objects of a class would hold up the loop.
+A hundred thousand of these are kept. So they are octets, which the garbage collector never looks at:
+as many objects would hold up the loop while it does.
 """
+_KEY_OCTETS: Final = 32
+_BEFORE_THE_ANSWER: Final = Struct(f">{_KEY_OCTETS}sQQd")
 
 
 @final
@@ -86,10 +89,12 @@ class Duplicates:
         found = self._answers.get(key)
         if found is None:
             return None
-        _, amount, expires_at_ms, at, octets = found
+        _, amount, expires_at_ms, at = _BEFORE_THE_ANSWER.unpack_from(found)
         if not _covers(amount, expires_at_ms, prepare):
             return None
-        return octets if self._clock.monotonic() - at < REMEMBER_SECONDS else None
+        if self._clock.monotonic() - at >= REMEMBER_SECONDS:
+            return None
+        return found[_BEFORE_THE_ANSWER.size :]
 
     def under_way(self, key: _Key, prepare: Prepare) -> _Packet | None:
         """Return the packet that is under way of which this is a copy, or which has come round to us again."""
@@ -115,10 +120,7 @@ class Duplicates:
             packet.answer.set_result(reply)
         now = self._clock.monotonic()
         oldest_first = self._oldest_first
-        while oldest_first and (
-            now - oldest_first[0][3] >= REMEMBER_SECONDS
-            or len(oldest_first) >= self.answers_max
-        ):
+        while oldest_first and self._forgets(oldest_first[0], now):
             self._forget()
         octets = bytes(reply.octets)
         if len(octets) > SHORT_OCTETS and self._octets + len(octets) > self.octets_max:
@@ -126,15 +128,23 @@ class Duplicates:
             if not isinstance(reply, Fulfill):  # the next hop said no: that may be sent again
                 return
             octets = bytes(Fulfill.build(reply.fulfillment).octets)
-        self._octets += _long(octets)
-        answered = (key, packet.amount, packet.expires_at_ms, now, octets)
+        self._octets += _long(len(octets))
+        head = _BEFORE_THE_ANSWER.pack(key, packet.amount, packet.expires_at_ms, now)
+        answered = _Answered(head + octets)
         self._answers[key] = answered
         oldest_first.append(answered)
 
+    def _forgets(self, oldest: _Answered, now: float) -> bool:
+        """Tell whether its time is up, or its place is needed."""
+        if len(self._oldest_first) >= self.answers_max:
+            return True
+        at: float = _BEFORE_THE_ANSWER.unpack_from(oldest)[-1]
+        return now - at >= REMEMBER_SECONDS
+
     def _forget(self) -> None:
         oldest = self._oldest_first.popleft()
-        key, _, _, _, octets = oldest
-        self._octets -= _long(octets)
+        self._octets -= _long(len(oldest) - _BEFORE_THE_ANSWER.size)
+        key = _Key(oldest[:_KEY_OCTETS])
         if self._answers.get(key) is oldest:  # and no later offer of the same
             del self._answers[key]
 
@@ -144,9 +154,9 @@ def _covers(amount: int, expires_at_ms: int, prepare: Prepare) -> bool:
     return amount >= prepare.amount and expires_at_ms >= prepare.expires_at_ms
 
 
-def _long(octets: bytes) -> int:
-    """Return how much of the room for long answers one takes."""
-    return len(octets) if len(octets) > SHORT_OCTETS else 0
+def _long(octets: int) -> int:
+    """Return how much of the room for long answers one of so many octets takes."""
+    return octets if octets > SHORT_OCTETS else 0
 
 
 class Identified(Protocol):
