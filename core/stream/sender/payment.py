@@ -16,7 +16,7 @@ from fractions import Fraction
 from random import Random
 from typing import Final, final
 
-from core.account import Asset
+from core.account import Asset, format_amount
 from core.packet import AMOUNT_MAX, Reply, error_words
 from core.stream.frames import (
     UINT_MAX,
@@ -114,6 +114,7 @@ class Payment:
         self._received_data = IncomingData()
         self._receipts = BestReceipts()
         self._asset: Asset | None = quote.destination_asset
+        self._source_asset = terms.source_asset
 
         self._in_flight: dict[int, Sent] = {}
         self._in_flight_amount = 0
@@ -438,18 +439,18 @@ class Payment:
             short = self._to_deliver - self._delivered
             return (
                 OutcomeState.SOURCE_SPENT,
-                f"All of {self._source_max} is sent, and {short} of {self._to_deliver} are missing.",
+                f"All of {self._ours(self._source_max)} is sent, and {self._of_all(short)} are missing.",
             )
         if self._amount_within(self._carried_max):
             return (
                 OutcomeState.PATH_TOO_NARROW,
-                f"A packet of {self._limit}, the most that passes, buys not one unit at the least rate.",
+                f"A packet of {self._ours(self._limit)}, all that passes, buys no unit at the least rate.",
             )
         if self._to_deliver is not None:
             short = self._to_deliver - self._delivered
             return (
                 OutcomeState.SOURCE_SPENT,
-                f"The {left} that are left buy none of the {short} that are missing.",
+                f"The {self._ours(left)} left buy none of the {self._theirs(short)} that are missing.",
             )
         return self._without_the_rest()
 
@@ -468,8 +469,8 @@ class Payment:
         if self._to_deliver is not None:
             short = self._to_deliver - self._delivered
             return OutcomeState.SOURCE_SPENT, (
-                f"The last {short} of {self._to_deliver} are missing: rounding takes more of them than the"
-                f" {left} that may be sent for them bear."
+                f"The last {self._of_all(short)} are missing: rounding takes more of them than the"
+                f" {self._ours(left)} that may be sent for them bear."
             )
         is_crumb = times_floor(left, self._min_rate) == 0
         why = (
@@ -478,11 +479,11 @@ class Payment:
             else "rounding to whole units takes more of them than the least rate allows"
         )
         if not self._source_sent:
-            return OutcomeState.RATE_TOO_LOW, f"Nothing of {left} was sent: {why}."
+            return OutcomeState.RATE_TOO_LOW, f"Nothing of {self._ours(left)} was sent: {why}."
         is_done = is_crumb or left <= self._source_max * CRUMB_SHARE
         return (
             OutcomeState.COMPLETED if is_done else OutcomeState.RATE_TOO_LOW,
-            f"The last {left} were not sent: {why}.",
+            f"The last {self._ours(left)} were not sent: {why}.",
         )
 
     # --- What a reply means
@@ -531,7 +532,8 @@ class Payment:
         self._data.fulfilled(sent.frames)
         if got < sent.minimum:
             self._violated(
-                f"the receiver took {sent.amount} for {got}, and the least was {sent.minimum}"
+                f"the receiver took {self._ours(sent.amount)} for {self._theirs(got)}, and the least was"
+                f" {self._theirs(sent.minimum)}"
             )
         if not sent.amount and not any(isinstance(frame, StreamData) for frame in sent.frames):
             return  # only asked: nothing has moved
@@ -604,7 +606,10 @@ class Payment:
         if self._is_rest and self._shortfalls > REST_SHORTFALLS_MAX:
             self._finish(*self._without_the_rest())
         if self._shortfalls > SHORTFALLS_MAX:
-            wanted = f"{sent.amount} were to be delivered as {sent.minimum}, and came as {got}"
+            wanted = (
+                f"{self._ours(sent.amount)} were to be delivered as {self._theirs(sent.minimum)}, and came as"
+                f" {self._theirs(got)}"
+            )
             self._finish(
                 OutcomeState.RATE_TOO_LOW, f"The rate fell below the least: {wanted}.", answer
             )
@@ -619,6 +624,18 @@ class Payment:
 
     # --- Ends
 
+    def _ours(self, amount: int) -> str:
+        """Return an amount of ours for a sentence; a bare number only where nobody said what it counts."""
+        return _amount(amount, self._source_asset)
+
+    def _theirs(self, amount: int) -> str:
+        """Return an amount of the receiver's for a sentence."""
+        return _amount(amount, self._asset)
+
+    def _of_all(self, units: int) -> str:
+        """Return a part of a fixed delivery for a sentence."""
+        return f"{self._theirs(units)} of {self._theirs(self._to_deliver or 0)}"
+
     def _look_at_the_clock(self, now: float) -> None:
         total = self._limits.total_seconds
         if total is not None and now >= self._started_at + total:
@@ -631,10 +648,10 @@ class Payment:
                     OutcomeState.COMPLETED,
                     f"All was sent, but only {octets} octets of the data.",
                 )
-            elif self._room_blocks:
+            elif (room := self._room) is not None and self._room_blocks:
                 self._finish(
                     OutcomeState.RECEIVER_FULL,
-                    f"The receiver takes no more than {self._room} and did not raise that {seconds}.",
+                    f"The receiver takes no more than {self._theirs(room)} and did not raise that {seconds}.",
                 )
             else:
                 last = self._last_reject
@@ -657,6 +674,10 @@ class Payment:
             return
         self._end = state, reason
         self._ending_reject = reject if reject is not None and not reject.is_fulfilled else None
+
+
+def _amount(amount: int, asset: Asset | None) -> str:
+    return f"{amount}" if asset is None else format_amount(amount, asset)
 
 
 def _closed(what: str, code: int, message: str) -> str:

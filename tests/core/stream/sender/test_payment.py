@@ -307,10 +307,10 @@ def test_a_fulfillment_that_does_not_fit_is_none() -> None:
 def test_a_receiver_that_takes_money_for_too_little_is_stopped_and_named() -> None:
     path = Path(rate=lambda now: Fraction(1, 2))
     path.receiver.keeps_minimum = False
-    outcome = World(path).pay(ORDER, PLAIN)
+    outcome = World(path).pay(replace(ORDER, source_asset=Asset("EUR", 1)), PLAIN)
 
     assert outcome.state is OutcomeState.VIOLATION
-    assert "took 1000 for 500, and the least was 990" in outcome.reason
+    assert "took 100.0 EUR for 5.00 USD, and the least was 9.90 USD" in outcome.reason
     assert outcome.delivered == path.receiver.received
     assert outcome.source_sent == 10_000  # ten were in flight before the first came back
 
@@ -447,6 +447,9 @@ def test_a_receiver_that_takes_no_more_is_filled_to_the_unit_and_then_asked_now_
     outcome = world.pay(ORDER, PLAIN)
 
     assert outcome.state is OutcomeState.RECEIVER_FULL
+    assert outcome.reason == (
+        "The receiver takes no more than 33.00 USD and did not raise that for 20 seconds."
+    )
     assert outcome.delivered == path.receiver.received == 3_300
     asked = [
         frame for packet in path.receiver.packets for frame in packet.of(StreamMoneyBlocked)
@@ -694,7 +697,9 @@ def test_a_fixed_delivery_of_which_hops_round_away_the_end_is_not_waited_for() -
     outcome = world.pay(terms(delivered_amount=1_001))
 
     assert outcome.state is OutcomeState.SOURCE_SPENT
-    assert outcome.reason.startswith("The last 1 of 1001 are missing: rounding takes more")
+    assert outcome.reason.startswith(
+        "The last 0.01 USD of 10.01 USD are missing: rounding takes more"
+    )
     assert outcome.delivered == path.receiver.received == 1_000
     assert world.now < 3
 
