@@ -37,6 +37,7 @@ from desktop.views.widgets import (
 
 ADDRESS_LENGTH_MAX: Final = 44
 ADDRESS_LENGTH_MIN: Final = 24
+STRIP_WIDTH_FOR_RATES: Final = 1264
 STRIP_WIDTH_FOR_PULSE: Final = 1180
 STRIP_WIDTH_FOR_SHARE: Final = 1060
 """In a narrow window the strip leaves out what is told elsewhere too."""
@@ -72,6 +73,7 @@ class HealthStrip(QWidget):
         self.fulfilled.setFont(figures(self.fulfilled.font()))
         self._pills: dict[str, Pill] = {}
         self._targets: dict[str, str] = {}
+        self._wanted: frozenset[str] = frozenset()
         layout = QHBoxLayout(self)
         layout.setContentsMargins(MARGIN, 0, 10, 0)
         layout.setSpacing(SPACE)
@@ -121,9 +123,8 @@ class HealthStrip(QWidget):
         self.pulse.show_values(state.pulse)
         for pill in state.pills:
             self._show_pill(pill)
-        shown = {pill.key for pill in state.pills}
-        for key, widget in self._pills.items():
-            widget.setVisible(key in shown)
+        self._wanted = frozenset(pill.key for pill in state.pills)
+        self._fit_pills()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
@@ -132,6 +133,12 @@ class HealthStrip(QWidget):
         self.address.set_length(
             ADDRESS_LENGTH_MAX if self.width() >= STRIP_WIDTH_FOR_PULSE else ADDRESS_LENGTH_MIN
         )
+        self._fit_pills()
+
+    def _fit_pills(self) -> None:
+        is_wide = self.width() >= STRIP_WIDTH_FOR_RATES
+        for key, widget in self._pills.items():
+            widget.setVisible(key in self._wanted and (is_wide or key != "rates"))
 
     def pill(self, key: str) -> Pill | None:
         """Return a component's pill."""

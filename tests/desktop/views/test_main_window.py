@@ -157,6 +157,25 @@ async def test_nothing_of_the_overview_is_out_of_reach_in_a_small_window(shown: 
     assert not any(line.trend.isHidden() for line in content.limits.lines)
 
 
+async def test_the_window_may_be_as_small_as_it_says_and_rates_have_their_pill_where_there_is_room(
+    shown: Shown,
+) -> None:
+    rates = shown.window.strip.pill("rates")
+    assert rates is not None
+
+    shown.window.resize(WIDTH_MIN, HEIGHT_MIN)
+    QApplication.processEvents()
+    assert shown.window.width() == WIDTH_MIN
+    assert not rates.isVisible()
+
+    shown.window.resize(1280, 800)
+    QApplication.processEvents()
+    assert shown.window.width() == 1280
+    assert rates.isVisible()
+    shown.watch.looked.emit()
+    assert rates.isVisible()
+
+
 async def test_only_the_page_that_is_seen_looks_at_the_node(shown: Shown) -> None:
     assert shown.other_presenter.looks == 0
 
