@@ -20,12 +20,14 @@ from core.errors import (
     TransferDecided,
     UnknownAccount,
 )
-from core.ledger.books import Balance, Books, TransferId
+from core.ledger.books import Balance, Books, Transfer, TransferId
+from core.ledger.postings import FAR_OFF_MS
 from core.rates.rate import convert
 from core.service import Booked, Received
+from core.services.duplicates import REMEMBER_SECONDS
 from core.stores import Stores
 from core.testing.builders import CONDITION, EUR, FULFILLMENT, account
-from core.testing.clock import FakeClock
+from core.testing.clock import START_MS, FakeClock
 from tests.core.stores.people import (
     ALICE,
     BOB,
@@ -897,6 +899,128 @@ async def test_a_copy_of_what_is_folded_is_a_new_packet(
     await books.roll_up(before_ms=clock.now_ms(), rows_max=9)
 
     await books.prepare(transfer(7))
+
+
+def late(amount: int, *, expires_in_ms: int = 3_600_000) -> Transfer:
+    """Return a packet that expires when its process remembers its answer no more."""
+    return replace(transfer(amount), expires_at_ms=START_MS + expires_in_ms)
+
+
+BECAME: Final[dict[str, tuple[Callable[[Books, TransferId], Awaitable[object]], bool, bool]]] = {
+    "pending": (lambda *_: asyncio.sleep(0), False, True),
+    "expired": (lambda books, first: books.expire(first), False, True),
+    "fulfilled": (lambda books, first: books.fulfill(first, FULFILLMENT), True, False),
+    "fulfilled too late": (
+        lambda books, first: books.fulfill_late(first, FULFILLMENT), False, False,
+    ),
+    "given up": (lambda books, first: books.abandon(first), False, False),
+    "unknown": (lambda books, first: books.strand(first), False, False),
+}  # fmt: skip
+"""What becomes of a packet, and whether a copy is fulfilled, and whether it is open."""
+
+
+@pytest.mark.parametrize("end", BECAME)
+async def test_a_copy_of_what_expires_late_is_known_to_the_process_that_prepared_it(
+    books: Books, clock: FakeClock, end: str
+) -> None:
+    decide, is_fulfilled, is_open = BECAME[end]
+    first = await books.prepare(late(7))
+    if end in {"given up", "unknown"}:
+        await books.expire(first)
+    await decide(books, first)
+    before = await numbers(books)
+
+    for seconds in (0, 31, 300, 268):
+        clock.advance(seconds=seconds)
+        with pytest.raises(PacketKnown) as known:
+            await books.prepare(late(7))
+        assert (known.value.first, known.value.fulfillment, known.value.is_open) == (
+            first,
+            FULFILLMENT if is_fulfilled else None,
+            is_open,
+        )
+
+    assert await numbers(books) == before
+    await assert_audit_passes(books)
+
+
+async def test_of_copies_that_come_at_once_one_is_prepared(books: Books) -> None:
+    outcomes = await asyncio.gather(
+        *(books.prepare(late(amount)) for amount in (7, 5, 7, 7)), return_exceptions=True
+    )
+
+    first, other, *copies = outcomes
+    assert isinstance(first, int)
+    assert isinstance(other, int)
+    assert [(type(copy), getattr(copy, "first", None)) for copy in copies] == [
+        (PacketKnown, first)
+    ] * 2
+    assert await numbers(books) == (Balance(pending_in=12), Balance(pending_out=12))
+
+
+async def test_of_what_expires_late_and_was_rejected_a_copy_is_a_new_packet(
+    books: Books, clock: FakeClock
+) -> None:
+    for _ in range(3):
+        await books.reject(await books.prepare(late(7)), b"T04")
+        clock.advance(seconds=31)
+    await books.fulfill(await books.prepare(late(7)), FULFILLMENT)
+
+    with pytest.raises(PacketKnown) as known:
+        await books.prepare(late(7))
+
+    assert known.value.fulfillment == FULFILLMENT
+    assert await numbers(books) == (Balance(receivable=7), Balance(payable=7))
+
+
+async def test_a_copy_is_known_though_it_comes_when_the_packet_is_about_to_expire(
+    books: Books, clock: FakeClock
+) -> None:
+    await books.fulfill(await books.prepare(late(7, expires_in_ms=40_000)), FULFILLMENT)
+    clock.advance(seconds=39)
+
+    with pytest.raises(PacketKnown):
+        await books.prepare(late(7, expires_in_ms=40_000))
+
+
+async def test_copies_of_what_expires_soon_are_left_to_the_process_that_remembers_its_answer(
+    books: Books,
+) -> None:
+    for _ in range(2):
+        await books.fulfill(await books.prepare(late(7, expires_in_ms=FAR_OFF_MS)), FULFILLMENT)
+        await books.reject(await books.prepare(late(7, expires_in_ms=FAR_OFF_MS + 1)), b"T04")
+
+    assert await numbers(books) == (Balance(receivable=14), Balance(payable=14))
+    assert REMEMBER_SECONDS * 1000 >= FAR_OFF_MS, "as long as that process remembers it"
+
+
+@pytest.mark.parametrize(
+    "other", [{"incoming_amount": 6}, {"destination": "test.node.bob.other"}]
+)
+async def test_what_expires_late_and_is_not_the_same_is_no_copy(
+    books: Books, other: dict[str, Any]
+) -> None:
+    await books.prepare(late(7))
+
+    await books.prepare(replace(late(7), **other))
+    await books.prepare(late(7, expires_in_ms=3_600_001))
+
+
+async def test_a_copy_of_what_expires_late_is_known_for_ten_minutes_to_the_next_process(
+    books: Books, stores: Stores, clock: FakeClock
+) -> None:
+    await books.fulfill(await books.prepare(late(7)), FULFILLMENT)
+    clock.advance(seconds=200)
+    await stores.leases.sign_off()
+    clock.advance(seconds=100)
+    await stores.leases.sign_on("again")
+
+    for seconds in (0, 100, 100, 99):
+        clock.advance(seconds=seconds)
+        await books.reject(await books.prepare(transfer(1)), b"T04")
+        with pytest.raises(PacketKnown) as known:
+            await books.prepare(late(7))
+        assert known.value.fulfillment == FULFILLMENT
 
 
 # --- Callers that do not wait ----------------------------------------------------------------------

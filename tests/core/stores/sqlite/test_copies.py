@@ -1,17 +1,23 @@
-"""What other processes have prepared is read as it comes, once, and is forgotten in time."""
+"""What others have prepared is read as it comes, once; that and our own that expires late is forgotten in time."""
 
 from __future__ import annotations
 
 import asyncio
 import random
+import sqlite3
 from dataclasses import replace
 from itertools import count
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from core.errors import PacketKnown
+from core.errors import PacketKnown, StoreUnavailable
+from core.ledger.books import Transfer
+from core.ledger.postings import COPIES_KNOWN_MS
 from core.stores import Stores
 from core.stores.sqlite import copies
+from core.stores.sqlite.connection import connect
 from core.stores.sqlite.copies import KEPT_MS, Copies
 from core.testing.builders import FULFILLMENT
 from core.testing.clock import FakeClock
@@ -132,3 +138,161 @@ async def test_no_more_is_kept_than_fits(
             await other.books.prepare(replace(transfer(1), destination=to))
 
     assert len(remembered(other)) <= 4 * 10
+
+
+# --- What expires late -----------------------------------------------------------------------------
+
+
+def late(number: int, clock: FakeClock, *, expires_in_ms: int = 7_200_000) -> Transfer:
+    """Return a packet that expires when its process remembers its answer no more."""
+    return replace(
+        transfer(1),
+        destination=f"test.node.bob.{number}",
+        expires_at_ms=clock.now_ms() + expires_in_ms,
+    )
+
+
+class Disk:
+    """One on which commits fail while it is full."""
+
+    def __init__(self) -> None:
+        self.is_full = False
+
+    def connect(self, path: Path) -> sqlite3.Connection:
+        disk = self
+
+        class Connection(sqlite3.Connection):
+            def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
+                if sql == "COMMIT" and disk.is_full:
+                    error = sqlite3.OperationalError("database or disk is full")
+                    error.sqlite_errorcode = sqlite3.SQLITE_FULL
+                    raise error
+                return super().execute(sql, *parameters)
+
+        return connect(path, factory=Connection)
+
+
+async def is_known(stores: Stores, packet: Transfer) -> bool:
+    """Tell whether it is a copy; if not it is prepared, and void."""
+    try:
+        await stores.books.reject(await stores.books.prepare(packet), b"T04")
+    except PacketKnown:
+        return True
+    return False
+
+
+@pytest.fixture
+async def alone(open_file: OpenStores) -> Stores:
+    stores = await open_file()
+    await add_alice_and_bob(stores)
+    await stores.leases.sign_on("one")
+    return stores
+
+
+async def test_a_process_that_is_alone_remembers_what_expires_late_for_so_long(
+    alone: Stores, clock: FakeClock
+) -> None:
+    packet = late(1, clock)
+    await alone.books.prepare(packet)
+    for _ in range(9):
+        clock.advance(milliseconds=COPIES_KNOWN_MS // 9 - 1)
+        assert await is_known(alone, packet)
+        await alone.books.prepare(transfer(1))
+    assert not remembered(alone).is_empty
+
+    for _ in range(2):
+        clock.advance(milliseconds=COPIES_KNOWN_MS)
+        await alone.books.prepare(transfer(1))
+
+    assert (len(remembered(alone)), remembered(alone).is_empty) == (0, True)
+
+
+async def test_of_what_expires_late_no_more_is_kept_than_fits_and_the_newest_in_any_case(
+    alone: Stores, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(copies, "ROWS_MAX", 10)
+    packets = [late(number, clock) for number in range(35)]
+
+    for packet in packets:
+        await alone.books.prepare(packet)
+
+    assert len(remembered(alone)) <= 2 * 10
+    assert [await is_known(alone, packet) for packet in packets[-10:]] == [True] * 10
+
+
+async def test_what_was_undone_is_not_known(
+    open_file: OpenStores, alone: Stores, clock: FakeClock
+) -> None:
+    disk = Disk()
+    again = await open_file(connect=disk.connect)
+    await alone.leases.sign_off()
+    await again.leases.sign_on("again")
+    packet = late(1, clock)
+    disk.is_full = True
+    with pytest.raises(StoreUnavailable):
+        await again.books.prepare(packet)
+    disk.is_full = False
+
+    assert not await is_known(again, packet)
+
+
+async def test_what_another_process_had_that_expires_late_is_known_for_so_long(
+    two: tuple[Stores, Stores], clock: FakeClock
+) -> None:
+    one, other = two
+    packet, expired = late(1, clock), late(2, clock, expires_in_ms=31_000)
+    for each in (packet, expired, transfer(1)):
+        await one.books.prepare(each)
+    clock.advance(milliseconds=COPIES_KNOWN_MS - 1)
+
+    assert await is_known(other, packet)
+    assert len(remembered(other)) == 1  # of what has expired no copy is let in
+
+
+async def test_much_that_expires_soon_does_not_drive_out_what_expires_late(
+    two: tuple[Stores, Stores], clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(copies, "ROWS_MAX", 10)
+    one, other = two
+    packet = late(1, clock)
+    await one.books.prepare(packet)
+    for number in range(100):
+        soon = late(number, clock, expires_in_ms=10_000)
+        await one.books.prepare(soon)
+        assert await is_known(other, soon)
+
+    assert await is_known(other, packet)
+
+
+async def test_of_one_that_ended_and_of_what_is_old_nothing_is_read_again(
+    two: tuple[Stores, Stores], open_file: OpenStores, clock: FakeClock
+) -> None:
+    one, other = two
+    third = await open_file()
+    await third.leases.sign_on("third")
+    await one.books.prepare(transfer(1))
+    await third.books.prepare(late(2, clock))
+    await third.leases.sign_off()
+    clock.advance(milliseconds=KEPT_MS + 1)
+    statements: list[str] = []
+
+    def look(connection: sqlite3.Connection) -> int:
+        statements.clear()
+        connection.set_trace_callback(statements.append)
+        other.books._packets.look_at_others(connection)  # type: ignore[attr-defined]
+        connection.set_trace_callback(None)
+        return len(remembered(other))
+
+    file = other.books._file  # type: ignore[attr-defined]
+    assert [await file.write(look), len(statements)] == [
+        1,
+        5,
+    ]  # who, and each one's newest and rows
+
+    assert [await file.write(look), len(statements)] == [
+        1,
+        2,
+    ]  # who, and the newest of the living
+
+    await one.books.prepare(late(3, clock))
+    assert [await file.write(look), len(statements)] == [2, 3]
