@@ -127,6 +127,8 @@ def read_integer(name: str, value: object) -> int:
     Raises:
         SettingError: it is neither.
     """
+    if value is None:
+        raise SettingError(name, "it is missing, and a whole number is needed")
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     if isinstance(value, Decimal) and value == value.to_integral_value():

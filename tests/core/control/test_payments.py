@@ -305,6 +305,7 @@ async def test_a_quote_warns_of_what_rounding_takes_and_says_why(bench: Bench) -
         ("nan", USD, "in it 100 is 1.00 USD"),
         ("-10.50", USD, "in it 100 is 1.00 USD"),
         (True, USD, "not true"),
+        (None, USD, "it is missing, and a whole number is needed; USD has 2 decimals here"),
         (
             "10.50",
             None,
