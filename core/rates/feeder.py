@@ -192,8 +192,8 @@ class RateFeeder:
                     log.warning(
                         "the price of %s is held at %s: its sources say %s now",
                         code,
-                        held.from_price,
-                        held.to_price,
+                        format(held.from_price, "f"),
+                        format(held.to_price, "f"),
                     )
             await self._store.replace_holds(decision.holds)
             self._holds = decision.holds

@@ -166,19 +166,22 @@ async def test_a_stale_rate_forwards_nothing_and_says_how_old_and_what_to_do(
 
 
 @pytest.mark.logs_warning
-async def test_a_jump_is_held_and_the_operator_decides(bench: Bench, answers: Answers) -> None:
+async def test_a_jump_is_held_and_the_operator_decides(
+    bench: Bench, answers: Answers, caplog: pytest.LogCaptureFixture
+) -> None:
     answers.said["bank"] = {"EUR": 1.25}
     await bench.control.add_rate_source(EUR_USD)
     await bench.control.set_rate_guard(jump_limit=Fraction(1, 10), jump_samples=0)
-    answers.said["bank"] = {"EUR": 12.5}
+    answers.said["bank"] = {"EUR": 20}
     await pass_time(bench, 300)
 
     view = await bench.control.rate_feed()
     (held,) = view.held
-    assert (held.code, held.from_price, held.to_price) == ("EUR", "1.25", "12.5")
-    assert held.change == 9
-    assert "EUR went up by 900.0% at once, from 1.25 to 12.5" in held.sentence
+    assert (held.code, held.from_price, held.to_price) == ("EUR", "1.25", "20")
+    assert held.change == 15
+    assert "EUR went up by 1500.0% at once, from 1.25 to 20" in held.sentence
     assert held.sentence in view.problems
+    assert "is held at 1.25: its sources say 20 now" in caplog.text
     assert await price(bench) == "1.25"
     await send(bench, 1_000)
     assert bench.link.fake.requests[-1].prepare.amount == 800
@@ -188,7 +191,7 @@ async def test_a_jump_is_held_and_the_operator_decides(bench: Bench, answers: An
     assert await price(bench) == "1.25"
     confirmed = await bench.control.confirm_rate_jump("EUR")
     assert confirmed.held == ()
-    assert await price(bench) == "12.5"
+    assert await price(bench) == "20"
     with pytest.raises(NotFound, match="no jump of EUR is held"):
         await bench.control.confirm_rate_jump("EUR")
 
