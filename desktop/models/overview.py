@@ -131,6 +131,8 @@ class ShellState:
     network_mood: Mood
     network_reason: str
     ilp_address: str
+    version: str
+    """Of the program that the node runs."""
     pills: Sequence[PillState]
     rate: str
     fulfilled: str

@@ -71,6 +71,7 @@ class ShellPresenter(QObject):
                 network_mood=mood,
                 network_reason=reason,
                 ilp_address=seen.status.ilp_address,
+                version=seen.status.version,
                 pills=tuple(self._pills(seen)),
                 rate=formatting.packets_per_second(seen.status.packets_per_second),
                 fulfilled=f"{formatting.percent(fulfilled, fulfilled + rejected)} fulfilled"

@@ -197,6 +197,7 @@ class MainWindow(QMainWindow):
         self.strip.show_state(state)
         self.banner.say(state.banner)
         self.rail.show_badges(state.badges)
+        self.status.show_version(state.version)
         self._show_age()
 
     def _show_age(self) -> None:

@@ -33,6 +33,7 @@ class StatusLine(QStatusBar):
         self.setContentsMargins(MARGIN - 4, 0, 10, 0)
         self.message = TextLabel(elide=True)
         self.running = TextLabel(role="muted")
+        self.version = TextLabel(role="muted")
         self.age = TextLabel(role="ok")
         self.age.setFont(figures(self.age.font()))
         self.age.setMinimumWidth(92)
@@ -45,6 +46,7 @@ class StatusLine(QStatusBar):
         self.addWidget(self.message, 1)
         self.addPermanentWidget(self.undo_button)
         self.addPermanentWidget(self.running)
+        self.addPermanentWidget(self.version)
         self.addPermanentWidget(self.age)
         self._clear = QTimer(self)
         self._clear.setSingleShot(True)
@@ -87,6 +89,10 @@ class StatusLine(QStatusBar):
         words = "" if not names else names[0] if len(names) == 1 else f"{len(names)} tasks"
         self.running.setText(f"{words}…" if words else "")
         self.running.setToolTip("\n".join(names))
+
+    def show_version(self, version: str) -> None:
+        """Show which version the node runs: whoever reports a fault is asked for it."""
+        self.version.setText(f"v{version}")
 
     def show_age(self, text: str, mood: Mood) -> None:
         """Show how old what is on the screen is."""

@@ -259,6 +259,10 @@ async def test_the_banner_stays_until_it_is_over_or_hidden_until_it_changes(
     assert not banner.isVisible()
 
 
+async def test_the_status_bar_says_which_version_the_node_runs(shown: Shown) -> None:
+    assert shown.window.status.version.text() == f"v{(await shown.operator.status()).version}"
+
+
 async def test_what_is_shown_is_said_to_be_stale_when_it_is(shown: Shown) -> None:
     shown.watch.stop()
     assert shown.window.status.age.text().startswith("● Live")
