@@ -262,7 +262,7 @@ def audit(node: Node, _arguments: argparse.Namespace, output: Output) -> int:
     if row.get("late"):
         text += f"fulfilled too late: {row['late']}, and what is owed for that is a loss\n"
     passed = row.get("passed") is True
-    text += f"{row.get('transfers')} transfers, {row.get('accounts')} accounts: "
+    text += f"{_counted(row, 'transfer')}, {_counted(row, 'account')}: "
     text += "the books hold\n" if passed else "the books do not hold\n"
     output.show(answer, text)
     return 0 if passed else 1
@@ -346,14 +346,18 @@ def resolve_unknown(node: Node, arguments: argparse.Namespace, output: Output) -
     output.show(answer, _resolved(as_row(answer), outcome))
 
 
+def _counted(row: Row, noun: str, field: str = "") -> str:
+    """Return how many a row says that there are, in a field that is called as the noun where no other is named."""
+    found = row.get(field or f"{noun}s")
+    return counted(found, noun) if isinstance(found, int) else f"{shown(found)} {noun}s"
+
+
 def _resolved(row: Row, outcome: str) -> str:
     if not row.get("resolved"):
         return "nothing of that is undecided\n"
     sums = ", ".join(shown(money(one.get("amount"), one)) for one in parts(row, "sums"))
     meaning = RESOLVED_ALL[outcome]
-    found = row["resolved"]
-    transfers = counted(found, "transfer") if isinstance(found, int) else shown(found)
-    text = f"{transfers}, {sums} together: {meaning}\n"
+    text = f"{_counted(row, 'transfer', 'resolved')}, {sums} together: {meaning}\n"
     if row.get("more"):
         text += "there are more: the same command again resolves them\n"
     return text

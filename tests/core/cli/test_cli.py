@@ -472,7 +472,7 @@ async def test_the_audit_says_what_was_lost_by_late_fulfillments(
 
     said = await shell.ok("audit")
     assert "fulfilled too late: 1, and what is owed for that is a loss\n" in said
-    assert said.endswith("the books hold\n")
+    assert said.endswith("\n1 transfer, 2 accounts: the books hold\n")
 
 
 async def test_traffic_and_log_are_shown_and_the_level_is_set(
