@@ -472,7 +472,7 @@ async def _csv(
     )
     await response.prepare(request)
     await response.write((csv_lines([columns]) + lines).encode())
-    for _ in range(CSV_ROWS_MAX // ROWS_MAX):
+    for _ in range(CSV_ROWS_MAX // ROWS_MAX - 1):  # the first page is written
         if following is None:
             break
         lines, following = await page(following)
