@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -288,3 +289,33 @@ async def test_what_is_explained_is_what_happens(
             assert facts["expires_at_ms"] == sent.prepare.expires_at_ms
     assert (await chain.stores.books.audit()).findings == ()
     assert chain.node.gate.in_flight == 0
+
+
+async def test_a_copy_of_what_was_given_up_and_expires_late_waits_and_is_not_sent_again() -> (
+    None
+):
+    chain = await Chain.build(ALICE, BOB)
+    packet = prepare(100, expires_in_ms=3_600_000)
+    leaves, never = asyncio.Event(), asyncio.Event()
+
+    async def answer(_: object) -> Reply:
+        leaves.set()
+        await never.wait()
+        return fulfill()
+
+    chain.link.far_side.answer = answer
+    async with asyncio.TaskGroup() as tasks:
+        first = tasks.create_task(chain.handle(packet.copy()))
+        await leaves.wait()
+        first.cancel()
+        await asyncio.wait([first])
+        copy = tasks.create_task(chain.handle(packet.copy()))
+        await asyncio.wait([copy], timeout=0.1)
+        assert not copy.done()
+        chain.clock.advance(seconds=3_600)
+    reply = copy.result()
+
+    assert isinstance(reply, Reject)
+    assert (reply.code, "it is not sent again" in reply.message) == (b"R00", True)
+    assert len(chain.link.far_side.requests) == 1
+    assert (await chain.stores.books.balance(BOB.id)).pending_out == 100
