@@ -109,14 +109,14 @@ def read_field(name: str, value: object) -> object:
         return read_integer(name, value)
     if name in BOOLEAN_FIELDS:
         if not isinstance(value, bool):
-            raise SettingError(name, f"it is true or false, not {_shown(value)}")
+            raise SettingError(name, f"it is true or false, not {shown(value)}")
         return value
     if name in LIST_FIELDS:
         return _read_list(name, value)
     if name == "spread":
         return _read_number_as_text(name, value)
     if not isinstance(value, str):
-        found = type(value).__name__ if name in TOKEN_FIELDS else _shown(value)
+        found = type(value).__name__ if name in TOKEN_FIELDS else shown(value)
         raise SettingError(name, f"it is text, not {found}")
     return value
 
@@ -138,9 +138,9 @@ def read_integer(name: str, value: object) -> int:
     if isinstance(value, str) and _INTEGER.fullmatch(value.strip()) is not None:
         return int(value.strip())
     raise SettingError(
-        name, f"it is a whole number in the asset's smallest unit, not {_shown(value)}"
+        name, f"it is a whole number in the asset's smallest unit, not {shown(value)}"
         if "amount" in name or name in {"min_balance", "settle_threshold", "settle_to"}
-        else f"it is a whole number, not {_shown(value)}",
+        else f"it is a whole number, not {shown(value)}",
     )  # fmt: skip
 
 
@@ -149,10 +149,10 @@ def _read_list(name: str, value: object) -> tuple[str, ...]:
     if isinstance(value, str):
         return tuple(value.replace(",", " ").split())
     if not isinstance(value, list | tuple):
-        raise SettingError(name, f"it is a list of texts, not {_shown(value)}")
+        raise SettingError(name, f"it is a list of texts, not {shown(value)}")
     for each in value:
         if not isinstance(each, str):
-            raise SettingError(name, f"it is a list of texts, and {_shown(each)} is none")
+            raise SettingError(name, f"it is a list of texts, and {shown(each)} is none")
     return tuple(value)
 
 
@@ -164,7 +164,7 @@ def _read_number_as_text(name: str, value: object) -> str:
         if isinstance(value, Decimal) and abs(value.adjusted()) > _DIGITS_MAX:
             raise SettingError(name, f"it has more than {_DIGITS_MAX} digits")
         return format(value, "f") if isinstance(value, Decimal) else str(value)
-    raise SettingError(name, f"it is a number, not {_shown(value)}")
+    raise SettingError(name, f"it is a number, not {shown(value)}")
 
 
 def details_of(account: Account, *, derived_address: str) -> AccountDetails:
@@ -232,9 +232,11 @@ def _details(values: Mapping[str, object]) -> AccountDetails:
     return AccountDetails(**values)  # type: ignore[arg-type]  # read_field has seen to each type
 
 
-def _shown(value: object) -> str:
-    """Return a value for an error's sentence, short, and as it was sent: 1.5, true."""
-    if isinstance(value, bool):
+def shown(value: object) -> str:
+    """Return a value for an error's sentence, short, and as it was sent: 1.5, true, null."""
+    if value is None:
+        text = "null"
+    elif isinstance(value, bool):
         text = str(value).lower()
     else:
         text = str(value) if isinstance(value, Decimal) else repr(value)

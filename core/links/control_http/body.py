@@ -9,7 +9,7 @@ from typing import Final, Never
 
 from aiohttp import web
 
-from core.control.details import read_integer
+from core.control.details import read_integer, shown
 from core.errors import SettingError
 from core.json_text import NestedTooDeeply, json_text
 from core.links.control_http.problems import TYPE_ROOT, Refused
@@ -98,7 +98,7 @@ def texts(given: Mapping[str, object]) -> dict[str, str]:
     found: dict[str, str] = {}
     for name, value in given.items():
         if not isinstance(value, str):
-            raise SettingError(name, f"it is text, not {value!r}")
+            raise SettingError(name, f"it is text, not {shown(value)}")
         found[name] = value
     return found
 

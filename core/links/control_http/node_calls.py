@@ -27,6 +27,7 @@ from core.links.control_http.body import (
     texts,
 )
 from core.links.control_http.long_list import list_response
+from core.packet import AMOUNT_MAX
 
 
 async def routes(operator: Operator, request: web.Request) -> web.Response:
@@ -81,7 +82,7 @@ async def explain(operator: Operator, request: web.Request) -> web.Response:
         raise SettingError("destination", "it is missing: explain?destination=g.bob.alice")
     answer = await operator.explain(
         destination,
-        amount=query_integer(request, "amount", otherwise=1, maximum=2**64),
+        amount=query_integer(request, "amount", otherwise=1, maximum=AMOUNT_MAX),
         from_username=request.query.get("from"),
         expires_in_ms=query_integer(request, "expires_in_ms", otherwise=30_000),
     )

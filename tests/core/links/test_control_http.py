@@ -519,6 +519,29 @@ async def test_it_is_explained_where_a_packet_would_go(api: ApiClient, bench: Be
     assert (await api.get("/explain")).status == 400
     assert (await api.get("/explain?destination=nowhere")).status == 400
     assert (await api.get("/explain?destination=test.x&from=nobody")).status == 404
+    too_much = await api.get(f"/explain?destination=test.node.bob.x&amount={2**64}")
+    assert too_much.status == 400
+    assert "0 to 18446744073709551615" in too_much.text
+    beyond = await api.get(f"/explain?destination=test.node.bob.x&amount={10**30}")
+    assert "0 to 18446744073709551615" in beyond.text
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (None, "it is text, not null"),
+        (True, "it is text, not true"),
+        (["alice"] * 1000, "it is text, not ['alice', 'alice'"),
+    ],
+)
+async def test_what_is_no_text_is_said_as_it_was_sent_and_in_short(
+    api: ApiClient, value: object, words: str
+) -> None:
+    answer = await api.put("/routes/static", {"test.far": value})
+
+    assert answer.status == 400
+    assert words in answer.json["detail"]
+    assert len(answer.text) < 1000
 
 
 async def test_what_a_crash_left_is_listed_and_resolved(api: ApiClient, bench: Bench) -> None:
