@@ -14,7 +14,7 @@ from __future__ import annotations
 import hmac
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Final, final
 
@@ -47,6 +47,8 @@ SEQUENCE_MAX: Final = 2**31
 """As many packets may be encrypted with one key and random nonces; then the connection is over."""
 TOTALS_KEPT: Final = 10_000
 """Connections whose last totals are at hand for replies that book nothing; those of the books are exact."""
+OVER: Final = ConnectionClose(StreamErrorCode.NO_ERROR, "nothing more is asked for")
+"""To whoever pays what was paid already, or is over: it never takes anything again, and nobody need wait for that."""
 SINGLE_STREAM: Final = 1
 """The stream of money that says of none: there is no other that a receipt could be for."""
 
@@ -138,10 +140,11 @@ class Heard:
                 f"{self._words(self.amount)} came"
             )
         if receivable is not None and self.amount > receivable:
-            return self._refuse(
+            refusal = self._refuse(
                 f"no more than {self._words(receivable)} is still asked for, and "
                 f"{self._words(self.amount)} came"
             )
+            return refusal if receivable else replace(refusal, close=OVER)
         return None
 
     def reject_data(

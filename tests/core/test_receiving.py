@@ -16,7 +16,14 @@ from core.payments.records import ReceivedPayment
 from core.payments.store import ReceivedFilter
 from core.service import Verdict
 from core.stream.credentials import Credentials
-from core.stream.frames import ConnectionAssetDetails, StreamData, StreamMaxMoney, StreamReceipt
+from core.stream.frames import (
+    ConnectionAssetDetails,
+    ConnectionClose,
+    StreamData,
+    StreamErrorCode,
+    StreamMaxMoney,
+    StreamReceipt,
+)
 from core.stream.receipt import Receipt, ReceiptTerms
 from core.testing.builders import EUR, account
 from core.testing.chain import Chain, FakeLink
@@ -135,9 +142,13 @@ async def test_a_request_for_money_takes_its_amount_and_no_more() -> None:
     over = await node.handle(stream_prepare(bobs, 220, sequence=2))
     assert isinstance(over, Reject)
     assert "no more than 0.50 EUR is still asked for" in over.message
+    assert not [*stream_reply(bobs, over).of(ConnectionClose)]
     assert isinstance(await node.handle(stream_prepare(bobs, 55, sequence=3)), Fulfill)
-    done = await node.handle(stream_prepare(bobs, 1, sequence=4))
+    done = await node.handle(stream_prepare(bobs, 2, sequence=4))
     assert isinstance(done, Reject)
+    # Else its sender would wait for more room.
+    (close,) = stream_reply(bobs, done).of(ConnectionClose)
+    assert close == ConnectionClose(StreamErrorCode.NO_ERROR, "nothing more is asked for")
     invoice = await node.stores.payments.invoice("inv-7")
     assert invoice is not None
     assert (invoice.received, invoice.paid_at_ms is not None) == (250, True)
