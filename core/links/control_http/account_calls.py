@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from core.control.account_fields import TOKEN_SET
 from core.control.details import read_details, read_integer
 from core.control.operator import Operator
 from core.errors import SettingError, SettingErrors
@@ -34,6 +35,8 @@ SETTINGS_FIELDS: Final = (
     "settle_to",
 )
 """What the account's own user may change, as in interledger-rs."""
+_NEVER_SET: Final = ("id", "created_at_ms", "updated_at_ms")
+"""What an account is shown with and nobody sets."""
 
 
 async def create(operator: Operator, request: web.Request) -> web.Response:
@@ -74,15 +77,36 @@ async def show_overview(operator: Operator, request: web.Request) -> web.Respons
 
 async def change(operator: Operator, request: web.Request) -> web.Response:
     """Change what is named, clear what is null, keep the rest: PUT /accounts/{username}."""
-    view = await operator.change_account(_name(request), await read_object(request))
+    changes = await _changes(operator, request)
+    view = await operator.change_account(_name(request), changes)
     return web.json_response(account_json(view.account))
+
+
+async def _changes(operator: Operator, request: web.Request) -> Mapping[str, object]:
+    """Return what a PUT changes: clients of Interledger.rs send back all of what they were shown.
+
+    Raises:
+        SettingErrors: what nobody sets is not as it is shown.
+    """
+    changes = await read_object(request)
+    shown = account_json((await operator.account(_name(request))).account)
+    wrong = [name for name in _NEVER_SET if name in changes and changes[name] != shown[name]]
+    if wrong:
+        raise SettingErrors(
+            [(name, f"it is {shown[name]} and cannot be set") for name in wrong]
+        )
+    return {
+        name: value
+        for name, value in changes.items()
+        if name not in _NEVER_SET and not (value == TOKEN_SET == shown.get(name))
+    }
 
 
 async def change_settings(
     operator: Operator, request: web.Request, access: Access
 ) -> web.Response:
     """Change what its own user may change: PUT /accounts/{username}/settings."""
-    changes = await read_object(request)
+    changes = await _changes(operator, request)
     unknown = [name for name in changes if name not in SETTINGS_FIELDS]
     if unknown:
         why = f"it is none of the settings, which are {', '.join(SETTINGS_FIELDS)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -219,6 +220,42 @@ async def test_a_put_keeps_what_it_does_not_name_and_clears_what_is_null(
     assert (changed["min_balance"], changed["label"]) == (None, "Alice")
     assert changed["notes"] == "met in Lisbon"
     assert changed["ilp_over_http_incoming_token"] == "SECRET"
+
+
+async def test_a_put_takes_an_account_back_as_it_was_shown(
+    api: ApiClient, bench: Bench
+) -> None:
+    await api.post("/accounts", {**ACCOUNT, "min_balance": -5})
+    before = (await bench.control.account("alice")).account
+    shown = (await api.get("/accounts/alice")).json
+
+    answer = await api.put("/accounts/alice", {**shown, "min_balance": "-7"})
+
+    assert (answer.status, answer.json["min_balance"]) == (200, -7)
+    after = (await bench.control.account("alice")).account
+    assert replace(after, min_balance=-5, updated_at_ms=before.updated_at_ms) == before
+    assert (
+        await api.get("/accounts/alice", token=ACCOUNT["ilp_over_http_incoming_token"])
+    ).status == 200
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("id", "00000000-0000-4000-8000-000000000000", "and cannot be set"),
+        ("created_at_ms", 1, "and cannot be set"),
+        ("ilp_over_btp_incoming_token", "SECRET", "stands for a token that is set"),
+    ],
+)
+async def test_a_put_refuses_what_was_never_shown(
+    api: ApiClient, name: str, value: object, words: str
+) -> None:
+    await api.post("/accounts", ACCOUNT)
+
+    answer = await api.put("/accounts/alice", {name: value})
+
+    assert answer.status == 400
+    assert words in answer.json["detail"]
 
 
 async def test_a_complete_put_as_interledger_rs_has_it_works(api: ApiClient) -> None:
