@@ -22,8 +22,8 @@ ROWS_MAX: Final = 50_000
 """Of one process at one look, the newest; and as many make a half that is forgotten: 40 MB at most for each."""
 
 _OTHERS: Final = """
-    SELECT number, 0 FROM node WHERE ended_at_ms IS NULL AND number != ?1
-    UNION ALL SELECT number, 1 FROM node WHERE ended_at_ms >= ?2 AND number != ?1
+    SELECT number, 0 FROM node WHERE ended_at_ms IS NULL AND number != :own
+    UNION ALL SELECT number, 1 FROM node WHERE ended_at_ms >= :since_ms AND number != :own
 """
 _NEWEST: Final = "SELECT max(id) FROM transfer WHERE id <= ?"
 _ROWS: Final = f"""
@@ -103,7 +103,8 @@ class Copies:
         read_to = self._read_to
         self._read_to = {}
         since_ms = now_ms - COPIES_KNOWN_MS
-        for node, has_ended in connection.execute(_OTHERS, (own, since_ms)).fetchall():
+        others = connection.execute(_OTHERS, {"own": own, "since_ms": since_ms})
+        for node, has_ended in others.fetchall():
             after = read_to.get(node, first_id(node) - 1)
             if after < last_id(node):
                 newest = self._read(connection, node, after, now_ms)

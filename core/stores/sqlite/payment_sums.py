@@ -42,7 +42,7 @@ _LEFT: Final = """
         AND (expires_at_ms IS NULL OR expires_at_ms > ?)
 """
 _CREDIT: Final = """
-    UPDATE invoice SET received = ?1, paid_at_ms = coalesce(paid_at_ms, ?2) WHERE number = ?3
+    UPDATE invoice SET received = ?, paid_at_ms = coalesce(paid_at_ms, ?) WHERE number = ?
 """
 
 
