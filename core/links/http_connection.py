@@ -13,6 +13,7 @@ from typing import Final, Protocol, cast, final
 
 from core.account import Account
 from core.errors import PacketError
+from core.links.door import Guest
 from core.links.http_message import (
     BODY_OCTETS_MAX,
     HEAD_END,
@@ -55,6 +56,12 @@ class HttpLimits:
     """Once there are so many, one more makes the address with most of them give one up that is idle."""
     connections_per_address_max: int = 2048
     """Of one IPv4 address, or one /64 network of IPv6: a proxy's are those of all who come through it."""
+    strangers_per_second: float = 1_000.0
+    """Connections that are let in, and requests of strangers that are looked at: each costs some 100 µs."""
+    strangers_at_once: int = 64
+    """And so many after a while in which there were none, one in a turn of the loop."""
+    waiting_max: int = 512
+    """Of those that wait for their turn; one more sends away the oldest of the host that has most."""
     in_flight_per_connection_max: int = 16
     """Packets that one connection may have under way; what it sends beyond them is read later."""
     requests_at_once: int = 32
@@ -112,6 +119,18 @@ class Front(Protocol):
     def leave(self, connection: HttpConnection, origin: str) -> None:
         """Uncount a connection that is gone, or that BTP has; once is enough."""
 
+    def known(self, connection: HttpConnection, origin: str) -> None:
+        """Count a connection as a peer's."""
+
+    def handed_on(self, connection: HttpConnection, origin: str) -> None:
+        """Count a connection as the web application's."""
+
+    def wait(self, guest: Guest, origin: str) -> None:
+        """Let a stranger's next request have its turn among all strangers'."""
+
+    def forget(self, guest: Guest, origin: str) -> None:
+        """Let it wait no more: it has gone."""
+
     def handle(
         self,
         connection: HttpConnection,
@@ -135,6 +154,7 @@ class HttpConnection(asyncio.Protocol):
         "_front",
         "_in_head",
         "_is_behind",
+        "_is_known",
         "_is_reading",
         "_is_writable",
         "_known_heads",
@@ -147,13 +167,19 @@ class HttpConnection(asyncio.Protocol):
         "_request",
         "_state",
         "_transport",
+        "_was_refused",
         "deadline",
     )  # fmt: skip
 
-    def __init__(self, front: Front) -> None:
+    def __init__(self, front: Front, origin: str = "") -> None:
+        """Wait for the socket, which comes from `origin`; where that is not said, it is asked."""
         self._front = front
         self._transport: asyncio.Transport | None = None
-        self._origin = ""
+        self._origin = origin
+        self._is_known = False
+        """Whether a peer's packet has come by it."""
+        self._was_refused = False
+        """Whether a request was answered that was no peer's, since the last turn that it had."""
         self._delegate: asyncio.Protocol | None = None
         self._state = State.READS
         self._known_heads: dict[bytes, IlpRequest] = {}
@@ -181,8 +207,9 @@ class HttpConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         opened = cast("asyncio.Transport", transport)
-        peer = opened.get_extra_info("peername")
-        self._origin = neighbourhood(str(peer[0])) if peer else ""
+        if not self._origin:
+            peer = opened.get_extra_info("peername")
+            self._origin = neighbourhood(str(peer[0])) if peer else ""
         if self._front.admit(self, self._origin):
             self._transport = opened
             self.deadline = self._front.now + self._front.limits.idle_seconds
@@ -197,6 +224,8 @@ class HttpConnection(asyncio.Protocol):
         self._transport = None
         self.deadline = math.inf
         self._pending = b""
+        if self._was_refused:
+            self._front.forget(self, self._origin)
         self._front.leave(self, self._origin)
         if self._delegate is not None:
             self._delegate.connection_lost(exc)
@@ -354,6 +383,9 @@ class HttpConnection(asyncio.Protocol):
                 # RFC-9112 §2.2: an empty line before a request is passed over.
                 at = empty.end()
                 continue
+            if self._was_refused and not self._is_known:
+                self._hold_for_its_turn(data[at:])
+                return
             if not requests_left:
                 self._hold_for_a_turn(data[at:])
                 return
@@ -488,8 +520,12 @@ class HttpConnection(asyncio.Protocol):
             except PacketError as error:
                 problem = bad_packet(error)
             else:
+                if not self._is_known:
+                    self._is_known = True
+                    self._front.known(self, self._origin)
                 self._front.handle(self, exchange, account, prepare)
                 return
+        self._was_refused = True
         self.answer_problem(exchange, problem or UNAUTHORIZED)
 
     def _hand_on(self, head: RequestHead, received: bytes) -> None:
@@ -507,6 +543,7 @@ class HttpConnection(asyncio.Protocol):
         if taker is None or self._transport is None:
             self._refuse(NOT_HERE)
             return
+        self._front.handed_on(self, self._origin)
         self.deadline = math.inf
         self._known_heads.clear()
         self._delegate = taker
@@ -524,6 +561,21 @@ class HttpConnection(asyncio.Protocol):
         self._hold(rest)
         self._is_behind = True
         self._front.loop.call_soon(self._go_on)
+
+    def _hold_for_its_turn(self, rest: bytes) -> None:
+        """Let a stranger that was refused wait for the turn that it has among all strangers."""
+        self._hold(rest)
+        self._is_behind = True
+        self._front.wait(self, self._origin)
+
+    def come_in(self) -> None:
+        """Go on: it is the turn of this stranger."""
+        self._was_refused = False
+        self._go_on()
+
+    def turn_away(self) -> None:
+        """End: too many strangers wait, and most of them come from where this one does."""
+        self.abort()
 
     def _go_on(self) -> None:
         self._is_behind = False

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import errno
 import logging
+import os
 import socket
 from collections.abc import Callable
 from email.utils import formatdate
@@ -19,6 +20,7 @@ from typing import Final, cast, final
 from core.account import Account, AccountDirectory
 from core.clock import Clock
 from core.errors import SettingError
+from core.links.door import Door, Guest
 from core.links.http_connection import HttpConnection, HttpExchange, HttpLimits
 from core.links.http_message import RequestHead
 from core.links.http_server import FAILED, IlpEndpoint, reply_response
@@ -60,8 +62,17 @@ class HttpFront:
         self._clock = clock
         self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
         self._server: asyncio.Server | None = None
+        self._door = Door(
+            self.loop,
+            per_second=limits.strangers_per_second,
+            at_once=limits.strangers_at_once,
+            waiting_max=max(1, min(limits.waiting_max, limits.connections_max // 4)),
+        )
+        self._openings: set[asyncio.Task[None]] = set()
         self._sweeper: asyncio.TimerHandle | None = None
         self._connections: Shares[HttpConnection] = Shares()
+        self._strangers: Shares[HttpConnection] = Shares()
+        """Of them: those that have neither sent a peer's packet nor been handed on."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._gone: asyncio.Event = asyncio.Event()
         self.is_draining = False
@@ -77,6 +88,11 @@ class HttpFront:
         return len(self._connections)
 
     @property
+    def waiting(self) -> int:
+        """How many wait for their turn: connections, and strangers' requests."""
+        return self._door.waiting
+
+    @property
     def in_flight(self) -> int:
         """How many packets that came in here have no answer yet."""
         return len(self._tasks)
@@ -89,12 +105,33 @@ class HttpFront:
         """
         try:
             self._server = await self.loop.create_server(
-                lambda: HttpConnection(self), host, port, backlog=_BACKLOG
+                lambda: HttpConnection(self), host, port, backlog=_BACKLOG, start_serving=False
             )
+            bound = [socket.socket(fileno=os.dup(one.fileno())) for one in self._server.sockets]
+            try:
+                self._door.open(bound, _BACKLOG, self._let_in)
+            except NotImplementedError:
+                # Windows: asyncio's own way in, where strangers have no turns.
+                await self._server.start_serving()
         except (OSError, OverflowError) as error:
+            if self._server is not None:
+                self._server.close()
             raise SettingError("http_bind", _why_not(host, port, error)) from error
         self.port = self._server.sockets[0].getsockname()[1]
         self._sweep()
+
+    def _let_in(self, connection: socket.socket, origin: str) -> None:
+        task = self.loop.create_task(self._open(connection, origin))
+        self._openings.add(task)
+        task.add_done_callback(self._openings.discard)
+
+    async def _open(self, connection: socket.socket, origin: str) -> None:
+        try:
+            await self.loop.connect_accepted_socket(
+                lambda: HttpConnection(self, origin), connection
+            )
+        except OSError:
+            connection.close()
 
     async def close(self, drain_seconds: float) -> None:
         """Accept nothing more, answer what has come in, and close; at most so many seconds.
@@ -106,6 +143,7 @@ class HttpFront:
         """
         deadline = self.loop.time() + drain_seconds
         self.is_draining = True
+        self._door.close()
         if self._server is not None:
             self._server.close()
         for connection in tuple(self._connections):
@@ -135,6 +173,8 @@ class HttpFront:
                 await asyncio.wait_for(self._gone.wait(), _FLUSH_SECONDS)
         for connection in tuple(self._connections):
             connection.abort()
+        for opening in tuple(self._openings):
+            opening.cancel()
         if self._sweeper is not None:
             self._sweeper.cancel()
 
@@ -150,24 +190,53 @@ class HttpFront:
         ):
             return False
         self._connections.take(connection, origin)
+        self._strangers.take(connection, origin)
         return True
 
     def _makes_room(self, origin: str) -> bool:
-        """Close a connection that carries nothing, of the origin that has most, for one that has fewer."""
-        crowd = self._connections.most()
-        if self._connections.held(origin) + 1 >= len(crowd):
+        """Close a stranger's connection, or an idle one of the origin that has most for one that has fewer.
+
+        Strangers' go whoever comes: else as many of them as there are places, each from a host of
+        its own, would keep all others out until they are idle for too long.
+        """
+        strangers, crowd = self._strangers.most(), self._connections.most()
+        if strangers.holders:
+            oldest = next(iter(strangers.holders))
+            oldest.give_way()
+            self.leave(oldest, strangers.origin)
+            return True
+        if self._connections.held(origin) + 1 >= len(crowd.holders):
             return False
-        for connection in crowd:
+        for connection in crowd.holders:
             if connection.may_give_way:
                 connection.give_way()
+                self.leave(connection, crowd.origin)
                 return True
         return False
 
     def leave(self, connection: HttpConnection, origin: str) -> None:
         """Uncount a connection that is gone, or that BTP has; once is enough."""
+        self._strangers.give_back(connection, origin)
         self._connections.give_back(connection, origin)
         if self.is_draining and self._is_empty():
             self._gone.set()
+
+    def known(self, connection: HttpConnection, origin: str) -> None:
+        """Count a connection as a peer's: it was let in as a stranger's."""
+        self._strangers.give_back(connection, origin)
+        self._door.give_back()
+
+    def handed_on(self, connection: HttpConnection, origin: str) -> None:
+        """Count a connection as the web application's."""
+        self._strangers.give_back(connection, origin)
+
+    def wait(self, guest: Guest, origin: str) -> None:
+        """Let a stranger's next request have its turn among all strangers'."""
+        self._door.wait(guest, origin)
+
+    def forget(self, guest: Guest, origin: str) -> None:
+        """Let it wait no more: it has gone."""
+        self._door.forget(guest, origin)
 
     def handle(
         self,

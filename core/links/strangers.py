@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import logging
 from collections.abc import Collection, Hashable, Iterator
+from dataclasses import dataclass
 from typing import Final, Generic, TypeVar, final
 
 H = TypeVar("H", bound=Hashable)
@@ -29,13 +30,28 @@ def neighbourhood(host: str) -> str:
 
 
 @final
-class Shares(Generic[H]):
-    """Who holds places, by where they come from; each in the order in which they came."""
+@dataclass(frozen=True, slots=True)
+class Crowd(Generic[H]):
+    """Who holds places and comes from one origin, in the order in which they came."""
 
-    __slots__ = ("_by_origin", "_count")
+    origin: str
+    holders: Collection[H]
+
+
+@final
+class Shares(Generic[H]):
+    """Who holds places, by where they come from; each in the order in which they came.
+
+    However many origins there are, nothing here takes longer for it.
+    """
+
+    __slots__ = ("_by_count", "_by_origin", "_count", "_most")
 
     def __init__(self) -> None:
         self._by_origin: dict[str, dict[H, None]] = {}
+        self._by_count: dict[int, dict[str, None]] = {}
+        """Which origins hold so many."""
+        self._most = 0
         self._count = 0
 
     def __len__(self) -> int:
@@ -50,8 +66,13 @@ class Shares(Generic[H]):
         return len(self._by_origin.get(origin, ()))
 
     def take(self, holder: H, origin: str) -> None:
-        self._by_origin.setdefault(origin, {})[holder] = None
+        holders = self._by_origin.setdefault(origin, {})
+        if holder in holders:
+            return
+        holders[holder] = None
         self._count += 1
+        self._move(origin, len(holders) - 1, len(holders))
+        self._most = max(self._most, len(holders))
 
     def give_back(self, holder: H, origin: str) -> None:
         """Free the place of a holder; one that has none frees none."""
@@ -60,15 +81,44 @@ class Shares(Generic[H]):
             return
         del holders[holder]
         self._count -= 1
+        count = len(holders)
+        self._move(origin, count + 1, count)
+        if self._most not in self._by_count:
+            self._most = count
         if not holders:
             del self._by_origin[origin]
 
-    def most(self) -> Collection[H]:
-        """Return the holders of the origin that holds most, the oldest first: whoever must make room is of these.
+    def most(self) -> Crowd[H]:
+        """Return the origin that holds most, with its holders: whoever must make room is of these.
 
-        So one host can take all places only as long as nobody else wants any.
+        So one host can take all places only as long as nobody else wants any. Of several that hold as many it
+        is the one that has held them longest.
         """
-        return max(self._by_origin.values(), key=len, default=())
+        if not self._count:
+            return Crowd("", ())
+        origin = next(iter(self._by_count[self._most]))
+        return Crowd(origin, self._by_origin[origin])
+
+    def take_next(self) -> H:
+        """Free the place of the one whose turn it is, and return it: origins take turns, and each its holders."""
+        origin = next(iter(self._by_origin))
+        holders = self._by_origin[origin]
+        holder = next(iter(holders))
+        self.give_back(holder, origin)
+        if holders:
+            del self._by_origin[origin]
+            self._by_origin[origin] = holders
+        return holder
+
+    def _move(self, origin: str, before: int, after: int) -> None:
+        """Count an origin among those that hold so many."""
+        if before:
+            others = self._by_count[before]
+            del others[origin]
+            if not others:
+                del self._by_count[before]
+        if after:
+            self._by_count.setdefault(after, {})[origin] = None
 
 
 @final

@@ -17,8 +17,11 @@ class BtpLimits:
     """Requests under way on one connection, each way: what an account may have in flight altogether."""
     connections_per_account_max: int = 16
     """One more closes the oldest: a peer behind a broken router must get through again."""
-    half_open_max: int = 256
-    """Connections that have not said who they are; one more closes the oldest."""
+    half_open_max: int = 1024
+    """Connections that have not said who they are; one more closes the oldest.
+
+    As many as the port lets in within a second: a login from the other end of the world has that long.
+    """
     frames_at_once: int = 64
     """What is read of one connection in one turn of the loop, before others have theirs."""
     pongs_max: int = 10

@@ -8,6 +8,7 @@ import math
 import secrets
 import ssl
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final, final
 from urllib.parse import unquote_to_bytes
 
@@ -19,6 +20,7 @@ from core.links.btp.connection import BtpConnection
 from core.links.btp.dialer import BtpTarget, Dialer
 from core.links.btp.exchange import Login
 from core.links.btp.limits import BtpLimits
+from core.links.descriptors import raised_limit
 from core.links.http_message import RequestHead
 from core.links.http_server import Problem
 from core.links.link_states import LinkStates
@@ -60,7 +62,7 @@ class BtpLink:
         self.clock: Clock = clock
         self.address: NodeAddress = address
         self.states: LinkStates = states
-        self.limits: BtpLimits = limits or BtpLimits()
+        self.limits: BtpLimits = limits or _usual_limits()
         self.tls: Callable[[], ssl.SSLContext] = tls
         self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
         self.now: float = self.loop.time()
@@ -288,7 +290,7 @@ class BtpLink:
         if connection.is_server:
             self._half_open.take(connection, connection.origin)
             if len(self._half_open) > self.limits.half_open_max:
-                oldest = next(iter(self._half_open.most()))
+                oldest = next(iter(self._half_open.most().holders))
                 oldest.abort("Too many connections have not said who they are.")
         return True
 
@@ -484,6 +486,12 @@ class _Refusal(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         transport.write(self._problem.response(date=b"", keep_alive=False))
         transport.close()
+
+
+def _usual_limits() -> BtpLimits:
+    """Return the defaults, with no more half-open handshakes than there are files for them."""
+    usual = BtpLimits()
+    return replace(usual, half_open_max=min(usual.half_open_max, raised_limit() // 8))
 
 
 def _report(task: asyncio.Task[None]) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -676,6 +678,145 @@ async def test_when_the_port_is_full_the_host_with_most_connections_gives_one_up
     for connection, _ in (busy, *idle, other):
         connection.connection_lost(None)
     assert served.front.connections == 0
+
+
+async def test_strangers_from_many_hosts_that_say_nothing_keep_nobody_out(
+    serving: Serve,
+) -> None:
+    served = await serving(HttpLimits(connections_max=4))
+    silent = [wired(served, f"192.0.2.{number}") for number in range(4)]
+
+    newcomer = wired(served, "198.51.100.1")
+
+    assert [wire.is_closed for _, wire in silent] == [True, False, False, False]
+    assert not newcomer[1].written
+    for connection, _ in (*silent, newcomer):
+        connection.connection_lost(None)
+    assert served.front.connections == 0
+
+
+async def test_a_peer_gives_its_place_to_no_stranger(serving: Serve) -> None:
+    served = await serving(HttpLimits(connections_max=4))
+    peers = [wired(served, f"192.0.2.{number}") for number in range(3)]
+    for connection, wire in peers:
+        connection.data_received(post(PACKET))
+        await until(lambda wire=wire: b" 200 " in wire.written)  # type: ignore[misc]
+    strangers = [wired(served, f"198.51.100.{number}") for number in range(9)]
+
+    assert [wire.is_closed for _, wire in (*peers, *strangers)] == [False] * 3 + [True] * 8 + [False]  # fmt: skip
+    for connection, _ in (*peers, *strangers):
+        connection.connection_lost(None)
+
+
+# --- Whose turn it is
+
+FEW = HttpLimits(strangers_per_second=0.001, strangers_at_once=3)
+"""A few turns, and no more of them within a test."""
+
+
+async def test_requests_of_strangers_have_turns_and_those_of_peers_have_none(
+    serving: Serve,
+) -> None:
+    served = await serving(FEW)
+    stranger, peer = wired(served, "192.0.2.1"), wired(served, "192.0.2.2")
+    strange = b"POST /ilp HTTP/1.1\r\nContent-Length: 0\r\n\r\n"
+    stranger[0].data_received(strange * 20)
+    in_a_turn = []
+    for _ in range(20):
+        before = stranger[1].written.count(b" 401 ")
+        await asyncio.sleep(0)
+        in_a_turn.append(stranger[1].written.count(b" 401 ") - before)
+
+    assert max(in_a_turn) == 1
+    assert stranger[1].written.count(b" 401 ") == 1 + FEW.strangers_at_once
+    assert stranger[1].is_paused
+    assert served.front.waiting == 1
+    peer[0].data_received(post(PACKET) * 10)
+    await until(lambda: peer[1].written.count(b" 200 ") == 10)
+    for connection, _ in (stranger, peer):
+        connection.connection_lost(None)
+    assert served.front.waiting == 0
+
+
+async def test_of_requests_that_wait_for_their_turn_those_of_one_host_hold_up_no_other(
+    serving: Serve,
+) -> None:
+    served = await serving(replace(FEW, strangers_at_once=6, waiting_max=10))
+    strange = b"POST /ilp HTTP/1.1\r\nContent-Length: 0\r\n\r\n"
+    many = [wired(served, "192.0.2.1") for _ in range(20)]
+    for connection, _ in many:
+        connection.data_received(strange * 20)
+    other = wired(served, "192.0.2.2")
+    other[0].data_received(strange * 3 + post(PACKET))
+    await until(lambda: b" 200 " in other[1].written)
+
+    assert other[1].written.count(b" 401 ") == 3
+    assert sum(wire.is_closed for _, wire in many) == 11
+    for connection, _ in (*many, other):
+        connection.connection_lost(None)
+    assert served.front.waiting == 0
+
+
+async def test_a_peer_that_connects_anew_for_each_packet_is_no_stranger(
+    serving: Serve,
+) -> None:
+    served = await serving(FEW)
+    for _ in range(10):
+        client = await served.connect()
+        await client.send(post(PACKET))
+        assert (await client.response()).status == 200
+        client.close()
+
+
+async def test_strangers_wait_and_a_peer_that_is_in_does_not(serving: Serve) -> None:
+    served = await serving(FEW)
+    peer = await served.connect()
+    await peer.send(post(PACKET))
+    await peer.response()
+    for _ in range(20):
+        await served.connect()
+    await until(lambda: served.front.waiting > 0)
+
+    for _ in range(20):
+        await peer.send(post(PACKET))
+        assert (await peer.response()).status == 200
+    assert served.front.connections == 1 + FEW.strangers_at_once
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have one loopback address")
+async def test_a_newcomer_gets_in_soon_beside_a_host_that_opens_connection_upon_connection(
+    serving: Serve,
+) -> None:
+    served = await serving(replace(FEW, strangers_per_second=200.0, waiting_max=100))
+    crowd = [await served.connect() for _ in range(300)]
+    await until(lambda: served.front.waiting > 50)
+    before = served.front.connections
+
+    reader, writer = await asyncio.open_connection(
+        "127.0.0.1", served.front.port, local_addr=("127.0.0.2", 0)
+    )
+    newcomer = Client(reader, writer)
+    served.clients.append(newcomer)
+    await newcomer.send(post(PACKET))
+    assert (await newcomer.response()).status == 200
+
+    assert served.front.connections - before < 20
+    assert len(crowd) == 300
+
+
+async def test_a_loop_that_watches_no_descriptors_has_its_own_way_in(
+    serving: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cannot(*_: object) -> None:
+        raise NotImplementedError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(asyncio.get_running_loop(), "add_reader", cannot)
+        served = await serving(FEW)
+    for _ in range(5):
+        client = await served.connect()
+        await client.send(post(PACKET))
+        assert (await client.response()).status == 200
 
 
 # --- Much at once
