@@ -137,7 +137,7 @@ async def test_no_more_is_kept_than_fits(
         with pytest.raises(PacketKnown):  # the newest is known in any case
             await other.books.prepare(replace(transfer(1), destination=to))
 
-    assert len(remembered(other)) <= 4 * 10
+    assert len(remembered(other)) <= 2 * 10
 
 
 # --- What expires late -----------------------------------------------------------------------------
