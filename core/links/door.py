@@ -2,7 +2,7 @@
 
 A connection costs several times what a packet does until it is known whose it is, and who opens many has nothing to lose.
 So the port takes them from the system itself, a few in a turn of the loop, and keeps them until it is their
-turn: one in a turn of the loop, and on the whole no more in a second than cost a tenth of it. The hosts that they come from
+turn: one in a turn of the loop, and so many a second. The hosts that they come from
 take turns, so that one that sends thousands holds up itself and not the others; and where too many
 wait, the oldest of the host that has most of them is sent away.
 

@@ -57,7 +57,7 @@ class HttpLimits:
     connections_per_address_max: int = 2048
     """Of one IPv4 address, or one /64 network of IPv6: a proxy's are those of all who come through it."""
     strangers_per_second: float = 1_000.0
-    """Connections that are let in, and requests of strangers that are looked at: each costs some 100 µs."""
+    """Connections that are let in, and requests of strangers that are looked at: each costs 100 to 300 µs."""
     strangers_at_once: int = 64
     """And so many after a while in which there were none, one in a turn of the loop."""
     waiting_max: int = 512
