@@ -249,6 +249,18 @@ async def test_what_another_process_had_that_expires_late_is_known_for_so_long(
     assert len(remembered(other)) == 1  # of what has expired no copy is let in
 
 
+async def test_what_one_had_that_ended_minutes_ago_and_that_expires_late_is_known(
+    two: tuple[Stores, Stores], clock: FakeClock
+) -> None:
+    one, other = two
+    packet = late(1, clock)
+    await one.books.fulfill(await one.books.prepare(packet), FULFILLMENT)
+    await one.leases.sign_off()
+    clock.advance(milliseconds=COPIES_KNOWN_MS - 1)
+
+    assert await is_known(other, packet)
+
+
 async def test_much_that_expires_soon_does_not_drive_out_what_expires_late(
     two: tuple[Stores, Stores], clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
