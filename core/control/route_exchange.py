@@ -95,12 +95,15 @@ class RouteExchangeDesk:
             except PacketError as error:
                 raise SettingError("destination", error.problem) from None
         chosen = self.table.look_up(target)
+        unused = self._unused(target, "" if chosen is None else chosen.prefix)
+        told = f"What peers tell of {unused[0].prefix} is not used" if unused else ""
         if chosen is None:
+            covers = f"{told}, and no other" if told else "No"
             return RouteWhy(
                 destination=target,
                 prefix=None,
-                sentence=f"No prefix covers {target}, and there is no default route.",
-                candidates=(),
+                sentence=f"{covers} prefix covers {target}; there is no default route.",
+                candidates=unused,
             )
         candidates = self._candidates(chosen)
         name = name_of(self.directory, chosen.next_hop)
@@ -110,9 +113,27 @@ class RouteExchangeDesk:
             sentence += ": there is no other way to that prefix."
         else:
             sentence += f": {len(candidates)} ways lead to that prefix, and {_lower(candidates[0].reason)}"
+        if told:
+            sentence += f" {told}."
         return RouteWhy(
-            destination=target, prefix=chosen.prefix, sentence=sentence, candidates=candidates
+            destination=target,
+            prefix=chosen.prefix,
+            sentence=sentence,
+            candidates=[*candidates, *unused],
         )
+
+    def _unused(self, target: str, followed: str) -> Sequence[RouteCandidateView]:
+        """Return the ways to longer prefixes than the one that is followed: could they be used, they would be."""
+        learned = self.exchange.learned
+        found: list[RouteCandidateView] = []
+        prefix = target
+        while prefix and prefix != followed:
+            for way in learned.ways(prefix):
+                why = learned.unusable(way)
+                if why:
+                    found.append(self._candidate(way, f"not used for {prefix}: {why}."))
+            prefix = prefix.rpartition(".")[0]
+        return tuple(found)
 
     def _candidates(self, chosen: Route) -> Sequence[RouteCandidateView]:
         """Return every way to the chosen route's prefix, that one first, each with its reason."""

@@ -104,7 +104,7 @@ class RouteWhy:
     """The longest prefix that covers it; None where there is none."""
     sentence: str
     candidates: Sequence[RouteCandidateView]
-    """Every way to that prefix, the chosen one first."""
+    """Every way to that prefix, the chosen one first; then those to longer ones, none of which may be used."""
 
 
 @final

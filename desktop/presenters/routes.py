@@ -166,7 +166,7 @@ class RoutesPresenter(PagePresenter):
         except InterledgerError as error:
             self.answered.emit(Answer(forwarded=False, sentence=sentence(error)))
         else:
-            why = None if found.prefix is None else await self._why(destination)
+            why = await self._why(destination)
             self.answered.emit(answer_of(found, self.names, why, sender=from_username))
 
     def explain_route(self, prefix: str) -> None:

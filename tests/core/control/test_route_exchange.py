@@ -187,6 +187,41 @@ async def test_why_names_every_way_and_what_decided(bench: Bench) -> None:
     assert why.candidates[0].reason == "The operator set it."
 
 
+async def test_why_names_what_peers_tell_and_is_not_used_and_why_not(bench: Bench) -> None:
+    await peer(bench, "bob")
+    await peer(bench, "mallory")
+    await tell(bench, "mallory", way("test.bob.shop", "test.mallory", "test.bob"))
+
+    why = await bench.control.why_route("test.bob.shop.x")
+
+    assert (why.prefix, why.candidates[0].next_hop) == ("test.bob", "bob")
+    assert why.sentence.endswith("What peers tell of test.bob.shop is not used.")
+    assert [(one.next_hop, one.prefix, one.chosen) for one in why.candidates[1:]] == [
+        ("mallory", "test.bob.shop", False)
+    ]
+    assert why.candidates[1].reason.startswith(
+        "Not used for test.bob.shop: only test.bob speaks for what is under its address"
+    )
+
+
+async def test_why_there_is_no_route_to_what_comes_and_goes_is_said(bench: Bench) -> None:
+    await peer(bench, "bob")
+    for _ in range(8):
+        await tell(bench, "bob", way("test.flap", "test.bob"))
+        await tell(bench, "bob", withdrawn=("test.flap",))
+    await tell(bench, "bob", way("test.flap", "test.bob"))
+
+    why = await bench.control.why_route("test.flap.x")
+
+    assert why.prefix is None
+    assert why.sentence == (
+        "What peers tell of test.flap is not used, and no other prefix covers test.flap.x; "
+        "there is no default route."
+    )
+    (one,) = why.candidates
+    assert one.reason.endswith("it comes and goes too often, and waits until it has been steady.")
+
+
 async def test_why_of_an_account_of_nothing_and_of_what_is_no_address(bench: Bench) -> None:
     await bench.add("alice")
 

@@ -79,6 +79,11 @@ async def test_where_no_route_leads_the_router_is_marked(
     assert not answers[0].forwarded
     assert not answers[0].steps[-1].passes
 
+    await routes.answer("test.nowhere", "", "bob")
+
+    assert not answers[1].forwarded
+    assert answers[1].ways, "what peers tell and is not used is said all the same"
+
 
 @pytest.mark.parametrize(
     ("destination", "amount", "said"),
