@@ -219,7 +219,9 @@ async def test_why_there_is_no_route_to_what_comes_and_goes_is_said(bench: Bench
         "there is no default route."
     )
     (one,) = why.candidates
-    assert one.reason.endswith("it comes and goes too often, and waits until it has been steady.")
+    assert one.reason.endswith(
+        "it comes and goes too often, and waits until it has been steady."
+    )
 
 
 async def test_why_of_an_account_of_nothing_and_of_what_is_no_address(bench: Bench) -> None:
