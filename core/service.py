@@ -31,13 +31,15 @@ A_contra = TypeVar("A_contra", contravariant=True)
 class Trace:
     """What became of one packet, written down on its way for counters, live view and log."""
 
-    __slots__ = ("incoming_amount", "outgoing_amount", "prefix", "to_account")
+    __slots__ = ("incoming_amount", "outgoing_amount", "prefix", "to_account", "transfer")
 
     def __init__(self, incoming_amount: int) -> None:
         self.incoming_amount = incoming_amount
         self.outgoing_amount: int | None = None
         self.to_account: AccountId | None = None
         self.prefix: str | None = None
+        self.transfer: int | None = None
+        """Its row in the books, whatever became of it there; None where it was not booked."""
 
 
 @final

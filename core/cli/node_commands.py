@@ -379,12 +379,13 @@ def packets(node: Node, arguments: argparse.Namespace, output: Output) -> None:
             money(row.get("incoming_amount"), part(row, "incoming_asset")),
             row.get("code") or "ok",
             _milliseconds(row),
+            row.get("transfer"),
             row.get("destination"),
             row.get("message") or None,
         ]
         for row in as_rows(answer)
     ]
-    columns = ("time", "from", "to", "amount", "end", "ms", "destination", "said")
+    columns = ("time", "from", "to", "amount", "end", "ms", "transfer", "destination", "said")
     output.show(answer, table(columns, rows))
 
 

@@ -373,7 +373,7 @@ def _rate_feed(group: _Group, common: argparse.ArgumentParser) -> None:
     snapshots = _add(group, "snapshots", "what was in force", rates.snapshots, common)
     snapshots.add_argument("--limit", metavar="N", default="20", help="(default: 20)")
     packet = _add(group, "of-packet", "by which rate did it go?", rates.of_transfer, common)
-    packet.add_argument("id", help="the id of its row in the books")
+    packet.add_argument("id", help="its transfer, as `packets` has it")
 
 
 def _rate_source(command: argparse.ArgumentParser, *, needs_kind: bool) -> None:

@@ -128,7 +128,9 @@ def of_transfer(node: Node, arguments: argparse.Namespace, output: Output) -> No
     row = as_row(answer)
     text = f"{shown(row.get('sentence'))}\n"
     if row.get("prices") is not None:
-        text += _prices(as_row(row.get("prices")))
+        prices = as_row(row.get("prices"))
+        text += f"in force since {moment(prices.get('at_ms'))}, in {shown(prices.get('reference'))}:\n"
+        text += _prices(prices)
     output.show(answer, text)
 
 

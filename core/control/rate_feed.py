@@ -250,7 +250,7 @@ class RateFeedDesk:
         if receiver is not None and receiver.spread is not None:
             spread = receiver.spread
         delivered, conversion = convert(units, quote.rate, spread, quote.rate_id)
-        unit_rate = _unit_rate(quote.rate, from_asset, to_asset)
+        unit_rate = unit_rate_text(quote.rate, from_asset, to_asset)
         sentence = (
             f"{format_amount(units, from_asset)} would become {format_amount(delivered, to_asset)}, "
             f"at {unit_rate} {to_asset.code} for one {from_asset.code}"
@@ -292,18 +292,21 @@ class RateFeedDesk:
         found = await self.store.converted_by(transfer_id)
         if found is None:
             raise NotFound(
-                f"packet {transfer_id} has no row of its own: it is folded, or never was"
+                f"packet {transfer_id} has no row of its own in the books: it was folded into their totals,"
+                " as old ones are, or never was"
             )
         rate, spread, rate_id = found
         snapshot = None if rate_id is None else await self.store.snapshot(rate_id)
+        kept = f", less a spread of {share_text(spread)}" if spread else ""
+        how = f"It was converted at {rate} smallest units for one{kept}"
         if rate is None:
             sentence = "Nothing was converted: both sides count alike, and no spread was taken."
         elif rate_id is None:
-            sentence = f"It was converted at {rate}; no price was needed for that."
+            sentence = f"{how}; no price was needed for that."
         elif snapshot is None:
-            sentence = f"It was converted at {rate}, by the prices {rate_id}, which are not kept any more."
+            sentence = f"{how}, by the prices {rate_id}, which are not kept any more."
         else:
-            sentence = f"It was converted at {rate}, by the prices {rate_id}."
+            sentence = f"{how}, by the prices {rate_id}."
         return TransferRate(
             transfer=transfer_id,
             rate=rate,
@@ -368,7 +371,7 @@ def _units(amount: str, asset: Asset) -> int:
     return int(units)
 
 
-def _unit_rate(rate: Fraction, source: Asset, target: Asset) -> str:
+def unit_rate_text(rate: Fraction, source: Asset, target: Asset) -> str:
     """Return whole target units for one whole source unit."""
     whole = rate * Fraction(10) ** (source.scale - target.scale)
     digits = rounded(whole)

@@ -97,6 +97,7 @@ class TrafficDesk:
             outgoing_asset=None
             if record.to_account is None
             else asset_of(self.directory, record.to_account),
+            transfer=record.transfer,
             verdict=PacketVerdict.REJECTED if record.code else PacketVerdict.FULFILLED,
             code=record.code,
             triggered_by=record.triggered_by,

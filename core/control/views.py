@@ -213,6 +213,9 @@ class PacketView:
     incoming_asset: Asset
     outgoing_amount: int | None
     outgoing_asset: Asset | None
+    transfer: int | None
+    """Its row in the books, of which `rate_of_transfer` tells by which rate it was converted; None where it
+    was not booked."""
     verdict: PacketVerdict
     code: str
     triggered_by: str

@@ -101,6 +101,8 @@ class BalanceService(Generic[A]):
             return self._answer_of_first(known)
         except StoreError as error:
             return self._refusal(request, error)
+        if request.trace is not None:
+            request.trace.transfer = transfer_id
 
         flight = Flight(
             self.afterwards, transfer_id, transfer.condition, request.to_account.username

@@ -24,7 +24,7 @@ MESSAGE_CHARACTERS_KEPT: Final = 300
 FAILED_CODE: Final = "T00"
 
 _Value: TypeAlias = str | int | None
-_VALUES: Final = 11
+_VALUES: Final = 12
 """Of each packet that ended: in the order in which `ended` writes them and `_record` reads them."""
 
 
@@ -169,6 +169,7 @@ class Recorder:
                 trace.to_account,
                 trace.incoming_amount,
                 trace.outgoing_amount,
+                trace.transfer,
                 destination,
                 code,
                 triggered_by,
@@ -259,6 +260,7 @@ def _record(values: list[Any]) -> PacketRecord:
         to_account,
         incoming_amount,
         outgoing_amount,
+        transfer,
         destination,
         code,
         triggered_by,
@@ -273,6 +275,7 @@ def _record(values: list[Any]) -> PacketRecord:
         destination=destination,
         incoming_amount=incoming_amount,
         outgoing_amount=outgoing_amount,
+        transfer=transfer,
         code=code,
         triggered_by=triggered_by,
         message=message,

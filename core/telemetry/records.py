@@ -35,6 +35,8 @@ class PacketRecord:
     destination: str
     incoming_amount: int
     outgoing_amount: int | None
+    transfer: int | None
+    """Its row in the books; None where it was not booked."""
     code: str
     """Empty for a fulfill."""
     triggered_by: str

@@ -37,6 +37,8 @@ class PacketRow:
     asset_in: tuple[str, int]
     amount_out: int | None
     asset_out: tuple[str, int] | None
+    transfer: int | None
+    """Its row in the books; None where it was not booked."""
     fulfilled: bool
     code: str
     code_name: str

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
 from PySide6.QtCore import QObject, Signal
 
+from core.account import Asset
 from core.clock import Clock
 from core.control.operator import Operator
+from core.control.rate_feed import unit_rate_text
+from core.control.rates_views import TransferRate
 from core.control.views import PacketVerdict, PacketView
+from core.errors import InterledgerError
 from core.packet import error_words
 from desktop import formatting
 from desktop.models.traffic import PACKETS_MAX, PacketFilter, PacketRow, PacketsModel
@@ -18,6 +23,8 @@ from desktop.presenters import graphs
 from desktop.presenters.names import Names
 from desktop.presenters.page import PagePresenter
 from desktop.presenters.pieces import in_pieces, next_frame
+from desktop.presenters.rates import share_words
+from desktop.tasks import sentence
 
 EVERY_SECONDS: Final = 0.25
 FETCH_MAX: Final = 2_000
@@ -39,6 +46,8 @@ class TrafficPresenter(PagePresenter):
     codes_changed = Signal(object)
     """Packets and reject codes over time, as GraphData."""
     loaded_changed = Signal(bool)
+    rate_told = Signal(object, object)
+    """The PacketRow that was asked about last, and by which rate it was converted: facts, a title and a text each."""
 
     def __init__(
         self,
@@ -60,6 +69,7 @@ class TrafficPresenter(PagePresenter):
         self._address = ""
         self._peers: Counter[str] = Counter()
         self._codes: Counter[str] = Counter()
+        self._asking_rate: asyncio.Task[None] | None = None
 
     async def update(self) -> None:
         first = not self.loaded
@@ -114,6 +124,21 @@ class TrafficPresenter(PagePresenter):
 
     # --- What the operator does
 
+    def ask_rate(self, row: PacketRow) -> None:
+        """Ask the books by which rate a packet was converted; comes as `rate_told`, unless another is asked about."""
+        if self._asking_rate is not None:
+            self._asking_rate.cancel()
+            self._asking_rate = None
+        if row.transfer is not None:
+            self._asking_rate = self.tasks.spawn(self._ask_rate(row, row.transfer))
+
+    async def _ask_rate(self, row: PacketRow, transfer: int) -> None:
+        try:
+            facts = rate_facts(row, await self.operator.rate_of_transfer(transfer))
+        except InterledgerError as error:
+            facts = [("Rate", sentence(error))]
+        self.rate_told.emit(row, facts)
+
     def show_range(self, seconds: int) -> None:
         """Let the graphs look so far back."""
         self.range_seconds = seconds
@@ -153,6 +178,7 @@ def packet_row_of(view: PacketView, names: Names | None = None, *, ours: str = "
         asset_in=(view.incoming_asset.code, view.incoming_asset.scale),
         amount_out=view.outgoing_amount,
         asset_out=None if asset_out is None else (asset_out.code, asset_out.scale),
+        transfer=view.transfer,
         fulfilled=view.verdict is PacketVerdict.FULFILLED,
         code=view.code,
         code_name=error_words(view.code) if view.code else "",
@@ -164,6 +190,33 @@ def packet_row_of(view: PacketView, names: Names | None = None, *, ours: str = "
         advice=view.advice,
         latency_us=view.latency_us,
     )
+
+
+def rate_facts(row: PacketRow, found: TransferRate) -> Sequence[tuple[str, str]]:
+    """Return by which rate a packet was converted, and where its prices are from: a title and a text each."""
+    if found.rate is None or row.asset_out is None:
+        return [("Rate", found.sentence)]
+    source, target = Asset(*row.asset_in), Asset(*row.asset_out)
+    facts = [
+        (
+            "Rate",
+            f"{unit_rate_text(found.rate, source, target)} {target.code} for 1 {source.code}",
+        ),
+        ("Spread", share_words(found.spread)),
+    ]
+    if found.rate_id is None:
+        return [*facts, ("Prices", "none were needed")]
+    number = f"number {formatting.count(found.rate_id)}"
+    snapshot = found.snapshot
+    if snapshot is None:
+        return [*facts, ("Prices", f"{number}, which are not kept any more")]
+    facts.append(("Prices", f"{number}, in force since {formatting.moment(snapshot.at_ms)}"))
+    for price in snapshot.prices:
+        if price.code in {source.code, target.code} - {snapshot.reference}:
+            said = "set by you" if price.by_operator else f"by {', '.join(price.sources)}"
+            of = "" if price.at_ms is None else f", as of {formatting.moment(price.at_ms)}"
+            facts.append((f"1 {price.code}", f"{price.price} {snapshot.reference}, {said}{of}"))
+    return facts
 
 
 def _cell(text: str) -> str:

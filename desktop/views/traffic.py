@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, final
 
 from PySide6.QtCore import QModelIndex, QPoint, Qt, Signal
@@ -44,6 +45,8 @@ VERDICTS: Final = (
 )
 EVERY_CODE: Final = ("", "All codes")
 EVERY_PEER: Final = ("", "All peers")
+ASKED: Final = (("Rate", "…"),)
+"""While the books are asked by which rate a packet was converted."""
 GRAPH_HEIGHT: Final = 150
 WIDTH_OF_ALL: Final = 620
 """A page that is narrower, as beside the inspector in a small window, has less in it."""
@@ -90,9 +93,10 @@ class TrafficPage(Page):
         self.table.setAccessibleName("Packets")
         self.packet_inspector = DetailPanel(
             "Select a packet to see what became of it.",
-            copied=("Destination", "Triggered by"),
+            copied=("Destination", "Triggered by", "Transfer"),
         )
         self.inspector = self.packet_inspector
+        self._inspected: PacketRow | None = None
         empty = EmptyState(
             "traffic",
             "No packets yet",
@@ -229,6 +233,7 @@ class TrafficPage(Page):
         presenter.choices_changed.connect(self._show_choices)
         presenter.throughput_changed.connect(self.throughput.show_data)
         presenter.codes_changed.connect(self.codes.show_data)
+        presenter.rate_told.connect(self._show_rate)
         self.states.retried.connect(presenter.refresh)
         self.range_bar.chosen.connect(presenter.show_range)
         self.filter_line.filtered.connect(self._filter)
@@ -284,10 +289,16 @@ class TrafficPage(Page):
 
     def _choose(self, row: object) -> None:
         self.want_inspector(isinstance(row, PacketRow))
-        if isinstance(row, PacketRow):
-            show_packet(self.packet_inspector, row)
-        else:
+        self._inspected = row if isinstance(row, PacketRow) else None
+        if self._inspected is None:
             self.packet_inspector.show_nothing()
+            return
+        show_packet(self.packet_inspector, self._inspected)
+        self.traffic.ask_rate(self._inspected)
+
+    def _show_rate(self, row: PacketRow, facts: Sequence[tuple[str, str]]) -> None:
+        if row is self._inspected:
+            show_packet(self.packet_inspector, row, facts)
 
     def _clicked(self, index: QModelIndex) -> None:
         row = self.traffic.model.row(index.row())
@@ -320,8 +331,11 @@ class TrafficPage(Page):
             show_menu(self.table, self._actions, place)
 
 
-def show_packet(panel: DetailPanel, row: PacketRow) -> None:
-    """Show one packet in an inspector."""
+def show_packet(
+    panel: DetailPanel, row: PacketRow, rate: Sequence[tuple[str, str]] = ASKED
+) -> None:
+    """Show one packet in an inspector, with what is known of its rate."""
+    transfer = "none: it was not booked" if row.transfer is None else str(row.transfer)
     facts = [
         ("Time", formatting.moment(row.at_ms)),
         ("From", row.from_name),
@@ -329,8 +343,10 @@ def show_packet(panel: DetailPanel, row: PacketRow) -> None:
         ("Destination", row.destination),
         ("Amount in", row.amount_in_text),
         ("Amount out", row.amount_out_text),
+        *(() if row.transfer is None else rate),
         ("Latency", formatting.latency(row.latency_us)),
         ("Packet", f"number {formatting.count(row.sequence)} since start"),
+        ("Transfer", transfer),
     ]
     if row.triggered_by:
         facts.insert(4, ("Triggered by", row.triggered_by))

@@ -13,7 +13,7 @@ from hypothesis import given, strategies as st
 
 from core.account import AMOUNT_MAX_BOOKED, Account, RoutingRelation
 from core.ildcp_message import CONDITION as ILDCP_CONDITION
-from core.packet import Fulfill, Prepare, Reject, Reply, read_max_packet_amount_data
+from core.packet import ErrorCode, Fulfill, Prepare, Reject, Reply, read_max_packet_amount_data
 from core.service import Verdict
 from core.services.echo import ECHO_PREFIX, PING_CONDITION, echo_request_data
 from core.testing.builders import EUR, USD, XRP, account, fulfill, prepare
@@ -164,6 +164,26 @@ async def test_a_packet_goes_through_and_is_booked_and_counted() -> None:
     (record,) = chain.node.recorder.packets(after_sequence=0, limit=10)
     assert (record.incoming_amount, record.outgoing_amount, record.code) == (1100, 990, "")
     assert record.to_account == BOB.id
+    assert record.transfer is not None
+    converted = await chain.stores.rate_feed.converted_by(record.transfer)
+    assert converted is not None
+    assert converted.spread == Fraction(1, 100)
+
+
+async def test_a_packet_is_counted_with_its_row_in_the_books_where_it_has_one() -> None:
+    chain = await Chain.build(ALICE, BOB)
+    chain.link.far_side.reply = Reject.build(
+        ErrorCode.INSUFFICIENT_LIQUIDITY, triggered_by="test.node.bob", message="full"
+    )
+    await chain.handle(prepare(7))
+    await chain.handle(prepare(0))
+    await chain.handle(prepare(7, destination="test.nowhere"))
+
+    rejected, empty, lost = chain.node.recorder.packets(after_sequence=0, limit=10)
+
+    assert (rejected.code, empty.transfer, lost.transfer) == ("T04", None, None)
+    assert rejected.transfer is not None
+    assert await chain.stores.rate_feed.converted_by(rejected.transfer) is not None
 
 
 async def test_an_echo_moves_the_money_there_and_back_and_the_books_hold() -> None:

@@ -62,6 +62,7 @@ from tests.desktop.fake_rates import FakeRates
 from tests.desktop.fake_routes import FakeRoutes
 
 NOW_MS: Final = 1_795_521_600_000
+FIRST_TRANSFER: Final = 1 << 42
 """Tuesday 24 November 2026, 12:00 UTC."""
 
 USD = Asset("USD", 2)
@@ -852,6 +853,7 @@ class FakeOperator(FakePayments, FakePeering, FakeRates, FakeRoutes, Operator):
             if no_route
             else amount * 998 // 1000 * 10**asset_out.scale // 10**asset_in.scale,
             outgoing_asset=None if no_route else asset_out,
+            transfer=None if no_route else FIRST_TRANSFER + sequence,
             verdict=PacketVerdict.REJECTED if rejected else PacketVerdict.FULFILLED,
             code=code,
             triggered_by=triggered_by,

@@ -82,6 +82,7 @@ class FakeRates(RateFeedOperator):
         }
         self.jump_limit: Fraction | None = Fraction(1, 10)
         self.snapshots: list[RateSnapshotView] = []
+        self.transfer_rates: dict[int, TransferRate] = {}
 
     # --- RateFeedOperator
 
@@ -268,7 +269,11 @@ class FakeRates(RateFeedOperator):
         raise NotFound(f"rate {rate_id} is not kept")
 
     async def rate_of_transfer(self, transfer_id: int) -> TransferRate:
-        raise NotFound(f"transfer {transfer_id} is not kept")
+        self._called("rate_of_transfer", transfer_id)
+        found = self.transfer_rates.get(transfer_id)
+        if found is None:
+            raise NotFound(f"transfer {transfer_id} is not kept")
+        return found
 
     # --- Within
 

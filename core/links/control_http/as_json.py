@@ -273,6 +273,7 @@ def packet_json(packet: PacketView) -> Json:
         "incoming_asset": asset_json(packet.incoming_asset),
         "outgoing_amount": _amount(packet.outgoing_amount),
         "outgoing_asset": _asset_or_none(packet.outgoing_asset),
+        "transfer": None if packet.transfer is None else str(packet.transfer),
         "verdict": packet.verdict.value,
         "code": packet.code,
         "triggered_by": packet.triggered_by,

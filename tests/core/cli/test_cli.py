@@ -25,7 +25,8 @@ from core.cli.tables import facts, table
 from core.links.control_http import ApiOptions, build_app
 from core.packet import ErrorCode, Reject
 from core.payments.records import Ending, PaymentState, Progress
-from core.testing.builders import FULFILLMENT
+from core.service import IncomingRequest
+from core.testing.builders import FULFILLMENT, prepare as packet_of
 from tests.core.control.bench import Bench, make_bench
 from tests.core.control.test_payments import begin, prepare, sending
 from tests.core.routing.network import told, way
@@ -483,6 +484,31 @@ async def test_traffic_and_log_are_shown_and_the_level_is_set(
     assert await shell.ok("logs") == ""
     assert await shell.ok("logs", "debug") == "Logging level changed to: debug\n"
     assert bench.log.level == "debug"
+
+
+async def test_a_packet_is_listed_with_its_transfer_which_tells_its_rate(
+    shell: Shell, bench: Bench
+) -> None:
+    await create(shell, "alice")
+    await shell.ok("accounts", "create", "bob", "--asset-code", "EUR", "--asset-scale", "2")
+    await shell.ok("rates", "set-all", "--pair", "EUR", "1.25", "--pair", "USD", "1")
+    await shell.ok("rates", "set-spread", "1%")
+    alice = bench.node.directory.by_username("alice")
+    assert alice is not None
+    packet = packet_of(1_000, now_ms=bench.clock.now_ms())
+    await bench.node.incoming.handle(IncomingRequest(alice, packet))
+    (listed,) = (await shell.run("packets", "--json")).json
+
+    shown = await shell.ok("packets")
+    told = await shell.ok("rates", "of-packet", listed["transfer"])
+
+    assert listed["transfer"] in shown.splitlines()[1].split()
+    sentence, since, *prices = told.splitlines()
+    assert sentence == (
+        "It was converted at 4/5 smallest units for one, less a spread of 0.01, by the prices 1."
+    )
+    assert since.startswith("in force since 20")
+    assert [line.split()[:2] for line in prices[1:]] == [["EUR", "1.25"], ["USD", "1"]]
 
 
 async def test_programs_get_the_node_s_own_json(shell: Shell) -> None:

@@ -122,13 +122,17 @@ async def test_each_packet_names_the_prices_by_which_it_was_converted(
         first.rate_id,
         second.rate_id,
     ]
-    lowest = (bench.node.lease.number if bench.node.lease else 0) << 42
-    rates = [await bench.control.rate_of_transfer(lowest + n) for n in range(2)]
+    packets = await bench.control.packets(after_sequence=0)
+    rates = [await bench.control.rate_of_transfer(packet.transfer or 0) for packet in packets]
     assert [one.rate_id for one in rates] == [first.rate_id, second.rate_id]
     assert [one.rate for one in rates] == [Fraction(4, 5), Fraction(10, 13)]
     snapshot = rates[0].snapshot
     assert snapshot is not None
     assert {one.code: one.price for one in snapshot.prices} == {"EUR": "1.25", "USD": "1"}
+    assert [one.sentence for one in rates] == [
+        f"It was converted at 4/5 smallest units for one, by the prices {first.rate_id}.",
+        f"It was converted at 10/13 smallest units for one, less a spread of 0.01, by the prices {second.rate_id}.",
+    ]
     with pytest.raises(NotFound, match="no row of its own"):
         await bench.control.rate_of_transfer(5)
 

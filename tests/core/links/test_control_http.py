@@ -18,6 +18,8 @@ from core.errors import Conflict, StoreUnavailable
 from core.links.control_http import ApiOptions, build_app
 from core.payments.payer import Order
 from core.payments.records import Payment
+from core.service import IncomingRequest
+from core.testing.builders import prepare
 from tests.core.control.bench import Bench, make_bench
 from tests.core.links.api_client import ADMIN, ApiClient
 from tests.core.payments.payments import payment
@@ -640,6 +642,28 @@ async def test_status_packets_history_and_logs_are_told(api: ApiClient) -> None:
     assert (await api.get("/logs")).json == []
     assert (await api.get("/history?seconds=60&samples=10")).json["samples"] == []
     assert (await api.get("/history?seconds=0")).status == 400
+
+
+async def test_a_packet_names_its_row_in_the_books_of_which_its_rate_is_told(
+    api: ApiClient, bench: Bench
+) -> None:
+    await bench.add("alice", asset_code="USD", asset_scale=2)
+    await bench.add("bob", asset_code="EUR", asset_scale=2)
+    assert (await api.put("/rates", {"EUR": "1.25", "USD": "1"})).status == 200
+    alice = bench.node.directory.by_username("alice")
+    assert alice is not None
+    for destination in ("test.node.bob", "test.nowhere"):
+        packet = prepare(1_000, destination=destination, now_ms=bench.clock.now_ms())
+        await bench.node.incoming.handle(IncomingRequest(alice, packet))
+
+    sent, lost = (await api.get("/packets")).json
+
+    assert (sent["verdict"], lost["verdict"]) == ("fulfilled", "rejected")
+    assert lost["transfer"] is None
+    assert isinstance(sent["transfer"], str)
+    told = (await api.get(f"/rates/transfers/{sent['transfer']}")).json
+    assert (told["transfer"], told["rate"]) == (sent["transfer"], "4/5")
+    assert [price["code"] for price in told["prices"]["prices"]] == ["EUR", "USD"]
 
 
 # --- Who may call

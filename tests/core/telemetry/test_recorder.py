@@ -23,10 +23,16 @@ class Traffic:
         self.recorder = Recorder(self.clock)
 
     def packet(
-        self, reply: Reject | None = None, *, sender: AccountId = ALICE, failed: bool = False
+        self,
+        reply: Reject | None = None,
+        *,
+        sender: AccountId = ALICE,
+        failed: bool = False,
+        transfer: int | None = None,
     ) -> None:
         trace = Trace(100)
         trace.to_account, trace.outgoing_amount, trace.prefix = BOB, 99, "test.bob"
+        trace.transfer = transfer
         self.recorder.came_in()
         answer = None if failed else reply or fulfill()
         self.recorder.ended(sender, trace, "test.bob.x", answer, 250)
@@ -59,8 +65,8 @@ def test_what_is_kept_of_a_packet_is_nothing_that_the_garbage_collector_looks_at
     gc.collect()
     before = len(gc.get_objects())
 
-    for _ in range(500):
-        traffic.packet()
+    for number in range(500):
+        traffic.packet(transfer=(1 << 42) + number)
 
     assert len(gc.get_objects()) < before + 100
 
@@ -101,6 +107,21 @@ def test_the_newest_packets_are_kept_and_no_more() -> None:
     records = list(traffic.recorder.packets(after_sequence=0, limit=10**6))
 
     assert (len(records), records[0].sequence) == (PACKETS_KEPT, 11)
+
+
+def test_each_packet_is_kept_with_its_row_in_the_books() -> None:
+    traffic = Traffic()
+    traffic.packet(transfer=(1 << 42) + 7)
+    traffic.packet(reject(), transfer=(1 << 42) + 8)
+    traffic.packet(reject())
+
+    records = list(traffic.recorder.packets(after_sequence=0, limit=10))
+
+    assert [(one.sequence, one.transfer, one.destination, one.code) for one in records] == [
+        (1, (1 << 42) + 7, "test.bob.x", ""),
+        (2, (1 << 42) + 8, "test.bob.x", "F02"),
+        (3, None, "test.bob.x", "F02"),
+    ]
 
 
 def test_of_a_strangers_message_only_the_beginning_is_kept() -> None:

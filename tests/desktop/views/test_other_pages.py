@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import AsyncIterator, Callable, Iterator
+from fractions import Fraction
 from importlib.resources import files
 from itertools import pairwise
 from typing import Any
@@ -22,6 +23,7 @@ from PySide6.QtWidgets import (
 )
 from pytestqt.qtbot import QtBot
 
+from core.control.rates_views import TransferRate
 from desktop.models.routes import Answer, AnswerStep
 from desktop.models.settlements import LADDER, LADDER_COLUMN, EngineCard
 from desktop.models.traffic import CODE
@@ -393,6 +395,38 @@ async def test_a_reject_of_our_own_is_told_as_ours(opened: Opened) -> None:
     page.table.selectRow(place)
 
     assert page.packet_inspector.said_by.text() == "This node said:"
+
+
+async def test_a_packet_that_is_selected_tells_its_transfer_and_its_rate(
+    operator: FakeOperator, opened: Opened
+) -> None:
+    page: TrafficPage = await opened.page("traffic")
+    model = page.traffic.model
+    place = next(i for i, row in enumerate(model.visible_rows) if row.fulfilled)
+    lost = next(i for i, row in enumerate(model.visible_rows) if row.transfer is None)
+    transfer = model.row(place).transfer
+    assert transfer is not None
+    operator.transfer_rates[transfer] = TransferRate(
+        transfer=transfer,
+        rate=None,
+        spread=Fraction(0),
+        snapshot=None,
+        rate_id=None,
+        sentence="Nothing was converted.",
+    )
+    facts = page.packet_inspector.facts
+
+    page.table.selectRow(place)
+    assert facts.text_of("Transfer") == str(transfer)
+    assert facts.text_of("Rate") == "…"
+    await page.traffic.tasks.finish()
+    assert facts.text_of("Rate") == "Nothing was converted."
+
+    page.table.selectRow(place)
+    page.table.selectRow(lost)
+    await page.traffic.tasks.finish()
+    assert facts.text_of("Transfer") == "none: it was not booked"
+    assert facts.text_of("Rate") == ""
 
 
 async def test_what_is_read_stays_in_its_place_while_packets_come(
