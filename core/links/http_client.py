@@ -25,6 +25,7 @@ from core.links.http_message import (
     BodyTooLarge,
     ChunkedBody,
     ResponseHead,
+    date_of,
     is_plain,
     media_type,
     parse_response_head,
@@ -44,6 +45,7 @@ from core.links.urls import read_endpoint
 from core.node_address import NodeAddress
 from core.packet import ErrorCode, Reject, Reply, parse_reply
 from core.service import Explanation, OutgoingRequest, Step, Verdict
+from core.telemetry.peer_time import ASK_SECONDS
 
 log = logging.getLogger(__name__)
 
@@ -183,6 +185,9 @@ class HttpLink:
             if isinstance(opened, Reject):
                 return opened
             connection = opened
+        if now >= pool.time_due:
+            connection.asked_at = self.clock.monotonic()
+            pool.time_due = now + ASK_SECONDS
         octets = prepare.octets
         return await connection.post(
             b"%b%d\r\n\r\n%b" % (pool.target.head, len(octets), bytes(octets)),
@@ -293,6 +298,8 @@ class _Pool:
         """The one used last is used first, so that surplus ones grow old and are dropped."""
         self.is_empty: Final = asyncio.Event()
         self.known_heads: dict[bytes, _KnownHead] = {}
+        self.time_due = 0.0
+        """When, on the loop's clock, an answer is next asked what time it is."""
         self._opening = 0
         self._waiting: deque[asyncio.Future[_Connection | None]] = deque()
         self._is_retired = False
@@ -466,6 +473,15 @@ class _Pool:
         self.failed(f"It {sentence}{advice}.", Failure.ANSWERED)
         return self.reject(code, f"{self.account.username} {_MEANS[code]}."), head.is_undecided
 
+    def told_time(self, head: ResponseHead, asked_at: float) -> None:
+        """Note when an answer was made, by the peer's clock."""
+        date_ms = date_of(head.headers)
+        if date_ms is not None:
+            now = self.link.clock.monotonic()
+            self.link.states.times.tell(
+                self.account.username, date_ms, asked_at=asked_at, answered_at=now
+            )
+
     def misunderstood(self, reason: str) -> Reject:
         """Return the reply for an answer that is none."""
         self.failed(reason, Failure.ANSWERED)
@@ -552,7 +568,7 @@ class _Connection(asyncio.Protocol):
 
     __slots__ = (
         "_body", "_chunks", "_future", "_head", "_left", "_pending", "_pool", "_request", "_timer",
-        "_timer_at", "_transport", "deadline", "idle_seconds",
+        "_timer_at", "_transport", "asked_at", "deadline", "idle_seconds",
     )  # fmt: skip
 
     def __init__(self, pool: _Pool) -> None:
@@ -565,6 +581,8 @@ class _Connection(asyncio.Protocol):
         self.deadline = 0.0
         """When, on the loop's clock, nobody waits any more, or the connection is idle for too long."""
         self.idle_seconds = pool.link.limits.idle_seconds
+        self.asked_at: float | None = None
+        """When this request was sent, on the clock's monotonic hand; None where its answer's Date is not looked at."""
         # One timer serves many exchanges: it looks whether the deadline has come, and sleeps on.
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
@@ -668,6 +686,9 @@ class _Connection(asyncio.Protocol):
             if head.head.status < 200:
                 head = None  # 100 Continue and its like: the answer is still to come.
                 continue
+            if self.asked_at is not None:
+                self._pool.told_time(head.head, self.asked_at)
+                self.asked_at = None
             length = head.head.length
             if length is not None:
                 if length > BODY_OCTETS_MAX:

@@ -11,10 +11,10 @@ import asyncio
 import contextlib
 import errno
 import logging
+import math
 import os
 import socket
 from collections.abc import Callable
-from email.utils import formatdate
 from typing import Final, cast, final
 
 from core.account import Account, AccountDirectory
@@ -22,7 +22,7 @@ from core.clock import Clock
 from core.errors import SettingError
 from core.links.door import Door, Guest
 from core.links.http_connection import HttpConnection, HttpExchange, HttpLimits
-from core.links.http_message import RequestHead
+from core.links.http_message import RequestHead, date_text
 from core.links.http_server import FAILED, IlpEndpoint, reply_response
 from core.links.strangers import Shares
 from core.node_address import NodeAddress
@@ -35,6 +35,8 @@ _FLUSH_SECONDS: Final = 1.0
 _BOOKING_SECONDS: Final = 2.0
 """How long the end of a packet that is given up may take to be written down: a node is gone within 35 s."""
 _BACKLOG: Final = 1024
+_SECOND_MS: Final = 1000
+_TICK_MS_MIN: Final = 5
 
 
 @final
@@ -70,6 +72,7 @@ class HttpFront:
         )
         self._openings: set[asyncio.Task[None]] = set()
         self._sweeper: asyncio.TimerHandle | None = None
+        self._ticker: asyncio.TimerHandle | None = None
         self._connections: Shares[HttpConnection] = Shares()
         self._strangers: Shares[HttpConnection] = Shares()
         """Of them: those that have neither sent a peer's packet nor been handed on."""
@@ -97,6 +100,12 @@ class HttpFront:
         """How many packets that came in here have no answer yet."""
         return len(self._tasks)
 
+    @property
+    def next_date_at(self) -> float:
+        """When the Date is renewed, on the loop's clock; never once the port is closed."""
+        ticker = self._ticker
+        return math.inf if ticker is None or ticker.cancelled() else ticker.when()
+
     async def listen(self, host: str, port: int) -> None:
         """Open the port.
 
@@ -119,6 +128,7 @@ class HttpFront:
             raise SettingError("http_bind", _why_not(host, port, error)) from error
         self.port = self._server.sockets[0].getsockname()[1]
         self._sweep()
+        self._tell_time()
 
     def _let_in(self, connection: socket.socket, origin: str) -> None:
         task = self.loop.create_task(self._open(connection, origin))
@@ -177,6 +187,8 @@ class HttpFront:
             opening.cancel()
         if self._sweeper is not None:
             self._sweeper.cancel()
+        if self._ticker is not None:
+            self._ticker.cancel()
 
     def admit(self, connection: HttpConnection, origin: str) -> bool:
         """Count a new connection; return False where there are too many."""
@@ -279,16 +291,21 @@ class HttpFront:
         return all(connection.is_delegated for connection in self._connections)
 
     def _sweep(self) -> None:
-        """End what has taken too long, and look at the clocks; once a second or oftener."""
+        """End what has taken too long, and look at the loop's clock; once a second or oftener."""
         limits = self.limits
         self.now = self.loop.time()
-        date = formatdate(self._clock.now_ms() // 1000, usegmt=True)
-        self.date = b"Date: %b\r\n" % date.encode()
         for connection in tuple(self._connections):
             if connection.deadline <= self.now:
                 connection.time_out()
         shortest = min(limits.header_seconds, limits.body_seconds, limits.idle_seconds)
         self._sweeper = self.loop.call_later(min(1.0, shortest / 4), self._sweep)
+
+    def _tell_time(self) -> None:
+        """Write the Date anew, at the beginning of each second: peers learn from it how their clocks go."""
+        now_ms = self._clock.now_ms()
+        self.date = b"Date: %b\r\n" % date_text(now_ms)
+        left_ms = max(_TICK_MS_MIN, _SECOND_MS - now_ms % _SECOND_MS)
+        self._ticker = self.loop.call_later(left_ms / 1000, self._tell_time)
 
 
 async def serve(

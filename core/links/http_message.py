@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC
+from email.utils import formatdate, parsedate_to_datetime
 from typing import Final, TypeVar, final
 
 import httptools
@@ -25,6 +27,7 @@ T = TypeVar("T")
 
 _REMEMBERED_MAX: Final = 16
 _REMEMBERED_OCTETS_MAX: Final = 1024
+_DATE_OCTETS_MAX: Final = 40
 _CHUNK_LINE_OCTETS_MAX: Final = 256
 _TRAILERS_OCTETS_MAX: Final = 4096
 _CHUNKS_MAX: Final = 1024
@@ -154,6 +157,25 @@ def is_plain(headers: Mapping[bytes, bytes]) -> bool:
 def media_type(headers: Mapping[bytes, bytes]) -> bytes:
     """Return the content type without its parameters, in lower case; empty where it is missing."""
     return headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+
+
+def date_text(now_ms: int) -> bytes:
+    """Return a moment as a Date has it, in whole seconds."""
+    return formatdate(now_ms // 1000, usegmt=True).encode()
+
+
+def date_of(headers: Mapping[bytes, bytes]) -> int | None:
+    """Return the time in milliseconds that an answer was made at, or None where it does not say, or is a cache's."""
+    value = headers.get(b"date", b"")
+    if not value or len(value) > _DATE_OCTETS_MAX or b"age" in headers:
+        return None
+    try:
+        moment = parsedate_to_datetime(value.decode("ascii"))
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        return int(moment.timestamp()) * 1000
+    except (ValueError, TypeError, OverflowError):
+        return None
 
 
 def _feed(

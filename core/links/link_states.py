@@ -14,6 +14,7 @@ from core.control.views import LinkState
 from core.control.words import counted
 from core.routing.voices import GONE_SECONDS
 from core.service import OutgoingRequest
+from core.telemetry.peer_time import PeerTimes
 
 HYSTERESIS_SECONDS: Final = 10.0
 """A link is called down, or up again, only once it has been so for this long."""
@@ -121,6 +122,8 @@ class LinkStates:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self.times: Final = PeerTimes(clock)
+        """What the peers' answers say the time is."""
         self._histories: dict[AccountId, LinkHistory] = {}
         self._btp: dict[AccountId, BtpState] = {}
 

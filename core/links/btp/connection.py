@@ -32,6 +32,7 @@ from core.links.http_message import (
     HEAD_END,
     HEAD_OCTETS_MAX,
     BadMessage,
+    date_of,
     parse_response_head,
 )
 from core.links.link_states import Failure, LinkHistory, LinkStates, asks_itself
@@ -113,7 +114,7 @@ class BtpConnection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_exchange", "_frames_in", "_frames_out", "_has_sent_junk", "_idle", "_is_behind",
+        "_asked_at", "_exchange", "_frames_in", "_frames_out", "_has_sent_junk", "_idle", "_is_behind",
         "_is_flushing", "_is_writable", "_key", "_login", "_messages", "_out", "_owner",
         "_path_username", "_pending", "_pinged_at", "_pong", "_pongs", "_second", "_stuck",
         "_stuck_since", "_timer", "_timer_at", "_transport", "_unanswered", "_upgrade", "_will_catch_up",
@@ -184,6 +185,8 @@ class BtpConnection(asyncio.Protocol):
         self._stuck = -1
         self._stuck_since = 0.0
         self._pinged_at: float | None = None
+        self._asked_at = 0.0
+        """When the client asked for the connection, on the clock's monotonic hand."""
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = math.inf
         self.stage = Stage.HEAD
@@ -328,6 +331,7 @@ class BtpConnection(asyncio.Protocol):
         if not self._owner.admit(self):
             self.abort("Too many connections are open already.")
             return
+        self._asked_at = self._owner.clock.monotonic()
         opened.write(self._upgrade)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -466,18 +470,30 @@ class BtpConnection(asyncio.Protocol):
             return None
         self._pending = b""
         if not self.is_server:
+            date_ms = None
             try:
-                problem = ws.response_problem(parse_response_head(data[:end]), self._key)
+                head = parse_response_head(data[:end])
+                problem = ws.response_problem(head, self._key)
+                date_ms = date_of(head.headers)
             except BadMessage:
                 problem = "answered with what is no HTTP"
             if problem is not None:
                 self.abort(f"It {problem}.")
                 return None
+            self._told_time(date_ms)
             self.stage = Stage.LOGIN
             self._send(self._exchange.login(*self._login))
         else:
             self.stage = Stage.LOGIN
         return data[end:]
+
+    def _told_time(self, date_ms: int | None) -> None:
+        owner = self._owner
+        if date_ms is not None:
+            now = owner.clock.monotonic()
+            owner.states.times.tell(
+                self.name, date_ms, asked_at=self._asked_at, answered_at=now
+            )
 
     def _log_in(self, login: Login) -> None:
         found = self._owner.who(login, self._path_username, self.origin)

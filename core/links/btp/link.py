@@ -260,7 +260,9 @@ class BtpLink:
             self,
             is_server=True,
             first_id=secrets.randbits(32),
-            upgrade=ws.upgrade_response(head.headers[b"sec-websocket-key"]),
+            upgrade=ws.upgrade_response(
+                head.headers[b"sec-websocket-key"], self.clock.now_ms()
+            ),
             path_username=username,
         )
 

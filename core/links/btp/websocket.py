@@ -15,7 +15,7 @@ from hashlib import sha1
 from typing import Final, final
 
 from core.errors import InterledgerError
-from core.links.http_message import RequestHead, ResponseHead
+from core.links.http_message import RequestHead, ResponseHead, date_text
 
 CONTINUATION: Final = 0
 TEXT: Final = 1
@@ -248,11 +248,14 @@ def upgrade_request(*, host: str, target: str, key: bytes) -> bytes:
     ).encode()
 
 
-def upgrade_response(key: bytes) -> bytes:
-    """Return the head with which a server grants it; extensions and sub-protocols are never agreed on."""
+def upgrade_response(key: bytes, now_ms: int) -> bytes:
+    """Return the head with which a server grants it; extensions and sub-protocols are never agreed on.
+
+    The Date, which nothing asks for here, tells the other side how its clock goes.
+    """
     return (
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Accept: %b\r\n\r\n" % accept_key(key)
+        b"Date: %b\r\nSec-WebSocket-Accept: %b\r\n\r\n" % (date_text(now_ms), accept_key(key))
     )
 
 

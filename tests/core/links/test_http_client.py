@@ -20,11 +20,13 @@ from core.clock import WallClock
 from core.control.views import LinkState
 from core.errors import SettingError
 from core.links.http_client import HttpLink, HttpLinkLimits, Target
+from core.links.http_message import date_text
 from core.links.link_states import LinkStates
 from core.links.names import NameLookups
 from core.node_address import NodeAddress
 from core.packet import ErrorCode, Fulfill, Prepare, Reject, Reply, address
 from core.service import OutgoingRequest, Verdict
+from core.telemetry.peer_time import PeerTimes
 from tests.core.links.certificates import certificate
 from tests.core.links.conftest import (
     FULFILLMENT,
@@ -124,6 +126,37 @@ async def test_the_reject_of_the_peer_is_the_reply_and_no_fault_of_the_link(
 
     assert await linked.send(bob_at(peer.url)) == reject
     assert linked.states.state(bob_at(peer.url))[0] is LinkState.UP
+
+
+async def test_its_answer_tells_what_time_it_is_there(
+    peering: Peering, linking: Linking
+) -> None:
+    date = date_text(time.time_ns() // 1_000_000 + 3_600_000).decode()
+    peer = await peering(says(http(FULFILL, headers=f"Date: {date}\r\n")))
+    linked = linking()
+
+    for _ in range(3):
+        await linked.send(bob_at(peer.url))
+
+    reading = linked.states.times.read()
+    assert reading is not None
+    assert reading.peers == ("bob",)
+    assert abs(reading.offset_ms + 3_600_000) <= reading.bound_ms
+
+
+async def test_only_now_and_then_is_it_asked_what_time_it_is(
+    peering: Peering, linking: Linking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(PeerTimes, "tell", lambda _self, peer, *_, **__: asked.append(peer))
+    date = date_text(time.time_ns() // 1_000_000).decode()
+    peer = await peering(says(http(FULFILL, headers=f"Date: {date}\r\n")))
+    linked, bob = linking(), bob_at(peer.url)
+
+    for _ in range(20):
+        await linked.send(bob)
+    # Twenty packets on this machine take less than the 1.6 seconds between two Dates, or some of them do.
+    assert 1 <= len(asked) < 10
 
 
 async def test_connections_are_used_again_and_shared_out(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -21,9 +22,11 @@ from core.errors import SettingError
 from core.links import http_front
 from core.links.http_connection import HttpConnection, HttpLimits
 from core.links.http_front import serve
+from core.links.http_message import date_text
 from core.node_address import NodeAddress
 from core.packet import Fulfill, Reject, Reply, address, parse_reply
 from core.service import IncomingRequest
+from core.testing.clock import START_MS, FakeClock
 from tests.core.links.conftest import (
     LIMITS,
     Chain,
@@ -73,6 +76,27 @@ async def test_a_packet_is_answered_with_the_reply_of_the_chain(served: Served) 
     assert response.headers["content-type"] == "application/octet-stream"
     assert "date" in response.headers
     assert served.chain.seen == [("alice", b"hello")]
+
+
+async def test_the_date_is_renewed_as_its_second_begins() -> None:
+    clock = FakeClock(START_MS + 900)
+    front = await serve(
+        host="127.0.0.1",
+        port=0,
+        incoming=Chain(),
+        accounts=AccountDirectory(),
+        hash_token=hash_token,
+        clock=clock,
+        address=NODE,
+    )
+    try:
+        assert front.date == b"Date: %b\r\n" % date_text(START_MS)
+        assert front.next_date_at <= front.loop.time() + 0.1
+        clock.advance(milliseconds=100)
+        await until(lambda: front.date == b"Date: %b\r\n" % date_text(START_MS + 1000))
+    finally:
+        await front.close(0)
+    assert front.next_date_at == math.inf
 
 
 @pytest.mark.parametrize(

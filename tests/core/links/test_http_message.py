@@ -12,6 +12,8 @@ from core.links.http_message import (
     BadMessage,
     BodyTooLarge,
     ChunkedBody,
+    date_of,
+    date_text,
     parse_request_head,
     parse_response_head,
     remember,
@@ -151,3 +153,43 @@ def test_a_body_in_more_chunks_than_anybody_makes_is_refused() -> None:
 
     with pytest.raises(BadMessage, match="1024 chunks"):
         ChunkedBody(40_000).feed(b"1\r\nx\r\n" * 1025, 0)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"Tue, 15 Nov 1994 08:12:31 GMT",
+        b"Tuesday, 15-Nov-94 08:12:31 GMT",
+        b"Tue Nov 15 08:12:31 1994",
+    ],
+)
+def test_a_date_is_read_in_each_of_its_three_forms(text: bytes) -> None:
+    assert date_of({b"date": text}) == 784_887_151_000
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {b"date": b""},
+        {b"date": b"yesterday"},
+        {b"date": b"\xff\xfe"},
+        {b"date": b"Tue, 99 Nov 1994 08:12:31 GMT"},
+        {b"date": b"Tue, 15 Nov 1994 08:12:31 GMT" + b" " * 40},
+        {b"date": b"Tue, 15 Nov 1994 08:12:31 GMT", b"age": b"0"},
+    ],
+)
+def test_what_is_no_date_or_one_that_a_cache_kept_tells_no_time(
+    headers: dict[bytes, bytes],
+) -> None:
+    assert date_of(headers) is None
+
+
+@given(st.integers(0, 253_402_300_799_999))
+def test_a_date_that_is_written_is_read_back_in_whole_seconds(now_ms: int) -> None:
+    assert date_of({b"date": date_text(now_ms)}) == now_ms // 1000 * 1000
+
+
+@given(st.binary(max_size=41))
+def test_no_octets_make_reading_a_date_fail(text: bytes) -> None:
+    date_of({b"date": text})

@@ -890,7 +890,7 @@ async def test_a_peer_that_refuses_our_token_is_shown_with_what_it_said(
         (b"SSH-2.0-OpenSSH\r\n\r\n", "no HTTP"),
         (b"x" * 20_000, "no HTTP"),
         (b"", "did not answer within"),
-        (ws.upgrade_response(b"another key"), "another request"),
+        (ws.upgrade_response(b"another key", 0), "another request"),
     ],
 )
 async def test_a_server_that_speaks_no_btp_is_shown_with_what_it_did(

@@ -11,6 +11,7 @@ from core.packet import Fulfill, parse_reply
 from tests.core.links.btp.conftest import (
     Listening,
     Scene,
+    Setting,
     Socket,
     bob_at,
     ilp,
@@ -110,6 +111,19 @@ async def test_a_peer_is_dialled_and_packets_go_both_ways(
     assert [entry.text for entry in said.entries] == ["", "b-out", "node"]
     assert scene.chain.seen == [("bob", b"from bob")]
     assert asked[1].request_id == 1
+
+
+async def test_whoever_is_dialled_tells_what_time_it_is_there(setting: Setting) -> None:
+    here, there = await setting(), await setting()
+
+    bob_at(here, f"ws://127.0.0.1:{there.front.port}/accounts/alice/ilp/btp", "a-token")
+
+    await until(lambda: here.states.times.read() is not None)
+    reading = here.states.times.read()
+    assert reading is not None
+    assert reading.peers == ("bob",)
+    assert abs(reading.offset_ms) <= reading.bound_ms
+    assert there.states.times.read() is None, "whoever dials tells nothing"
 
 
 async def test_many_packets_are_under_way_at_once_and_answered_in_any_order(

@@ -185,7 +185,7 @@ def test_what_we_ask_we_grant() -> None:
     key = ws.new_key()
     asked = parse_request_head(ws.upgrade_request(host="node:1", target="/btp", key=key))
 
-    granted = parse_response_head(ws.upgrade_response(key))
+    granted = parse_response_head(ws.upgrade_response(key, 0))
 
     assert ws.request_problem(asked) is None
     assert ws.response_problem(granted, key) is None
@@ -222,6 +222,6 @@ def test_a_request_that_cannot_be_granted_is_told_why(
 def test_an_answer_that_opens_no_websocket_of_ours_is_told_as_it_is(
     old: bytes, new: bytes, problem: str
 ) -> None:
-    octets = ws.upgrade_response(KEY).replace(old, new)
+    octets = ws.upgrade_response(KEY, 0).replace(old, new)
 
     assert problem in (ws.response_problem(parse_response_head(octets), KEY) or "")
