@@ -101,6 +101,33 @@ class Received:
 
 @final
 @dataclass(frozen=True, slots=True)
+class Receivable:
+    """How much more a request for money takes."""
+
+    left: int = 0
+    """What is still asked for; 0 where it is paid, over, cancelled or not there."""
+    asked: int = 0
+    """All that was asked for."""
+
+    def takes(self, incoming_amount: int, outgoing_amount: int) -> bool:
+        """Tell whether it takes a packet that brings `outgoing_amount` for its sender's `incoming_amount`.
+
+        Whoever pays in a coarser unit has no packet that brings just what is missing. So the last one may
+        bring more: where one unit of its sender's less would have been too little, or no more than a hundredth of all
+        that was asked for, which is what other receivers take.
+        """
+        if outgoing_amount <= self.left:
+            return True
+        if self.left == 0:
+            return False
+        is_little = (outgoing_amount - self.left) * 100 <= self.asked
+        return (
+            is_little or outgoing_amount * (incoming_amount - 1) < self.left * incoming_amount
+        )
+
+
+@final
+@dataclass(frozen=True, slots=True)
 class Booked:
     """What the books have once a packet that ended here is booked; of others nothing."""
 

@@ -9,11 +9,12 @@ from typing import final
 from core.account import AccountId
 from core.clock import Clock
 from core.payments.store import PaymentStore
+from core.service import Receivable
 
 
 @final
 class InvoiceGate:
-    """Lets in what a request for money asks for, and no more.
+    """Lets in what a request for money asks for, and no more than its last packet must bring.
 
     The store has what was booked, by this node and by others; what this one is booking just now is
     held here. A packet that would be too much only if those are booked waits for them: they take
@@ -26,29 +27,36 @@ class InvoiceGate:
         self._clock = clock
         self._holds: dict[str, _Holds] = {}
 
-    async def receivable(self, account: AccountId, invoice: str) -> int:
-        """Return how much more it takes; 0 where it is paid, over, cancelled, another's or not there."""
+    async def receivable(self, account: AccountId, invoice: str) -> Receivable:
+        """Return how much more it takes; nothing where it is another's."""
         found = await self._payments.invoice(invoice)
         if found is None or found.account != account:
-            return 0
-        return found.left(self._clock.now_ms())
+            return Receivable()
+        return found.receivable(self._clock.now_ms())
 
-    async def hold(self, account: AccountId, invoice: str, connection: str, amount: int) -> int:
-        """Return how much more it takes: at least `amount` where that is held now, until it is released."""
+    async def hold(
+        self,
+        account: AccountId,
+        invoice: str,
+        connection: str,
+        incoming_amount: int,
+        amount: int,
+    ) -> Receivable:
+        """Return how much more it takes: where it takes this packet, that is held now, until it is released."""
         holds = self._holds.setdefault(invoice, _Holds())
         holds.users += 1
         try:
             while True:
                 changes = holds.changes
-                left = await self.receivable(account, invoice)
+                receivable = await self.receivable(account, invoice)
                 # What was read is never less than what is left: others may have been booked since.
-                if amount > left:
-                    return left
+                if not receivable.takes(incoming_amount, amount):
+                    return receivable
                 if changes != holds.changes:
                     continue
-                if holds.held + amount <= left:
+                if not holds.held or holds.held + amount <= receivable.left:
                     holds.add(connection, amount)
-                    return left
+                    return receivable
                 await holds.changed.wait()
         finally:
             self._done(invoice, holds)

@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import Final, final
 
 from core.account import AccountId, Asset
-from core.service import PaymentNumber
+from core.service import PaymentNumber, Receivable
 
 SLIPPAGE_DEFAULT: Final = Fraction(15, 1000)
 """How far below the expected rate a packet may be delivered; interledger-rs's 1.5 %."""
@@ -224,8 +224,8 @@ class Invoice:
         ends = (self.paid_at_ms, self.cancelled_at_ms, self.expires_at_ms)
         return next((at_ms for at_ms in ends if at_ms is not None), None)
 
-    def left(self, now_ms: int) -> int:
+    def receivable(self, now_ms: int) -> Receivable:
         """Return how much more it takes now."""
         if self.state(now_ms) is not InvoiceState.OPEN:
-            return 0
-        return max(0, self.amount - self.received)
+            return Receivable()
+        return Receivable(max(0, self.amount - self.received), self.amount)

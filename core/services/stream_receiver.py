@@ -21,6 +21,7 @@ from core.service import (
     Explanation,
     OutgoingRequest,
     OutgoingService,
+    Receivable,
     Received,
     Step,
     Verdict,
@@ -52,11 +53,18 @@ class ReceivingAccount(Protocol):
 class ReceiveGate(Protocol):
     """How much may come in for a request for money."""
 
-    async def receivable(self, account: AccountId, invoice: str) -> int:
-        """Return how much more it takes; 0 where it is paid, over, cancelled or not there."""
+    async def receivable(self, account: AccountId, invoice: str) -> Receivable:
+        """Return how much more it takes."""
 
-    async def hold(self, account: AccountId, invoice: str, connection: str, amount: int) -> int:
-        """Return how much more it takes: at least `amount` where that is held now, until it is released."""
+    async def hold(
+        self,
+        account: AccountId,
+        invoice: str,
+        connection: str,
+        incoming_amount: int,
+        amount: int,
+    ) -> Receivable:
+        """Return how much more it takes: where it takes this packet, that is held now, until it is released."""
 
     def release(self, invoice: str, connection: str, amount: int) -> None:
         """Hold it no longer: it is booked, or will not be."""
@@ -88,14 +96,15 @@ class StreamReceiverService(Generic[A]):
         heard = self._read(request, connection)
         if isinstance(heard, Reject):
             return heard
-        refusal, receivable = heard.refusal(None), None
+        came = request.incoming_amount
+        refusal, receivable = heard.refusal(None, came), None
         invoice = connection.terms.tag
         try:
             if invoice is not None and refusal is None and heard.amount:
                 receivable = await self.gate.hold(
-                    account.id, invoice, connection.id, heard.amount
+                    account.id, invoice, connection.id, came, heard.amount
                 )
-                refusal = heard.refusal(receivable)
+                refusal = heard.refusal(receivable, came)
                 if refusal is None:
                     request.release = partial(
                         self.gate.release, invoice, connection.id, heard.amount
@@ -117,16 +126,16 @@ class StreamReceiverService(Generic[A]):
 
         if heard.amount == 0:
             totals = self.totals.of(account.id, connection)
-            return heard.fulfill(totals, self._open_to(connection, receivable))
+            return heard.fulfill(totals, self._open_to(connection, _left(receivable)))
 
         def seal(booked: Booked) -> Fulfill:
             self.totals.note(account.id, connection, booked.streams)
             return heard.fulfill(booked.streams, self._open_to(connection, booked.left))
 
         def refuse(left: int) -> Reject:
-            refusal = heard.refusal(left)
+            refusal = heard.refusal(Receivable(left), came)
             assert refusal is not None, "it takes less than came"
-            return self._reject(account.id, heard, refusal, left)
+            return self._reject(account.id, heard, refusal, Receivable(left))
 
         request.seal, request.refuse = seal, refuse
         assert heard.fulfillment is not None
@@ -146,7 +155,7 @@ class StreamReceiverService(Generic[A]):
         receivable = (
             None if invoice is None else await self.gate.receivable(account.id, invoice)
         )
-        refusal = heard.refusal(receivable)
+        refusal = heard.refusal(receivable, request.incoming_amount)
         if refusal is not None:
             reject = self._reject(account.id, heard, refusal, receivable)
             return (Step("stream receiver", Verdict.REJECTS, refusal.sentence, reject),)
@@ -189,11 +198,20 @@ class StreamReceiverService(Generic[A]):
         return max(0, left - self.gate.held_by_others(invoice, connection.id))
 
     def _reject(
-        self, account: AccountId, heard: Heard, refusal: Refusal, receivable: int | None
+        self,
+        account: AccountId,
+        heard: Heard,
+        refusal: Refusal,
+        receivable: Receivable | None,
     ) -> Reject:
         totals = self.totals.of(account, heard.connection)
-        data = heard.reject_data(refusal, totals, self._open_to(heard.connection, receivable))
+        left = self._open_to(heard.connection, _left(receivable))
+        data = heard.reject_data(refusal, totals, left)
         return self.address.reject(refusal.code, refusal.sentence, data)
+
+
+def _left(receivable: Receivable | None) -> int | None:
+    return None if receivable is None else receivable.left
 
 
 def _received(heard: Heard, payer_text: str) -> Received:

@@ -21,6 +21,7 @@ from typing import Final, final
 from core.account import AccountId, Asset, format_amount
 from core.errors import PacketError
 from core.packet import ErrorCode, Fulfill, Prepare
+from core.service import Receivable
 from core.stream.credentials import Connection
 from core.stream.frames import (
     UINT_MAX,
@@ -123,8 +124,11 @@ class Heard:
         parts[lowest] += self.amount - sum(parts.values())
         return tuple((stream, part) for stream, part in parts.items() if part)
 
-    def refusal(self, receivable: int | None) -> Refusal | None:
-        """Return why it is not fulfilled, or None where it is; `receivable` is how much may still come in."""
+    def refusal(self, receivable: Receivable | None, incoming_amount: int) -> Refusal | None:
+        """Return why it is not fulfilled, or None where it is.
+
+        `receivable` is how much may still come in, and `incoming_amount` what the packet's sender sent.
+        """
         violation = self._violation()
         if violation is not None:
             return Refusal(
@@ -139,12 +143,12 @@ class Heard:
                 f"its sender asks for at least {self._words(self.packet.amount)}, and "
                 f"{self._words(self.amount)} came"
             )
-        if receivable is not None and self.amount > receivable:
+        if receivable is not None and not receivable.takes(incoming_amount, self.amount):
             refusal = self._refuse(
-                f"no more than {self._words(receivable)} is still asked for, and "
+                f"no more than {self._words(receivable.left)} is still asked for, and "
                 f"{self._words(self.amount)} came"
             )
-            return refusal if receivable else replace(refusal, close=OVER)
+            return refusal if receivable.left else replace(refusal, close=OVER)
         return None
 
     def reject_data(

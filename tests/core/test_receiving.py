@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from core.account import AccountId
+from core.account import AccountId, Asset
 from core.config import NodeConfig
 from core.errors import StoreUnavailable
 from core.ledger.books import Transfer
@@ -152,6 +152,31 @@ async def test_a_request_for_money_takes_its_amount_and_no_more() -> None:
     invoice = await node.stores.payments.invoice("inv-7")
     assert invoice is not None
     assert (invoice.received, invoice.paid_at_ms is not None) == (250, True)
+
+
+async def test_a_request_for_money_in_a_finer_unit_than_its_payers_is_paid() -> None:
+    fine = Asset("EUR", 4)
+    node = await Chain.build(account("alice"), account("bob", asset=fine))
+    await node.stores.payments.create_invoice(
+        invoice_id="inv-7",
+        account=BOB,
+        amount=500,
+        description="",
+        expires_at_ms=None,
+        open_max=9,
+    )
+    bobs = issue(node, "inv-7")
+
+    # 0.01 USD is 0.0090 EUR.
+    for sequence, (cents, reply) in enumerate(
+        ((5, Fulfill), (2, Reject), (1, Fulfill), (1, Reject))
+    ):
+        answer = await node.handle(stream_prepare(bobs, cents, sequence=sequence + 1))
+        assert isinstance(answer, reply), cents
+    invoice = await node.stores.payments.invoice("inv-7")
+    assert invoice is not None
+    assert (invoice.received, invoice.paid_at_ms is not None) == (544, True)
+    assert (await node.stores.books.audit()).passed
 
 
 async def test_a_request_for_money_that_cannot_be_looked_up_holds_nothing(

@@ -51,8 +51,8 @@ from core.ledger.postings import (
     when_too_late,
 )
 from core.payments.sums import PaymentSums, sums_of
-from core.service import Booked, PaymentNumber, Received
-from core.stores.memory.payment_sums import credit, left_of, save_sums, totals_of
+from core.service import Booked, PaymentNumber, Receivable, Received
+from core.stores.memory.payment_sums import credit, receivable_of, save_sums, totals_of
 from core.stores.memory.state import MemoryState
 
 
@@ -159,23 +159,30 @@ class MemoryBooks(Books):
                 decision, result = when_too_late(ends_here=ends_here, fulfillment=fulfillment)
                 self._decide_own(decision, transfer_id, result)
                 return None
-        left = None if row is None else self._left(row, received)
-        if row is not None and left is not None:
+        receivable = None if row is None else self._receivable(row, received)
+        if row is not None and receivable is not None:
+            transfer = row.transfer
             is_open = (row.state, Decision.FULFILL) in NEXT
-            if is_open and row.transfer.outgoing_amount > left:
+            if is_open and not receivable.takes(
+                transfer.incoming_amount, transfer.outgoing_amount
+            ):
                 self._decide_own(Decision.REJECT, transfer_id, NOT_ASKED_FOR)
             if row.state is TransferState.REJECTED and row.result == NOT_ASKED_FOR:
-                raise MoreThanAskedFor(left)
+                raise MoreThanAskedFor(receivable.left)
         self._decide_own(Decision.FULFILL, transfer_id, fulfillment, received)
         row = self._journal.rows[transfer_id]
-        return Booked(totals_of(self._state, row.transfer, received), self._left(row, received))
+        receivable = self._receivable(row, received)
+        return Booked(
+            totals_of(self._state, row.transfer, received),
+            None if receivable is None else receivable.left,
+        )
 
-    def _left(self, row: _Row, received: Received | None) -> int | None:
+    def _receivable(self, row: _Row, received: Received | None) -> Receivable | None:
         """Return how much more the request for money takes that a packet pays."""
         if received is None or received.invoice is None:
             return None
         account = row.transfer.to_account
-        return left_of(self._state, account, received.invoice, self._clock.now_ms())
+        return receivable_of(self._state, account, received.invoice, self._clock.now_ms())
 
     async def reject(self, transfer_id: TransferId, code: bytes) -> None:
         self._decide_own(Decision.REJECT, transfer_id, code)

@@ -9,7 +9,7 @@ from core.account import AccountId
 from core.ledger.books import Transfer
 from core.payments.records import ReceivedPayment
 from core.payments.sums import PaymentSums
-from core.service import Received
+from core.service import Receivable, Received
 from core.stores.memory.state import MemoryState
 
 
@@ -37,10 +37,14 @@ def totals_of(
     return {} if row is None else row.streams
 
 
-def left_of(state: MemoryState, account: AccountId, invoice: str, now_ms: int) -> int:
+def receivable_of(
+    state: MemoryState, account: AccountId, invoice: str, now_ms: int
+) -> Receivable:
     """Return how much more an account's request for money takes."""
     found = state.invoices.get(invoice)
-    return 0 if found is None or found.account != account else found.left(now_ms)
+    if found is None or found.account != account:
+        return Receivable()
+    return found.receivable(now_ms)
 
 
 def credit(state: MemoryState, transfer: Transfer, received: Received, now_ms: int) -> None:

@@ -51,15 +51,15 @@ from core.ledger.postings import (
     when_too_late,
 )
 from core.payments.sums import PaymentSums
-from core.service import Conversion, Received
+from core.service import Conversion, Receivable, Received
 from core.stores.node_number import NodeNumber
 from core.stores.sqlite.connection import Batch, SqliteFile
 from core.stores.sqlite.copies import Copies
 from core.stores.sqlite.journal import load_lines, save_lines
 from core.stores.sqlite.payment_sums import (
     Credit,
-    left_of,
     load_sums,
+    receivable_of,
     save_credits,
     save_sums,
 )
@@ -397,9 +397,13 @@ class Packets(Batch[Operation, int]):
             deciding.was_too_late, received = True, None
             decision, result = when_too_late(ends_here=held.ends_here, fulfillment=result)
             following = NEXT[state, decision]
-        left = None if received is None else work.left(connection, held.target, received)
-        if left is not None and held.outgoing_amount > left:
-            deciding.refused, received = MoreThanAskedFor(left), None
+        receivable = None
+        if received is not None:
+            receivable = work.receivable(connection, held.target, received)
+        if receivable is not None and not receivable.takes(
+            held.incoming_amount, held.outgoing_amount
+        ):
+            deciding.refused, received = MoreThanAskedFor(receivable.left), None
             decision, result = Decision.REJECT, NOT_ASKED_FOR
             following = NEXT[state, decision]
         source, target = self._lines[held.source], self._lines[held.target]
@@ -413,7 +417,7 @@ class Packets(Batch[Operation, int]):
             sums.add(state, -incoming_amount)
             sums.add(following, incoming_amount)
         if received is not None:
-            work.credit(deciding, held, received, left, is_new=True)
+            work.credit(deciding, held, received, receivable, is_new=True)
         add(state, source, target, -incoming_amount, -outgoing_amount)
         add(following, source, target, incoming_amount, outgoing_amount)
         work.changed[held.source], work.changed[held.target] = source, target
@@ -447,19 +451,21 @@ class Packets(Batch[Operation, int]):
             raise TransferDecided(transfer_id, "is not in the books")
         held, result = found
         received = deciding.received
-        left = None if received is None else work.left(connection, held.target, received)
+        receivable = None
+        if received is not None:
+            receivable = work.receivable(connection, held.target, received)
         if OUTCOME[deciding.decision] is held.state and (
             deciding.result is None or deciding.result == result
         ):
             if received is not None:
-                work.credit(deciding, held, received, left, is_new=False)
+                work.credit(deciding, held, received, receivable, is_new=False)
             return transfer_id
         if (
-            left is not None
+            receivable is not None
             and held.state is TransferState.REJECTED
             and result == NOT_ASKED_FOR
         ):
-            deciding.refused = MoreThanAskedFor(left)
+            deciding.refused = MoreThanAskedFor(receivable.left)
             return transfer_id
         if deciding.until_ms is not None and is_too_late(
             held.state, result, ends_here=held.ends_here, fulfillment=deciding.result or b""
@@ -541,28 +547,30 @@ class _Work:
             return None
         return found[0]
 
-    def left(
+    def receivable(
         self, connection: sqlite3.Connection, account: int, received: Received
-    ) -> int | None:
+    ) -> Receivable | None:
         """Return how much more its request for money takes, or None where it pays none."""
         if received.invoice is None:
             return None
         paid = self.paid.get((account, received.invoice), 0)
-        return max(0, left_of(connection, account, received.invoice, self.now_ms) - paid)
+        saved = receivable_of(connection, account, received.invoice, self.now_ms)
+        return Receivable(max(0, saved.left - paid), saved.asked)
 
     def credit(
         self,
         deciding: Deciding,
         held: Held,
         received: Received,
-        left: int | None,
+        receivable: Receivable | None,
         *,
         is_new: bool,
     ) -> None:
+        left = None if receivable is None else receivable.left
         if is_new and left is not None and received.invoice is not None:
             key = held.target, received.invoice
             self.paid[key] = self.paid.get(key, 0) + held.outgoing_amount
-            left -= held.outgoing_amount
+            left = max(0, left - held.outgoing_amount)
         deciding.credit = Credit(
             deciding.transfer_id,
             held.source,

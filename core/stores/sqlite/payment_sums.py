@@ -10,7 +10,7 @@ from typing import Final, final
 
 from core.payments.records import PaymentState
 from core.payments.sums import PaymentSums, sums_of_none
-from core.service import Booked, PaymentNumber, Received
+from core.service import Booked, PaymentNumber, Receivable, Received
 
 _LOAD: Final = """
     SELECT node, state, cancel_requested, source_amount_max, sent, in_flight, undecided, late
@@ -36,7 +36,7 @@ _MORE: Final = """
 """
 _WRITTEN: Final = "UPDATE received_payment SET payer_text = ? WHERE number = ?"
 _INVOICE: Final = "SELECT number, amount, received FROM invoice WHERE id = ? AND account = ?"
-_LEFT: Final = """
+_RECEIVABLE: Final = """
     SELECT amount, received FROM invoice
     WHERE id = ? AND account = ? AND paid_at_ms IS NULL AND cancelled_at_ms IS NULL
         AND (expires_at_ms IS NULL OR expires_at_ms > ?)
@@ -137,10 +137,15 @@ def save_credits(
             _pay(connection, received.invoice, credit, now_ms)
 
 
-def left_of(connection: sqlite3.Connection, account: int, invoice: str, now_ms: int) -> int:
+def receivable_of(
+    connection: sqlite3.Connection, account: int, invoice: str, now_ms: int
+) -> Receivable:
     """Return how much more an account's request for money takes, by what is saved."""
-    row = connection.execute(_LEFT, (invoice, account, now_ms)).fetchone()
-    return 0 if row is None else max(0, row[0] - int(row[1]))
+    row = connection.execute(_RECEIVABLE, (invoice, account, now_ms)).fetchone()
+    if row is None:
+        return Receivable()
+    amount, received = row
+    return Receivable(max(0, amount - int(received)), amount)
 
 
 def _pay(connection: sqlite3.Connection, invoice: str, credit: Credit, now_ms: int) -> None:

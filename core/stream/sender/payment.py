@@ -127,6 +127,8 @@ class Payment:
         """The most that the receiver takes on the stream; None while it has not said."""
         self._room_is_strict = False
         """Whether it has refused a packet for less than one unit over that."""
+        self._room_takes_no_crumb = False
+        """Whether it has refused the least that can be sent, too."""
         self._asks_for_room = False
         self._fulfilled = 0
         self._rejected = 0
@@ -348,7 +350,8 @@ class Payment:
             return 0
         high = self._estimate.high
         if self._room_is_strict and high:
-            return per_floor(room + 1, high)
+            # The least that there is may be taken though it brings more: nothing less can be sent.
+            return per_floor(room + 1, high) or (0 if self._room_takes_no_crumb else 1)
         return per_ceil(room, self._estimate.low) if self._estimate.low else AMOUNT_MAX
 
     @property
@@ -587,6 +590,7 @@ class Payment:
             and self._delivered + self._in_flight_units + got > self._room
         ):
             self._room_is_strict = True
+            self._room_takes_no_crumb |= sent.amount == 1
         if not self._slows_down(sent, now):
             return
         if answer.code.startswith(("T", "R")):

@@ -13,6 +13,7 @@ from core.account import AccountId
 from core.payments.gate import InvoiceGate
 from core.payments.records import Invoice
 from core.payments.store import PaymentStore
+from core.service import Receivable
 from core.testing.clock import START_MS, FakeClock
 
 BOB, CAROL = AccountId("bob"), AccountId("carol")
@@ -65,8 +66,8 @@ async def test_many_at_once_fill_it_and_never_pass_it(seed: int) -> None:
     booked: list[int] = []
 
     async def pay(amount: int) -> None:
-        left = await holding.hold(BOB, "inv", "c", amount)
-        if amount > left:
+        receivable = await holding.hold(BOB, "inv", "c", amount, amount)
+        if not receivable.takes(amount, amount):
             refused.append(amount)
             return
         try:
@@ -82,7 +83,7 @@ async def test_many_at_once_fill_it_and_never_pass_it(seed: int) -> None:
         for _ in range(60):
             tasks.create_task(pay(chance.randint(1, 60)))
 
-    assert sum(booked) == payments.kept.received <= 1_000
+    assert sum(booked) == payments.kept.received <= 1_010
     # Who was refused would have been too much, even in the end.
     assert all(amount > 1_000 - sum(booked) for amount in refused)
     assert refused
@@ -92,8 +93,8 @@ async def test_many_at_once_fill_it_and_never_pass_it(seed: int) -> None:
 async def test_what_was_cancelled_meanwhile_takes_nothing_more() -> None:
     payments = FakePayments(100, random.Random(1))
     holding = gate(payments)
-    assert await holding.hold(BOB, "inv", "c", 100) == 100
-    waiting = asyncio.get_running_loop().create_task(holding.hold(BOB, "inv", "c", 1))
+    assert await holding.hold(BOB, "inv", "c", 100, 100) == Receivable(100, 100)
+    waiting = asyncio.get_running_loop().create_task(holding.hold(BOB, "inv", "c", 1, 1))
     for _ in range(20):
         await asyncio.sleep(0)
     assert not waiting.done()
@@ -101,16 +102,38 @@ async def test_what_was_cancelled_meanwhile_takes_nothing_more() -> None:
     payments.kept = replace(payments.kept, cancelled_at_ms=START_MS)
     holding.release("inv", "c", 100)
 
-    assert await waiting == 0
+    assert await waiting == Receivable()
+    assert holding._holds == {}
+
+
+async def test_what_brings_too_much_because_its_sender_cannot_send_less_waits_for_the_others() -> (
+    None
+):
+    payments = FakePayments(100, random.Random(1))
+    holding = gate(payments)
+    assert await holding.hold(BOB, "inv", "c", 1, 93) == Receivable(100, 100)
+    waiting = asyncio.get_running_loop().create_task(holding.hold(BOB, "inv", "d", 1, 93))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert not waiting.done()
+
+    payments.credit(93)
+    holding.release("inv", "c", 93)
+    assert await waiting == Receivable(7, 100)
+    assert holding.held_by_others("inv", "c") == 93
+    payments.credit(93)
+    holding.release("inv", "d", 93)
+
+    assert await holding.hold(BOB, "inv", "e", 1, 93) == Receivable()
     assert holding._holds == {}
 
 
 async def test_what_others_hold_is_known_by_connection() -> None:
     payments = FakePayments(100, random.Random(1))
     holding = gate(payments)
-    await holding.hold(BOB, "inv", "c", 10)
-    await holding.hold(BOB, "inv", "c", 20)
-    await holding.hold(BOB, "inv", "d", 40)
+    await holding.hold(BOB, "inv", "c", 10, 10)
+    await holding.hold(BOB, "inv", "c", 20, 20)
+    await holding.hold(BOB, "inv", "d", 40, 40)
 
     for connection, held in (("c", 40), ("d", 30), ("e", 70)):
         assert holding.held_by_others("inv", connection) == held
@@ -125,8 +148,8 @@ async def test_what_others_hold_is_known_by_connection() -> None:
 async def test_who_gives_up_waiting_leaves_nothing_behind() -> None:
     payments = FakePayments(100, random.Random(1))
     holding = gate(payments)
-    await holding.hold(BOB, "inv", "c", 100)
-    waiting = asyncio.get_running_loop().create_task(holding.hold(BOB, "inv", "c", 1))
+    await holding.hold(BOB, "inv", "c", 100, 100)
+    waiting = asyncio.get_running_loop().create_task(holding.hold(BOB, "inv", "c", 1, 1))
     for _ in range(20):
         await asyncio.sleep(0)
     waiting.cancel()
@@ -135,7 +158,7 @@ async def test_who_gives_up_waiting_leaves_nothing_behind() -> None:
     holding.release("inv", "c", 100)
 
     assert holding._holds == {}
-    assert await holding.hold(BOB, "inv", "c", 100) == 100
+    assert await holding.hold(BOB, "inv", "c", 100, 100) == Receivable(100, 100)
 
 
 @pytest.mark.parametrize(
@@ -154,5 +177,5 @@ async def test_what_cannot_be_paid_takes_nothing(
     payments = FakePayments(100, random.Random(1))
     payments.kept = replace(payments.kept, **changes)
 
-    assert await gate(payments).receivable(account, invoice) == 0
-    assert await gate(payments).hold(account, invoice, "c", 1) == 0
+    assert await gate(payments).receivable(account, invoice) == Receivable()
+    assert await gate(payments).hold(account, invoice, "c", 1, 1) == Receivable()

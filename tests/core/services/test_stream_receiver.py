@@ -13,7 +13,7 @@ from hypothesis import given, strategies as st
 from core.account import Account, AccountId
 from core.node_address import NodeAddress
 from core.packet import Fulfill, Prepare, Reject, Reply, address
-from core.service import Booked, OutgoingRequest, Received, Verdict
+from core.service import Booked, OutgoingRequest, Receivable, Received, Verdict
 from core.services.stream_receiver import StreamReceiverService
 from core.stream.credentials import Credentials, StreamCredentials
 from core.stream.crypto import StreamKeys
@@ -59,14 +59,21 @@ class FakeGate:
     others: int = 0
     """What is held for other connections."""
 
-    async def receivable(self, account: AccountId, invoice: str) -> int:
-        return self.open.get(invoice, 0)
+    async def receivable(self, account: AccountId, invoice: str) -> Receivable:
+        return Receivable(self.open.get(invoice, 0))
 
-    async def hold(self, account: AccountId, invoice: str, connection: str, amount: int) -> int:
-        left = self.open.get(invoice, 0)
-        if amount <= left:
+    async def hold(
+        self,
+        account: AccountId,
+        invoice: str,
+        connection: str,
+        incoming_amount: int,
+        amount: int,
+    ) -> Receivable:
+        receivable = await self.receivable(account, invoice)
+        if receivable.takes(incoming_amount, amount):
             self.held.append(amount)
-        return left
+        return receivable
 
     def release(self, invoice: str, connection: str, amount: int) -> None:
         self.held.remove(amount)
@@ -458,6 +465,22 @@ async def test_an_invoice_takes_what_it_asks_for_and_no_more(receiver: Receiver)
     assert "no more than 0.40 USD is still asked for, and 0.41 USD came" in reply.message
     assert StreamMaxMoney(1, 100, 60) in stream_reply(bobs, reply).frames
     assert request.received is None
+
+
+async def test_an_invoice_takes_the_least_that_its_sender_can_send_though_it_brings_more(
+    receiver: Receiver,
+) -> None:
+    receiver.gate.open["order 7"] = 6
+    bobs = receiver.issue(tag="order 7")
+    request = outgoing(stream_prepare(bobs, 93), receiver=receiver.bob)
+    request.incoming_amount = 1
+
+    reply = await receiver.service.send(request)
+
+    assert isinstance(reply, Fulfill)
+    assert receiver.gate.held == [93]
+    request.incoming_amount = 2  # one would have brought 46
+    assert isinstance(await receiver.service.send(request), Reject)
 
 
 async def test_a_sender_is_told_of_what_is_asked_for_less_what_others_are_paying(

@@ -36,7 +36,7 @@ from core.payments.store import (
     PaymentStore,
     ReceivedFilter,
 )
-from core.service import Booked, PaymentNumber, Received
+from core.service import Booked, Conversion, PaymentNumber, Received
 from core.stores import Stores
 from core.testing.builders import FULFILLMENT
 from core.testing.clock import FakeClock
@@ -786,6 +786,34 @@ async def test_a_packet_that_brings_more_than_is_still_asked_for_is_rejected(
     assert await stores.books.balance(BOB) == Balance(payable=7)
     assert await stores.books.balance(ALICE) == Balance(receivable=7)
     assert await stores.books.fulfill(first, FULFILLMENT, paying) == booked
+    report = await stores.books.audit()
+    assert (report.findings, report.pending) == ((), 0)
+
+
+async def test_of_a_payer_in_a_coarser_unit_the_last_packet_may_bring_more(
+    payments: PaymentStore, stores: Stores
+) -> None:
+    await ask(payments)
+    sevenfold = Conversion(Fraction(7), Fraction(0), 0, Fraction(0))
+    coarse = replace(transfer(7, conversion=sevenfold), incoming_amount=1)
+    paying = Received(connection="c", sequence=1, invoice="i-1", streams=((1, 7),))
+    made = [await stores.books.prepare(coarse) for _ in range(4)]
+    two = await stores.books.prepare(replace(coarse, incoming_amount=2, outgoing_amount=14))
+
+    assert await stores.books.fulfill(made[0], FULFILLMENT, paying) == Booked({1: 7}, left=3)
+    with pytest.raises(MoreThanAskedFor):  # one would be enough
+        await stores.books.fulfill(two, FULFILLMENT, paying)
+    outcomes = await asyncio.gather(
+        *(stores.books.fulfill(number, FULFILLMENT, paying) for number in made[1:]),
+        return_exceptions=True,
+    )
+
+    assert outcomes[0] == Booked({1: 14}, left=0)
+    assert [type(outcome) for outcome in outcomes[1:]] == [MoreThanAskedFor, MoreThanAskedFor]
+    found = await payments.invoice("i-1")
+    assert found is not None
+    assert (found.received, found.paid_at_ms is not None) == (14, True)
+    assert await stores.books.balance(BOB) == Balance(payable=14)
     report = await stores.books.audit()
     assert (report.findings, report.pending) == ((), 0)
 

@@ -55,6 +55,8 @@ class Receiver:
 
     keys: StreamKeys = field(default_factory=lambda: StreamKeys(SECRET))
     receive_max: int | None = None
+    least: int = 0
+    """While it takes anything, it takes what brings no more than this."""
     probe_code: ErrorCode = ErrorCode.FINAL_APPLICATION_ERROR
     short_code: ErrorCode = ErrorCode.FINAL_APPLICATION_ERROR
     claim: Callable[[int], int] = lambda amount: amount
@@ -81,12 +83,16 @@ class Receiver:
             return self._reject(packet, amount, code)
         if self.keeps_minimum and amount < packet.amount:
             return self._reject(packet, amount, self.short_code)
-        if self.receive_max is not None and self.received + amount > self.receive_max:
+        if self.receive_max is not None and amount > max(self._left, self._left and self.least):
             return self._reject(packet, amount, ErrorCode.FINAL_APPLICATION_ERROR)
         self.received += amount
         for frame in packet.of(StreamData):
             self.data[frame.offset] = frame.data
         return Fulfill.build(fulfillment, self._says(packet, PacketType.FULFILL, amount))
+
+    @property
+    def _left(self) -> int:
+        return max(0, (self.receive_max or 0) - self.received)
 
     def _reject(self, packet: StreamPacket, amount: int, code: ErrorCode) -> Reject:
         return Reject.build(

@@ -457,6 +457,21 @@ def test_a_receiver_that_takes_no_more_is_filled_to_the_unit_and_then_asked_now_
     assert 3 <= len(asked) <= 12
 
 
+@pytest.mark.parametrize(("least", "received"), [(93, 36 * 93), (0, 35 * 93)])
+def test_the_last_that_a_receiver_in_a_finer_unit_takes_is_the_least_that_can_be_sent(
+    least: int, received: int
+) -> None:
+    path = Path(rate=lambda now: Fraction(93))
+    path.receiver.receive_max, path.receiver.least = 3_300, least
+    world = World(path, limits=SenderLimits(idle_seconds=5))
+    outcome = world.pay(ORDER, PLAIN)
+
+    assert outcome.state is OutcomeState.RECEIVER_FULL
+    assert outcome.delivered == path.receiver.received
+    assert outcome.delivered == received
+    assert sum(packet.amount == 0 for packet in path.receiver.packets) < 12
+
+
 def test_a_receiver_that_makes_room_is_paid_the_rest() -> None:
     path = Path()
     path.receiver.receive_max = 3_300
