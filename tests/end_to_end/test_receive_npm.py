@@ -154,6 +154,22 @@ async def test_interledger_pay_delivers_an_amount(scene: Scene) -> None:
     await scene.holds(paid)
 
 
+async def test_interledger_pay_pays_a_request_for_money_that_its_unit_does_not_divide(
+    scene: Scene,
+) -> None:
+    asked = AMOUNT * RATE + 678
+    request = await scene.api.call(
+        "POST", "/accounts/bob/invoices", json={"amount": str(asked)}
+    )
+
+    paid = await scene.pay("pay", deliver=str(asked), receiver=request["url"])
+
+    assert int(paid["sent"]) == AMOUNT + 1
+    await scene.holds(paid)
+    request = await scene.api.call("GET", f"/invoices/{request['id']}")
+    assert (request["state"], request["received"]) == ("paid", str((AMOUNT + 1) * RATE))
+
+
 async def test_ilp_protocol_stream_pays_on_several_streams_with_a_receipt_each(
     scene: Scene,
 ) -> None:
