@@ -126,7 +126,8 @@ class StreamReceiverService(Generic[A]):
 
         if heard.amount == 0:
             totals = self.totals.of(account.id, connection)
-            return heard.fulfill(totals, self._open_to(connection, _left(receivable)))
+            left = _left(receivable)
+            return heard.fulfill(totals, self._open_to(connection, left), is_over=left == 0)
 
         def seal(booked: Booked) -> Fulfill:
             self.totals.note(account.id, connection, booked.streams)

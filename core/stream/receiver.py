@@ -36,6 +36,7 @@ from core.stream.frames import (
     StreamMaxData,
     StreamMaxMoney,
     StreamMoney,
+    StreamMoneyBlocked,
     StreamReceipt,
 )
 from core.stream.packet import PacketType, StreamPacket
@@ -160,10 +161,17 @@ class Heard:
             frames.append(refusal.close)
         return self._sealed(PacketType.REJECT, frames)
 
-    def fulfill(self, totals: Mapping[int, int], receivable: int | None) -> Fulfill:
-        """Return the Fulfill of a packet, whose money `totals` has already and `receivable` no more."""
+    def fulfill(
+        self, totals: Mapping[int, int], receivable: int | None, *, is_over: bool = False
+    ) -> Fulfill:
+        """Return the Fulfill of a packet, whose money `totals` has already and `receivable` no more.
+
+        Whoever asks for more room is told where there will never be any: `is_over`.
+        """
         assert self.fulfillment is not None
         frames = [*self._reply_frames(totals, receivable), *self._receipts(totals)]
+        if is_over and any(self.packet.of(StreamMoneyBlocked)):
+            frames.append(OVER)
         return Fulfill.build(self.fulfillment, self._sealed(PacketType.FULFILL, frames))
 
     def _refuse(self, why: str) -> Refusal:

@@ -24,11 +24,13 @@ from core.stream.frames import (
     ConnectionMaxData,
     ConnectionMaxStreamId,
     ConnectionNewAddress,
+    Frame,
     StreamData,
     StreamErrorCode,
     StreamMaxData,
     StreamMaxMoney,
     StreamMoney,
+    StreamMoneyBlocked,
     StreamReceipt,
 )
 from core.stream.inbox import StreamInbox
@@ -481,6 +483,26 @@ async def test_an_invoice_takes_the_least_that_its_sender_can_send_though_it_bri
     assert receiver.gate.held == [93]
     request.incoming_amount = 2  # one would have brought 46
     assert isinstance(await receiver.service.send(request), Reject)
+
+
+async def test_who_asks_for_more_room_is_told_when_there_will_be_none(
+    receiver: Receiver,
+) -> None:
+    receiver.gate.open["order 7"] = 100
+    bobs = receiver.issue(tag="order 7")
+    blocked = StreamMoneyBlocked(1, 200, 100)
+
+    async def closes(*frames: Frame) -> list[ConnectionClose]:
+        reply, _ = await receiver.send(stream_prepare(bobs, 0, *frames))
+        return [*stream_reply(bobs, reply).of(ConnectionClose)]
+
+    assert await closes(blocked) == []
+    receiver.gate.others = 100  # it may still not be booked
+    assert await closes(blocked) == []
+    receiver.gate.open["order 7"] = receiver.gate.others = 0
+    assert await closes(StreamData(1, 0, b"a word more")) == []
+    (close,) = await closes(blocked)
+    assert close == ConnectionClose(StreamErrorCode.NO_ERROR, "nothing more is asked for")
 
 
 async def test_a_sender_is_told_of_what_is_asked_for_less_what_others_are_paying(
