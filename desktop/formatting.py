@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import re
 from datetime import UTC, datetime, tzinfo
-from typing import Final
+from typing import Final, final
 
 from core.account import DECIMALS_KEPT, format_number
 
@@ -15,9 +15,24 @@ MINUS: Final = "\u2212"
 NOTHING: Final = "–"
 """What stands where there is no value."""
 
+HIDDEN: Final = "\u2022\u2022\u2022"
+"""What stands in place of an amount's digits while amounts are hidden; its asset is kept."""
+CODES_MAX: Final = 1_000
+
 _SPACES: Final = re.compile("[\\s\u00a0\u202f\u2009']")
 _GROUPED: Final = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+")
 _NUMBER: Final = re.compile(r"([0-9]*)(?:\.([0-9]*))?")
+
+
+# An amount in a sentence of ours or of the node: digits, a space, and the code of an asset. Places to
+# break a line at may stand among the digits; what belongs to a time, a version or a name is none.
+_DIGITS: Final = (
+    "(?<![\\w.:/-])[+\u2212-]?\\d[\\d\u202f,\u200b]*(?:\u2060?\\.\u2060?\\d[\\d\u200b]*)?(?:…)?"
+)
+_NO_CODES: Final = "UTC|GMT|HTTPS?|BTP|ILP|CCP|TLS|DNS|TCP|UDP|SPSP|API|URL|CSV|QR|[kMGT]B"
+_ANY_CODE: Final = f"(?!(?:{_NO_CODES})\\b)[A-Z][A-Z0-9]{{2,11}}"
+_OTHERS: Final = "units|of its units"
+_A_NUMBER: Final = re.compile(_DIGITS)
 
 
 class AmountProblem(ValueError):
@@ -37,6 +52,7 @@ def number(amount: int, scale: int) -> str:
 
 def amount(value: int, code: str, scale: int) -> str:
     """Return an amount with its asset code: `1 234.50 USD`."""
+    _discretion.learn(code)
     return f"{number(value, scale)}\u00a0{code}"
 
 
@@ -109,6 +125,68 @@ def _ungrouped(bare: str) -> str:
     raise AmountProblem(
         f"“{bare}” can be read in two ways: use a point for decimals, like 1234.50."
     )
+
+
+# --- Amounts that others must not see
+
+
+@final
+class _Discretion:
+    """Whether amounts are hidden, and by which codes they are known.
+
+    Presenters and models always have the whole text; whatever puts text before somebody, a widget, a
+    table's cell or the clipboard, passes it through `shown`. So all that is shown can be shown
+    another way at any moment, and nobody but the view knows of it.
+    """
+
+    def __init__(self) -> None:
+        self.hidden = False
+        self._codes: set[str] = set()
+        self._amount: re.Pattern[str] | None = None
+
+    def learn(self, code: str) -> None:
+        if code and code not in self._codes and len(self._codes) < CODES_MAX:
+            self._codes.add(code)
+            self._amount = None
+
+    @property
+    def pattern(self) -> re.Pattern[str]:
+        if self._amount is None:
+            known = [re.escape(code) for code in sorted(self._codes, key=len, reverse=True)]
+            code = "|".join((*known, _ANY_CODE, _OTHERS))
+            listed = f"{_DIGITS}(?: (?:of|and|or|to) {_DIGITS})*"
+            self._amount = re.compile(f"{listed}(?=[\u00a0 ](?:{code})(?!\\w))")
+        return self._amount
+
+
+_discretion: Final = _Discretion()
+
+
+def hide_amounts(*, hidden: bool) -> None:
+    """Hide all amounts from now on, or let them be seen; what is shown already must be shown anew."""
+    _discretion.hidden = hidden
+
+
+def amounts_hidden() -> bool:
+    """Return whether amounts are hidden."""
+    return _discretion.hidden
+
+
+def learn_code(code: str) -> None:
+    """Note an asset's code, so that amounts in it are known in whatever the node says."""
+    _discretion.learn(code)
+
+
+def shown(text: str) -> str:
+    """Return text as it may be seen now: while amounts are hidden, `\u2022\u2022\u2022 USD` for `12.40 USD`."""
+    if not _discretion.hidden or not text:
+        return text
+    return _discretion.pattern.sub(lambda found: _A_NUMBER.sub(HIDDEN, found[0]), text)
+
+
+def shown_number(text: str) -> str:
+    """Return an amount that stands without its asset as it may be seen now."""
+    return HIDDEN if _discretion.hidden and _A_NUMBER.fullmatch(text) else text
 
 
 # --- Counts and measures, for the eye

@@ -37,6 +37,7 @@ class Settings:
     layout: bytes = b""
     """Its docks, as Qt writes them."""
     graph_seconds: int = 900
+    amounts_hidden: bool = False
     engines: Mapping[str, str] = field(default_factory=dict)
     """Bundled engines to start with the window: name to the URL of the ledger's node."""
 
@@ -132,6 +133,7 @@ _CODECS: Final[Mapping[str, _Codec]] = {
     "geometry": _OCTETS,
     "layout": _OCTETS,
     "graph_seconds": (_exactly(int), _same),
+    "amounts_hidden": (_exactly(bool), _same),
     "engines": (_texts, dict),
 }
 assert set(_CODECS) == {each.name for each in fields(Settings)}

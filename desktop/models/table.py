@@ -21,7 +21,7 @@ from PySide6.QtCore import (
     Signal,
 )
 
-from desktop.formatting import tooltip
+from desktop.formatting import shown, tooltip
 
 R = TypeVar("R")
 
@@ -287,12 +287,12 @@ class TableModel(QAbstractTableModel, Generic[R]):
             return _RIGHT if column.right else _LEFT
         row = self._view[place]
         if role == _DISPLAY:
-            return column.text(row)
+            return shown(column.text(row))
         if role == ROW_ROLE:
             return row
         if role == _TOOLTIP:
-            return tooltip((column.tooltip or column.text)(row)) or None
-        return f"{column.title}: {(column.accessible or column.text)(row)}"
+            return tooltip(shown((column.tooltip or column.text)(row))) or None
+        return f"{column.title}: {shown((column.accessible or column.text)(row))}"
 
     def headerData(
         self,

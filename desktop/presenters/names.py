@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import final
 
 from core.control.views import AccountView
+from desktop.formatting import learn_code
 
 
 @final
@@ -18,7 +19,10 @@ class Names:
 
     def learn(self, accounts: Iterable[AccountView]) -> None:
         """Take the names of these, which are all that there are."""
-        self._names = {view.account.username: view.account.name for view in accounts}
+        views = tuple(accounts)
+        self._names = {view.account.username: view.account.name for view in views}
+        for code in {view.account.asset.code for view in views}:
+            learn_code(code)
 
     def of(self, username: str) -> str:
         """Return what this account is called."""

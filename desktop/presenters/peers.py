@@ -259,15 +259,19 @@ def _plain(text: str) -> str:
 
 def _as_json(view: AccountView) -> dict[str, object]:
     account, balance = view.account, view.balance
+
+    def shown(amount: int) -> str:
+        return formatting.shown_number(str(amount))
+
     return {
         "username": account.username,
         "ilp_address": str(account.ilp_address),
         "asset_code": account.asset.code,
         "asset_scale": account.asset.scale,
-        "balance": str(balance.net),
-        "min_balance": None if account.min_balance is None else str(account.min_balance),
-        "pending_in": str(balance.pending_in),
-        "pending_out": str(balance.pending_out),
+        "balance": shown(balance.net),
+        "min_balance": None if account.min_balance is None else shown(account.min_balance),
+        "pending_in": shown(balance.pending_in),
+        "pending_out": shown(balance.pending_out),
         "state": view.state.value,
         "state_reason": view.state_reason,
         "summary": view.summary,

@@ -10,6 +10,7 @@ from PySide6.QtCore import QModelIndex, QObject, QPersistentModelIndex, QRectF, 
 from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPixmap
 from PySide6.QtWidgets import QApplication, QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
+from desktop.formatting import amounts_hidden, shown
 from desktop.models.logs import LogRow
 from desktop.models.peers import STATE_TEXTS, PeerRow
 from desktop.models.settlements import LADDER, DueRow, SettlementEntry
@@ -124,7 +125,7 @@ class ToneCell(Cell):
         self._text_of = text_of
 
     def shows(self, row: Any) -> Hashable:
-        return self._tone_of(row), self._text_of(row)
+        return self._tone_of(row), shown(self._text_of(row))
 
     def picture(
         self, painter: QPainter, box: QRectF, row: Any, look: Colours, metrics: QFontMetrics
@@ -137,7 +138,7 @@ class ToneCell(Cell):
         loud = tone in (Tone.WARN, Tone.BAD)
         painter.setPen(QColor(tone.colour(look) if tone is not None and loud else look.text))
         text = metrics.elidedText(
-            self._text_of(row), Qt.TextElideMode.ElideRight, int(box.width())
+            shown(self._text_of(row)), Qt.TextElideMode.ElideRight, int(box.width())
         )
         painter.drawText(box, _LEFT, text)
 
@@ -173,7 +174,7 @@ def balance_text(row: PeerRow, metrics: QFontMetrics, width: int) -> str:
     texts = (row.words, row.short_words, row.signed)
     fitting = (text for text in texts if metrics.horizontalAdvance(text) <= width)
     elided = Qt.TextElideMode.ElideRight
-    return next(fitting, metrics.elidedText(texts[-1], elided, width))
+    return shown(next(fitting, metrics.elidedText(texts[-1], elided, width)))
 
 
 class BalanceCell(Cell):
@@ -183,7 +184,7 @@ class BalanceCell(Cell):
     """
 
     def shows(self, row: PeerRow) -> Hashable:
-        return row.name, row.gauge.owed, row.asset_code, row.asset_scale
+        return row.name, row.gauge.owed, row.asset_code, row.asset_scale, amounts_hidden()
 
     def picture(
         self, painter: QPainter, box: QRectF, row: PeerRow, look: Colours, metrics: QFontMetrics

@@ -8,6 +8,7 @@ from typing import final
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QDialog, QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
 
+from desktop import formatting
 from desktop.views.widgets import MARGIN, SPACE, Heading, TextLabel, action_button
 
 
@@ -30,7 +31,7 @@ class ConfirmDialog(QDialog):
     ) -> None:
         super().__init__(parent)
         self._typed = typed
-        self.setWindowTitle(title)
+        self.setWindowTitle(formatting.shown(title))
         self.setMinimumWidth(440)
         self.typed_edit = QLineEdit()
         self.typed_edit.setAccessibleName(f"Type {typed} to confirm")

@@ -8,8 +8,10 @@ from PySide6.QtCore import QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QBrush, QColor, QPainter, QPaintEvent, QPen, QPolygonF
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
+from desktop.formatting import shown
 from desktop.models.gauge import STEPS, Gauge, Level
 from desktop.theme import Colours, colours, figures
+from desktop.views.discreet import Discreet
 
 BAR_HEIGHT: Final = 8.0
 TICK_SIZE: Final = 6.0
@@ -120,7 +122,7 @@ def _tick(
 
 
 @final
-class GaugeWidget(QWidget):
+class GaugeWidget(Discreet, QWidget):
     """The gauge, large, with its ends and its limit in words below."""
 
     def __init__(self) -> None:
@@ -140,6 +142,10 @@ class GaugeWidget(QWidget):
         self._left, self._middle, self._right = left, middle, right
         self.setAccessibleName(words)
         self.setToolTip("")
+        self.update()
+
+    def tell_again(self) -> None:
+        super().tell_again()
         self.update()
 
     # --- What Qt calls
@@ -167,8 +173,8 @@ class GaugeWidget(QWidget):
         )
         painter.setPen(QColor(look.muted))
         below = QRectF(0, self.height() - words, self.width(), words)
-        painter.drawText(below, Qt.AlignmentFlag.AlignLeft, self._left)
-        painter.drawText(below, Qt.AlignmentFlag.AlignRight, self._right)
+        painter.drawText(below, Qt.AlignmentFlag.AlignLeft, shown(self._left))
+        painter.drawText(below, Qt.AlignmentFlag.AlignRight, shown(self._right))
         self._draw_zero(painter, below)
 
     def _draw_zero(self, painter: QPainter, below: QRectF) -> None:

@@ -25,8 +25,10 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from desktop import formatting
 from desktop.models.graph import RANGES, Curve, GraphData
 from desktop.theme import Colours, colours, figures
+from desktop.views.discreet import Discreet
 from desktop.views.widgets import SPACE, action_button
 
 HEADROOM: Final = 1.12
@@ -100,7 +102,7 @@ class RangeBar(QWidget):
 
 
 @final
-class Legend(QWidget):
+class Legend(Discreet, QWidget):
     """What the curves are called and where they stand; at the left the moment, if one is pointed at."""
 
     def __init__(self) -> None:
@@ -114,14 +116,22 @@ class Legend(QWidget):
     @property
     def text(self) -> str:
         """What it says."""
+        return formatting.shown(self._words)
+
+    @property
+    def _words(self) -> str:
         parts = [self._moment, *(f"{name} {value}" for _, name, value in self._entries)]
         return "  ".join(part for part in parts if part)
+
+    def tell_again(self) -> None:
+        super().tell_again()
+        self.update()
 
     def show_entries(self, entries: Sequence[tuple[str, str, str]], moment: str = "") -> None:
         """Show these: colour, name and value."""
         if (tuple(entries), moment) != (self._entries, self._moment):
             self._entries, self._moment = tuple(entries), moment
-            self.setAccessibleName(self.text)
+            self.setAccessibleName(self._words)
             # Not lower than before: the graph below would jump under the pointer.
             self._fit(at_least=self.height())
             self.update()
@@ -157,24 +167,34 @@ class Legend(QWidget):
         metrics = self.fontMetrics()
         first = metrics.ascent() + 2
         painter.setPen(QColor(look.muted))
-        painter.drawText(0, first, self._moment)
+        painter.drawText(0, first, formatting.shown(self._moment))
         for (colour, name, value), (x, line) in zip(self._entries, self._places(), strict=True):
             base = first + line * self._line_height
             painter.fillRect(x, base - 8, 9, 9, QColor(colour_of(colour, look)))
             painter.setPen(QColor(look.muted))
             painter.drawText(x + 14, base, name)
             painter.setPen(QColor(look.text))
-            painter.drawText(x + 19 + metrics.horizontalAdvance(name), base, value)
+            painter.drawText(
+                x + 19 + metrics.horizontalAdvance(name), base, formatting.shown(value)
+            )
 
 
-class Graph(QWidget):
+class Graph(Discreet, QWidget):
     """Curves over time with a legend that says their newest values.
 
     Under the pointer, a line of text says the exact values at that moment.
     """
 
-    def __init__(self, *, unit: str = "", empty: str = "No traffic in this range") -> None:
+    def __init__(
+        self,
+        *,
+        unit: str = "",
+        empty: str = "No traffic in this range",
+        of_amounts: bool = False,
+    ) -> None:
+        """`of_amounts` says that its heights are amounts: they have no figures while amounts are hidden."""
         super().__init__()
+        self._of_amounts = of_amounts
         self.unit = unit
         """Written behind the values under the pointer, where the graph's title does not say it."""
         self._empty = empty
@@ -214,6 +234,17 @@ class Graph(QWidget):
         if self._canvas is not None and not self._canvas.is_pointed_at:
             self._say(None)
 
+    def tell_again(self) -> None:
+        super().tell_again()
+        if not self._of_amounts:
+            return
+        if self._canvas is not None:
+            self._canvas.hide_figures(hidden=formatting.amounts_hidden())
+        if self.isVisible():
+            self._draw()
+        else:
+            self._stale = True
+
     def _draw(self) -> None:
         if self._data is None:
             return
@@ -221,6 +252,8 @@ class Graph(QWidget):
             self._canvas = _stock.pop() if _stock else _Canvas()
             self._canvas.say_empty(self._empty)
             self._canvas.pointed.connect(self._say)
+            if self._of_amounts:
+                self._canvas.hide_figures(hidden=formatting.amounts_hidden())
             self._layout.addWidget(self._canvas.widget, 1)
         self._stale = False
         look = colours(self.palette())
@@ -236,11 +269,16 @@ class Graph(QWidget):
             (
                 curve.colour,
                 curve.name,
-                curve.latest if at_s is None else value_at(curve, at_s, self.unit),
+                curve.latest if at_s is None else self._value_at(curve, at_s),
             )
             for curve in self._data.curves
         ]
         self.legend.show_entries(entries, self._moment(at_s))
+
+    def _value_at(self, curve: Curve, at_s: float) -> str:
+        if self._of_amounts and formatting.amounts_hidden():
+            return formatting.HIDDEN
+        return value_at(curve, at_s, self.unit)
 
     def _moment(self, at_s: float | None) -> str:
         if at_s is None:
@@ -353,6 +391,13 @@ class _Canvas(QWidget):
         self.widget.scene().sigMouseMoved.connect(self._moved)
         self.widget.leaveEvent = self._left
 
+    def hide_figures(self, *, hidden: bool) -> None:
+        """Write no figures at the left, or write them again."""
+        axis = self._plot.getAxis("left")
+        axis.figures_hidden = hidden
+        axis.picture = None  # it is drawn once and kept
+        axis.update()
+
     def say_empty(self, text: str) -> None:
         """Write this where there is nothing to draw."""
         self._nothing.setText(text)
@@ -449,10 +494,14 @@ def _axis(pg: Any) -> Any:
     class _Axis(pg.AxisItem):  # type: ignore[misc]  # pyqtgraph has no types
         """Plain numbers, without exponents."""
 
+        figures_hidden = False
+
         def tickStrings(
             self, values: Sequence[float], _scale: float, spacing: float
         ) -> list[str]:
             decimals = max(0, -math.floor(math.log10(spacing))) if spacing > 0 else 0
+            if self.figures_hidden:
+                return [formatting.HIDDEN if value else "0" for value in values]
             return [_short(value, decimals) for value in values]
 
     return _Axis("left")

@@ -24,6 +24,7 @@ from PySide6.QtWidgets import (
 from desktop.formatting import shortened
 from desktop.models.overview import Mood, PillState, ShellState
 from desktop.theme import ThemeChoice, colours, figures, heading
+from desktop.views.eye_button import EyeButton
 from desktop.views.widgets import (
     MARGIN,
     SPACE,
@@ -71,6 +72,7 @@ class HealthStrip(QWidget):
         self.rate.setFont(figures(self.rate.font()))
         self.fulfilled = TextLabel(role="muted")
         self.fulfilled.setFont(figures(self.fulfilled.font()))
+        self.eye = EyeButton()
         self._pills: dict[str, Pill] = {}
         self._targets: dict[str, str] = {}
         self._wanted: frozenset[str] = frozenset()
@@ -87,6 +89,7 @@ class HealthStrip(QWidget):
         layout.addWidget(self.pulse)
         layout.addWidget(self.rate)
         layout.addWidget(self.fulfilled)
+        layout.addWidget(self.eye)
         layout.addWidget(self._theme_button())
         self.pulse.setToolTip("Packets a second, of the last two minutes")
         self.fulfilled.setToolTip("Share of the last minute's packets that were fulfilled")

@@ -23,10 +23,13 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from desktop import formatting
 from desktop.models.overview import ShellState
 from desktop.presenters.shell import ShellPresenter
 from desktop.settings import SettingsFile
 from desktop.theme import Theme, ThemeChoice
+from desktop.views.discreet import tell_everything_again
+from desktop.views.eye_button import KEYS as EYE_KEYS
 from desktop.views.health_strip import HealthStrip
 from desktop.views.inspector import Inspector
 from desktop.views.page import Page
@@ -113,6 +116,7 @@ class MainWindow(QMainWindow):
         )
         self.strip.page_wanted.connect(self.show_page)
         self.strip.theme_chosen.connect(self._choose_theme)
+        self.strip.eye.hiding.connect(self.hide_amounts)
         self.strip.copied.connect(self.status.say)
         self.inspector.open_changed.connect(self._note_inspector)
         self._theme.changed.connect(self.rail.draw_icons)
@@ -136,6 +140,7 @@ class MainWindow(QMainWindow):
         self._add_action("/", "Filter", self._focus_filter)
         self._add_action("Ctrl+N", "Add a peer", self.add_peer)
         self._add_action("Ctrl+B", "Collapse the rail", self.rail.toggle)
+        self._add_action(EYE_KEYS, "Hide or show amounts", self._turn_eye)
         self._add_action("Ctrl+Q", "Quit", self.close_wanted.emit)
 
     def _add_action(self, keys: str, text: str, act: Callable[[], object]) -> None:
@@ -178,6 +183,13 @@ class MainWindow(QMainWindow):
         if self._current is not None and self._current.key == "peers":
             self._current.add()
 
+    def hide_amounts(self, hidden: bool) -> None:  # noqa: FBT001 # a signal's
+        """Hide every amount in the window, or let them be seen again."""
+        formatting.hide_amounts(hidden=hidden)
+        self.strip.eye.mark(hidden=hidden)
+        tell_everything_again()
+        self._settings.change(amounts_hidden=hidden)
+
     def let_go(self) -> None:
         """Close now: everything behind the window has ended."""
         self._settings.change(
@@ -213,6 +225,9 @@ class MainWindow(QMainWindow):
         self._theme.choose(choice)
         self._settings.change(theme=choice)
 
+    def _turn_eye(self) -> None:
+        self.hide_amounts(not formatting.amounts_hidden())
+
     def _note_inspector(self, is_open: bool) -> None:  # noqa: FBT001 # a signal's
         self._settings.change(inspector_open=is_open)
 
@@ -237,6 +252,8 @@ class MainWindow(QMainWindow):
             self.restoreState(QByteArray(saved.layout))
         self.inspector.set_open(saved.inspector_open)
         self.strip.mark_theme(self._theme.choice)
+        if saved.amounts_hidden:
+            self.hide_amounts(hidden=True)
         self.show_page(saved.page if saved.page in self._pages else next(iter(self._pages)))
 
     # --- What Qt calls

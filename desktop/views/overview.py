@@ -28,6 +28,7 @@ from desktop.models.overview import (
 )
 from desktop.presenters.overview import OverviewPresenter
 from desktop.theme import colours
+from desktop.views.discreet import Discreet
 from desktop.views.graphs import Graph, RangeBar
 from desktop.views.page import Page
 from desktop.views.widgets import (
@@ -156,7 +157,7 @@ class _Content(QScrollArea):
 
         self.throughput = Graph()
         self.rejects = Graph(empty="Nothing was rejected in this range")
-        self.exposure_graph = Graph(empty="Nothing is owed either way")
+        self.exposure_graph = Graph(empty="Nothing is owed either way", of_amounts=True)
         presenter.throughput_changed.connect(self.throughput.show_data)
         presenter.rejects_changed.connect(self.rejects.show_data)
         presenter.exposure_changed.connect(self.exposure_graph.show_data)
@@ -481,7 +482,7 @@ class _LimitsCard(Card):
 
 
 @final
-class _LimitLine(QWidget):
+class _LimitLine(Discreet, QWidget):
     chosen = Signal(str)
 
     def __init__(self) -> None:

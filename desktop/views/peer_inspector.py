@@ -64,7 +64,7 @@ class PeerInspector(QScrollArea):
         self.edit_button = action_button("Edit…")
         self.packets_button = action_button("Packets")
         self.facts = FactsGrid()
-        self.graph = Graph(empty="No history in this range")
+        self.graph = Graph(empty="No history in this range", of_amounts=True)
         self.graph.setFixedHeight(GRAPH_HEIGHT)
         self.range_choice = Choice([(str(span), f"last {words}") for words, span in RANGES])
         self.range_choice.setAccessibleName("How far back the balance is shown")

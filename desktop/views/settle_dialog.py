@@ -140,7 +140,7 @@ class SettleDialog(QDialog):
             if i < len(plan.presets):
                 words, amount = plan.presets[i]
                 text = formatting.amount(amount, plan.asset_code, plan.asset_scale)
-                button.setText(f"{words}: {text}".replace("&", "&&"))
+                button.setText(formatting.shown(f"{words}: {text}").replace("&", "&&"))
         for widget in (*self._group.buttons(), self.amount_edit):
             widget.setEnabled(not plan.obstacle)
         self._show(self.before, plan.gauge)

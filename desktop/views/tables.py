@@ -56,9 +56,9 @@ def show_menu(table: QTableView, actions: list[QAction | None], place: QPoint) -
 
 
 def copy(text: str) -> None:
-    """Put text on the clipboard."""
+    """Put text on the clipboard, as it may be seen now."""
     if text:
-        QApplication.clipboard().setText(text)
+        QApplication.clipboard().setText(formatting.shown(text))
 
 
 def selected_text(table: TableView) -> str:

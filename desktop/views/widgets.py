@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.resources import files
-from typing import Any, Final, final
+from typing import Any, Final, TypeVar, final
 
 from PySide6.QtCore import QByteArray, QEvent, QPointF, QRectF, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import (
@@ -45,6 +45,9 @@ from desktop import formatting
 from desktop.models.overview import Mood
 from desktop.models.table import TableModel
 from desktop.theme import Colours, colours, figures, heading
+from desktop.views.discreet import Discreet
+
+T = TypeVar("T")
 
 SPACE: Final = 8
 """Distances are multiples of this: 4 within a group, 8 between things, 16 between groups."""
@@ -152,8 +155,11 @@ def pixmap(name: str, colour: str, *, size: int = ICON_SIZE, ratio: float = 2.0)
 # --- Text
 
 
-class TextLabel(QLabel):
+class TextLabel(Discreet, QLabel):
     """Text as it is: no markup is ever read into it, and it can be selected and copied.
+
+    Amounts in it are hidden while amounts are; it keeps the room of what it was told, so that nothing
+    moves then.
 
     It takes its colour from the palette anew whenever that changes; `role` says which: `text`,
     `muted`, or a Tone's name in small letters.
@@ -190,20 +196,58 @@ class TextLabel(QLabel):
             palette.setColor(QPalette.ColorRole.WindowText, QColor(colour))
             self.setPalette(palette)
 
+    @property
+    def told(self) -> str:
+        """What it was told: the whole text, with its amounts."""
+        return self._whole
+
+    def as_seen(self, text: str) -> str:
+        """Return text as it may be seen now."""
+        return formatting.shown(text)
+
+    def tell_again(self) -> None:
+        super().tell_again()
+        self._show_text()
+
+    def _show_text(self) -> None:
+        seen = self._elided() if self._elide else self.as_seen(self._whole)
+        if seen != self.text():
+            super().setText(seen)
+
+    def _room(self, measure: Callable[[QLabel], T], otherwise: Callable[[], T]) -> T:
+        """Return a measure of what this label was told, where it shows something else."""
+        if not formatting.amounts_hidden() or self._elide or self.text() == self._whole:
+            return otherwise()
+        label = QLabel()
+        label.setTextFormat(Qt.TextFormat.PlainText)
+        label.setFont(self.font())
+        label.setWordWrap(self.wordWrap())
+        label.setContentsMargins(self.contentsMargins())
+        label.setText(self._whole)
+        return measure(label)
+
     def _elided(self) -> str:
         return self.fontMetrics().elidedText(
-            self._whole, Qt.TextElideMode.ElideRight, max(0, self.width())
+            self.as_seen(self._whole), Qt.TextElideMode.ElideRight, max(0, self.width())
         )
 
     # --- What Qt calls
 
     def setText(self, text: str) -> None:
+        self._whole = text
         if self._elide:
-            self._whole = text
             self.setToolTip(formatting.tooltip(text))
-            text = self._elided()
-        if text != self.text():
-            super().setText(text)
+        self._show_text()
+
+    def sizeHint(self) -> QSize:
+        return self._room(QLabel.sizeHint, super().sizeHint)
+
+    def minimumSizeHint(self) -> QSize:
+        return self._room(QLabel.minimumSizeHint, super().minimumSizeHint)
+
+    def heightForWidth(self, width: int) -> int:
+        otherwise = super().heightForWidth
+        return self._room(lambda label: label.heightForWidth(width), lambda: otherwise(width))
 
     def resizeEvent(self, event: Any) -> None:
         super().resizeEvent(event)
@@ -224,6 +268,9 @@ class AmountLabel(TextLabel):
         self.setFont(figures(self.font()))
         self.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
 
+    def as_seen(self, text: str) -> str:
+        return formatting.shown_number(super().as_seen(text))
+
 
 class Heading(TextLabel):
     """The title of a page or a card."""
@@ -234,7 +281,7 @@ class Heading(TextLabel):
 
 
 @final
-class Pill(QWidget):
+class Pill(Discreet, QWidget):
     """A shape, a colour and a word: how something is. Clicked, it leads to where that can be mended."""
 
     clicked = Signal()
@@ -296,7 +343,11 @@ class Pill(QWidget):
         shape = QRectF(10, box.center().y() - size / 2, size, size)
         draw_shape(painter, self._tone, shape, self._tone.colour(look))
         painter.setPen(QColor(look.text if quiet else self._tone.colour(look)))
-        painter.drawText(box.adjusted(25, 0, -6, 0), Qt.AlignmentFlag.AlignVCenter, self._text)
+        painter.drawText(
+            box.adjusted(25, 0, -6, 0),
+            Qt.AlignmentFlag.AlignVCenter,
+            formatting.shown(self._text),
+        )
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
         if self._clickable and self.rect().contains(event.position().toPoint()):
@@ -386,9 +437,37 @@ class EmptyState(QWidget):
             self._draw()
 
 
+@final
+class ActionButton(Discreet, QPushButton):
+    """A button with words; an amount among them is hidden while amounts are, and keeps its room."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self._whole = ""
+        self.setText(text)
+
+    def setText(self, text: str) -> None:
+        self._whole = text
+        super().setText(formatting.shown(text))
+
+    def tell_again(self) -> None:
+        super().tell_again()
+        super().setText(formatting.shown(self._whole))
+
+    def sizeHint(self) -> QSize:
+        hint = super().sizeHint()
+        if self.text() != self._whole:
+            metrics = self.fontMetrics()
+            more = metrics.horizontalAdvance(self._whole) - metrics.horizontalAdvance(
+                self.text()
+            )
+            hint.setWidth(hint.width() + max(0, more))
+        return hint
+
+
 def action_button(text: str, *, primary: bool = False, danger: bool = False) -> QPushButton:
     """Return a button; the primary one of a group is filled, one that destroys is red."""
-    button = QPushButton(text)
+    button = ActionButton(text)
     if primary or danger:
         button.setProperty("kind", "danger" if danger else "primary")
     button.setCursor(Qt.CursorShape.PointingHandCursor)
@@ -551,7 +630,7 @@ class FilterLine(QLineEdit):
             super().keyPressEvent(event)
 
 
-class TableView(QTableView):
+class TableView(Discreet, QTableView):
     """A table: whole rows, fixed heights, no grid, widths that the operator may change.
 
     `opened` tells of a double click or Enter on a row, `chosen` of a selection; both carry the row,
@@ -613,6 +692,10 @@ class TableView(QTableView):
         self.selectRow(place)
         self.scrollTo(self.table_model.index(place, 0))
         return True
+
+    def tell_again(self) -> None:
+        super().tell_again()
+        self.viewport().update()
 
     def _choose(self) -> None:
         rows = self.selected_rows

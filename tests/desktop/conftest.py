@@ -11,6 +11,7 @@ import pytest
 from PySide6.QtGui import QPalette
 from PySide6.QtWidgets import QApplication
 
+from desktop import formatting
 from desktop.event_loop import new_event_loop
 
 
@@ -37,6 +38,14 @@ async def nothing_outlives_its_test(qapp: QApplication) -> AsyncIterator[None]:
     left_widgets = [w for w in set(qapp.topLevelWidgets()) - widgets if w.isVisible()]
     assert not left_tasks, f"tasks still run: {left_tasks}"
     assert not left_widgets, f"windows are still open: {left_widgets}"
+
+
+@pytest.fixture(autouse=True)
+def amounts_are_seen_again() -> Iterator[None]:
+    """Whether amounts are hidden is the same for the whole process."""
+    yield
+
+    formatting.hide_amounts(hidden=False)
 
 
 @pytest.fixture(autouse=True)

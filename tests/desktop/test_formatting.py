@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import UTC
 
 import pytest
 from hypothesis import given, strategies as st
 
+from core.account import Asset, format_amount
 from desktop import formatting as f
 
 SPACES = re.compile("[\u00a0\u202f]")
@@ -135,3 +137,77 @@ def test_measures_have_units() -> None:
 @given(st.text(max_size=80), st.integers(8, 40))
 def test_a_shortened_name_is_no_longer_than_asked(text: str, length: int) -> None:
     assert len(f.shortened(text, length)) == min(len(text), length)
+
+
+# --- Amounts that others must not see
+
+
+@pytest.fixture
+def hidden() -> Iterator[None]:
+    f.hide_amounts(hidden=True)
+    yield
+    f.hide_amounts(hidden=False)
+
+
+@pytest.mark.usefixtures("hidden")
+@pytest.mark.parametrize(
+    ("text", "seen"),
+    [
+        ("bob owes you 1\u202f234.50\u00a0USD", "bob owes you •••\u00a0USD"),
+        ("+12.40\u00a0USD", "•••\u00a0USD"),
+        ("you may owe alice no more than -100.00 USD", "you may owe alice no more than ••• USD"),
+        ("61.00 of 100.00\u00a0USD", "••• of •••\u00a0USD"),
+        ("the wallet holds 0.02 ETH and 0.5 ETH are needed", "the wallet holds ••• ETH and ••• ETH are needed"),
+        ("12\u2060.\u206040\u00a0USD", "•••\u00a0USD"),
+        ("at least 900 of its units", "at least ••• of its units"),
+        ("(T04 ×37): 5 JPY.", "(T04 ×37): ••• JPY."),
+        ("7.5 QQQQ of an asset that nobody has named", "••• QQQQ of an asset that nobody has named"),
+    ],
+)  # fmt: skip
+def test_hidden_amounts_keep_their_asset(text: str, seen: str) -> None:
+    assert f.shown(text) == seen
+
+
+@pytest.mark.usefixtures("hidden")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-11-24 12:00:03 UTC",
+        "Database 48.2\u00a0MB",
+        "37 of its last 400 packets were rejected with T04",
+        "12.4\u00a0ms, 218\u00a0pkt/s, 99.1\u00a0%",
+        "ivan.example:443 refused the connection, attempt 14",
+        "3 over HTTP, 2 over BTP; 14 HTTP links",
+        "v1.2.0 USD",
+        "test.alice.x2 USD",
+        "",
+    ],
+)
+def test_what_is_no_amount_stays(text: str) -> None:
+    assert f.shown(text) == text
+
+
+@pytest.mark.usefixtures("hidden")
+def test_a_code_is_known_once_an_amount_was_written_in_it() -> None:
+    assert f.shown("5 µbtc.x") == "5 µbtc.x"
+
+    assert f.shown(f.amount(7, "µbtc.x", 0)) == "•••\u00a0µbtc.x"
+
+    assert f.shown("5 µbtc.x") == "••• µbtc.x"
+    assert f.shown("5 µbtc.xy") == "5 µbtc.xy"
+
+
+@pytest.mark.usefixtures("hidden")
+@given(st.integers(-(2**63), 2**63), st.integers(0, 30), st.sampled_from(["USD", "xrp", "A.B"]))
+def test_no_digit_of_any_amount_is_seen(value: int, scale: int, code: str) -> None:
+    ours = f.amount(value, code, scale)
+    theirs = format_amount(value, Asset(code, scale))
+
+    for text in (ours, theirs, f"bob owes {theirs}, of {ours}.", f.plain_number(value, scale)):
+        seen = f.shown_number(f.shown(text))
+        assert not any(letter.isdigit() for letter in seen)
+
+
+def test_nothing_is_hidden_otherwise() -> None:
+    assert f.shown("12.40\u00a0USD") == "12.40\u00a0USD"
+    assert f.shown_number("12.40") == "12.40"
