@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+from codecs import getincrementaldecoder
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -18,6 +19,7 @@ TOKEN_VARIABLE: Final = "SIGNALBOX_ADMIN_TOKEN"  # noqa: S105 - the name of a va
 TIMEOUT_SECONDS: Final = 30.0
 """An audit of a large journal takes a while; nothing else takes more than a blink."""
 BODY_OCTETS_MAX: Final = 256 * 1024 * 1024
+PIECE_OCTETS: Final = 64 * 1024
 DEPTH_MAX: Final = 32
 
 
@@ -78,6 +80,16 @@ class Node(Protocol):
             Unreachable: it did not answer.
         """
 
+    def copy(
+        self, *segments: str, query: Mapping[str, object], write: Callable[[str], object]
+    ) -> None:
+        """Write a text of any length that the node answers with, piece by piece.
+
+        Raises:
+            Refused: the node said no.
+            Unreachable: it did not answer, or broke off; says which.
+        """
+
     def watch(self, *segments: str, told: Callable[[object], None]) -> None:
         """Call `told` with each message of a WebSocket, until the node closes it.
 
@@ -105,13 +117,8 @@ class HttpNode(Node):
         headers: Mapping[str, str] | None = None,
     ) -> object:
         parts = self._parts()
-        path = _path(parts, segments)
-        asked = {name: value for name, value in (query or {}).items() if value is not None}
-        if asked:
-            path += "?" + urlencode(asked)
-        sent = {"Accept": "application/json", **(headers or {})}
-        if (token := self.credentials.token) is not None:
-            sent["Authorization"] = f"Bearer {token.reveal()}"
+        path = _path(parts, segments, query)
+        sent = {"Accept": "application/json", **(headers or {}), **self._authorization()}
         payload = None
         if body is not None:
             payload, sent["Content-Type"] = json.dumps(body).encode(), "application/json"
@@ -123,18 +130,32 @@ class HttpNode(Node):
             response = connection.getresponse()
             octets = response.read(BODY_OCTETS_MAX)
         except (OSError, http.client.HTTPException) as error:
-            reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-            raise Unreachable(
-                f"no node answers at {self.url}: {reason or 'it hung up'};"
-                " is it running, and is this its URL (--node)?"
-            ) from None
+            raise self._unreachable(error) from None
         finally:
             connection.close()
-        if response.status == HTTPStatus.UNAUTHORIZED:
-            raise Refused(self.credentials.refused())
-        if response.status >= HTTPStatus.BAD_REQUEST:
-            raise Refused(_reason(response.status, octets))
+        self._check(response.status, octets)
         return _parsed(response.headers.get_content_type(), octets)
+
+    def copy(
+        self, *segments: str, query: Mapping[str, object], write: Callable[[str], object]
+    ) -> None:
+        parts = self._parts()
+        path = _path(parts, segments, query)
+        connection = _connection(parts)
+        try:
+            try:
+                connection.request("GET", path, headers=self._authorization())
+                response = connection.getresponse()
+                refusal = response.read(BODY_OCTETS_MAX) if _says_no(response.status) else b""
+            except (OSError, http.client.HTTPException) as error:
+                raise self._unreachable(error) from None
+            self._check(response.status, refusal)
+            if not _copied(response, write):
+                raise Unreachable(
+                    f"the node at {self.url} broke off: what came is not all of it"
+                )
+        finally:
+            connection.close()
 
     def watch(self, *segments: str, told: Callable[[object], None]) -> None:
         # Only this call needs it, and it takes as long to load as all the rest.
@@ -149,6 +170,24 @@ class HttpNode(Node):
             self.call("GET", *segments)
             raise
 
+    def _authorization(self) -> Mapping[str, str]:
+        token = self.credentials.token
+        return {} if token is None else {"Authorization": f"Bearer {token.reveal()}"}
+
+    def _unreachable(self, error: OSError | http.client.HTTPException) -> Unreachable:
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        return Unreachable(
+            f"no node answers at {self.url}: {reason or 'it hung up'};"
+            " is it running, and is this its URL (--node)?"
+        )
+
+    def _check(self, status: int, octets: bytes) -> None:
+        """Raise Refused where the node said no."""
+        if status == HTTPStatus.UNAUTHORIZED:
+            raise Refused(self.credentials.refused())
+        if _says_no(status):
+            raise Refused(_reason(status, octets))
+
     def _parts(self) -> SplitResult:
         try:
             parts = urlsplit(self.url)
@@ -159,11 +198,15 @@ class HttpNode(Node):
         raise BadSetting(f"{self.url!r} is no URL of a node, as http://127.0.0.1:7770 is")
 
 
-def _path(parts: SplitResult, segments: Sequence[str]) -> str:
+def _path(
+    parts: SplitResult, segments: Sequence[str], query: Mapping[str, object] | None = None
+) -> str:
     if "" in segments:
         # As where a script's variable is not set: it would be another call, or none.
         raise BadSetting("a name on the command line is empty")
-    return parts.path.rstrip("/") + "/" + "/".join(quote(s, safe="~") for s in segments)
+    path = parts.path.rstrip("/") + "/" + "/".join(quote(s, safe="~") for s in segments)
+    asked = {name: value for name, value in (query or {}).items() if value is not None}
+    return f"{path}?{urlencode(asked)}" if asked else path
 
 
 def _connection(parts: SplitResult) -> http.client.HTTPConnection:
@@ -171,6 +214,27 @@ def _connection(parts: SplitResult) -> http.client.HTTPConnection:
     if parts.scheme == "https":
         return http.client.HTTPSConnection(parts.hostname, parts.port, timeout=TIMEOUT_SECONDS)
     return http.client.HTTPConnection(parts.hostname, parts.port, timeout=TIMEOUT_SECONDS)
+
+
+def _says_no(status: int) -> bool:
+    return status >= HTTPStatus.BAD_REQUEST
+
+
+def _copied(response: http.client.HTTPResponse, write: Callable[[str], object]) -> bool:
+    """Write a text as it comes; return False where it broke off before its end."""
+    decoder = getincrementaldecoder("utf-8")("replace")
+    is_whole = True
+    while is_whole:
+        try:
+            piece = response.read(PIECE_OCTETS)
+        except http.client.IncompleteRead as error:
+            piece, is_whole = error.partial, False
+        except (OSError, http.client.HTTPException):
+            return False
+        if not piece:
+            return is_whole and not response.length
+        write(decoder.decode(piece))
+    return False
 
 
 def _parsed(content_type: str, octets: bytes) -> object:

@@ -84,7 +84,7 @@ def list_all(node: Node, arguments: argparse.Namespace, output: Output) -> None:
     query = _query(arguments, ("username", "state", "text", "limit", "before"))
     query["undecided"] = "true" if arguments.undecided else None
     if arguments.csv:
-        output.write(str(node.call("GET", "payments", query={**query, "format": "csv"})))
+        node.copy("payments", query={**query, "format": "csv"}, write=output.write)
         return
     answer = as_row(node.call("GET", "payments", query=query))
     rows = [
@@ -119,8 +119,7 @@ def received(node: Node, arguments: argparse.Namespace, output: Output) -> None:
     """Show what came in, the newest first, or write it as CSV."""
     query = _query(arguments, ("username", "invoice", "limit", "before"))
     if arguments.csv:
-        answer = node.call("GET", "payments", "received", query={**query, "format": "csv"})
-        output.write(str(answer))
+        node.copy("payments", "received", query={**query, "format": "csv"}, write=output.write)
         return
     page = as_row(node.call("GET", "payments", "received", query=query))
     rows = [
@@ -218,7 +217,7 @@ def list_invoices(node: Node, arguments: argparse.Namespace, output: Output) -> 
     """Show invoices, the newest first, or write them as CSV."""
     query = _query(arguments, ("username", "state", "limit", "before"))
     if arguments.csv:
-        output.write(str(node.call("GET", "invoices", query={**query, "format": "csv"})))
+        node.copy("invoices", query={**query, "format": "csv"}, write=output.write)
         return
     answer = as_row(node.call("GET", "invoices", query=query))
     rows = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 from base64 import urlsafe_b64encode
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -366,25 +367,39 @@ class PaymentsPresenter(PagePresenter):
         """Write every payment, also those that are not shown, into a CSV file."""
 
         async def work() -> str:
-            views: list[PaymentView] = []
-            before: int | None = None
-            while True:
-                page = await self.operator.payments(
-                    PaymentQuery(before=before, limit=PAGE_ROWS)
-                )
-                views += page.rows
-                if (before := page.next) is None:
-                    break
-            text = csv_lines([PAYMENT_COLUMNS]) + payment_lines(views)
+            draft = path.with_name(f"{path.name}.part")
             try:
-                await asyncio.to_thread(path.write_text, text, encoding="utf-8", newline="")
+                count = await self._write_all(draft)
+                await asyncio.to_thread(draft.replace, path)
             except OSError as error:
                 raise SettingError(
                     "file", f"{path} cannot be written: {error.strerror}"
                 ) from None
-            return f"{formatting.counted(len(views), 'payment')} written to {path.name}"
+            finally:
+                await asyncio.to_thread(_remove, draft)
+            return f"{formatting.counted(count, 'payment')} written to {path.name}"
 
         self.run(work, name="exporting payments")
+
+    async def _write_all(self, path: Path) -> int:
+        """Write every payment, page by page, and return how many there are: only one page is held."""
+        count, before = 0, None
+        text = csv_lines([PAYMENT_COLUMNS])
+        with await asyncio.to_thread(path.open, "w", encoding="utf-8", newline="") as file:
+            while True:
+                page = await self.operator.payments(
+                    PaymentQuery(before=before, limit=PAGE_ROWS)
+                )
+                count += len(page.rows)
+                await asyncio.to_thread(file.write, text + payment_lines(page.rows))
+                text = ""
+                if (before := page.next) is None:
+                    return count
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        path.unlink()
 
 
 # --- From the node's views to what is shown

@@ -11,7 +11,7 @@ import shlex
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import Any, cast, final
 
 import pytest
 from aiohttp import web
@@ -19,14 +19,17 @@ from aiohttp.test_utils import TestServer
 
 from core.account import Secret
 from core.cli.__main__ import run
+from core.cli.client import PIECE_OCTETS, Credentials, HttpNode
 from core.cli.examples import EXAMPLES
 from core.cli.parser import build_parser
 from core.cli.tables import facts, table
+from core.control.operator import Operator
 from core.links.control_http import ApiOptions, build_app
 from core.packet import ErrorCode, Reject
 from core.payments.records import Ending, PaymentState, Progress
 from core.service import IncomingRequest
 from core.testing.builders import FULFILLMENT, prepare as packet_of
+from tests.core.control.archive import Archive
 from tests.core.control.bench import Bench, make_bench
 from tests.core.control.test_payments import begin, prepare, sending
 from tests.core.routing.network import told, way
@@ -78,13 +81,18 @@ async def bench() -> Bench:
     return await make_bench()
 
 
-@pytest.fixture
-async def shell(bench: Bench) -> AsyncIterator[Shell]:
+async def serving(operator: Operator) -> AsyncIterator[Shell]:
     options = ApiOptions(
         admin_token=Secret(TOKEN), account_by_token=lambda token: None, bind_host="127.0.0.1"
     )
-    async with TestServer(build_app(bench.control, options), host="127.0.0.1") as server:
+    async with TestServer(build_app(operator, options), host="127.0.0.1") as server:
         yield Shell(str(server.make_url("")))
+
+
+@pytest.fixture
+async def shell(bench: Bench) -> AsyncIterator[Shell]:
+    async for made in serving(bench.control):
+        yield made
 
 
 async def create(shell: Shell, username: str, *options: str) -> str:
@@ -509,6 +517,50 @@ async def test_a_packet_is_listed_with_its_transfer_which_tells_its_rate(
     )
     assert since.startswith("in force since 20")
     assert [line.split()[:2] for line in prices[1:]] == [["EUR", "1.25"], ["USD", "1"]]
+
+
+@pytest.mark.logs_warning
+async def test_a_table_of_payments_comes_piece_by_piece_and_says_when_it_is_not_whole(
+    bench: Bench,
+) -> None:
+    await bench.add("alice")
+    await begin(bench)
+    row = await bench.control.payment("p")
+    whole = Archive(bench.control, row, pages=1_500)
+    async for shell in serving(cast("Operator", whole)):
+        pieces: list[str] = []
+        node = HttpNode(shell.url, Credentials(Secret(TOKEN)))
+        asked = {"format": "csv"}
+        await asyncio.to_thread(node.copy, "payments", query=asked, write=pieces.append)
+        assert len("".join(pieces).splitlines()) == 1 + 1_500
+        assert max(map(len, pieces)) <= PIECE_OCTETS < len("".join(pieces))
+        assert (await shell.ok("payments", "list", "--csv")) == "".join(pieces)
+
+    broken = Archive(bench.control, row, pages=10, broken_at=5)
+    async for shell in serving(cast("Operator", broken)):
+        ran = await shell.run("payments", "list", "--csv")
+        assert (ran.code, ran.err) == (
+            3,
+            f"signalbox-cli: the node at {shell.url} broke off: what came is not all of it\n",
+        )
+        assert len(ran.out.splitlines()) == 1 + 5
+        ran = await shell.run("payments", "list", "--csv", "--before", "5")
+        assert (ran.code, ran.out, "broke off" in ran.err) == (1, "", False)
+
+
+async def test_a_table_that_is_shorter_than_it_was_said_to_be_is_not_whole() -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nid,created\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+
+        ran = await Shell(f"http://127.0.0.1:{port}").run("payments", "list", "--csv")
+
+    assert (ran.code, ran.out) == (3, "id,created\r\n")
+    assert "broke off" in ran.err
 
 
 async def test_programs_get_the_node_s_own_json(shell: Shell) -> None:

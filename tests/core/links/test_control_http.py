@@ -6,10 +6,10 @@ import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from fractions import Fraction
-from typing import Any
+from typing import Any, cast
 
 import pytest
-from aiohttp import ClientSession, DummyCookieJar
+from aiohttp import ClientError, ClientSession, DummyCookieJar
 from aiohttp.test_utils import TestServer
 
 from core.account import Secret
@@ -20,7 +20,9 @@ from core.payments.payer import Order
 from core.payments.records import Payment
 from core.service import IncomingRequest
 from core.testing.builders import prepare
+from tests.core.control.archive import Archive
 from tests.core.control.bench import Bench, make_bench
+from tests.core.control.test_payments import begin
 from tests.core.links.api_client import ADMIN, ApiClient
 from tests.core.payments.payments import payment
 
@@ -664,6 +666,33 @@ async def test_a_packet_names_its_row_in_the_books_of_which_its_rate_is_told(
     told = (await api.get(f"/rates/transfers/{sent['transfer']}")).json
     assert (told["transfer"], told["rate"]) == (sent["transfer"], "4/5")
     assert [price["code"] for price in told["prices"]["prices"]] == ["EUR", "USD"]
+
+
+async def archive(bench: Bench, **options: Any) -> Operator:
+    await bench.add("alice")
+    await begin(bench)
+    return cast("Operator", Archive(bench.control, await bench.control.payment("p"), **options))
+
+
+async def test_a_table_of_payments_has_all_of_them_however_many_pages_they_are(
+    bench: Bench,
+) -> None:
+    async for api in serve(await archive(bench, pages=1_000), bench):
+        answer = await api.get("/payments?format=csv")
+
+        assert (answer.status, answer.kind) == (200, "text/csv")
+        assert len(answer.text.splitlines()) == 1 + 1_000
+
+
+@pytest.mark.logs_warning
+async def test_a_table_that_the_store_cuts_short_has_no_end(bench: Bench) -> None:
+    control = await archive(bench, pages=10, broken_at=5)
+    async for api in serve(control, bench):
+        with pytest.raises(ClientError):
+            await api.get("/payments?format=csv")
+        first = await api.get("/payments?format=csv&before=5")
+
+        assert (first.status, first.kind) == (503, "application/problem+json")
 
 
 # --- Who may call

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from fractions import Fraction
@@ -9,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from core.control.payment_views import ReceiptView
+from core.control.payment_views import PaymentPage, PaymentQuery, ReceiptView
+from core.errors import StoreUnavailable
 from desktop.models.payments import PayForm, PaymentFilter, PaymentRow, QuoteShown
 from desktop.presenters.decimals import decimal_text, rate_text
 from desktop.presenters.names import Names
@@ -213,6 +215,29 @@ async def test_a_csv_file_has_every_payment_exactly_and_no_formula(
         view = views[row["id"]]
         assert Fraction(row["sent"]) * 10**view.asset.scale == view.sent
     assert rows[0].keys() >= {"delivered_exact", "violations", "receiver_text"}
+
+
+async def test_a_csv_file_that_cannot_be_finished_leaves_the_one_before_as_it_was(
+    operator: FakeOperator, payments: PaymentsPresenter, tmp_path: Path
+) -> None:
+    operator.add_payments(350)
+    (tmp_path / "payments.csv").write_text("of last year")
+    failures: list[str] = []
+    payments.failed.connect(failures.append)
+    pages = operator.payments
+
+    async def broken(query: PaymentQuery) -> PaymentPage:
+        if query.before == 200:
+            raise StoreUnavailable("the disk is gone")
+        return await pages(query)
+
+    operator.payments = broken  # type: ignore[method-assign]
+    payments.export(tmp_path / "payments.csv")
+    await payments.tasks.finish()
+
+    assert failures == ["The disk is gone."]
+    assert os.listdir(tmp_path) == ["payments.csv"]
+    assert (tmp_path / "payments.csv").read_text() == "of last year"
 
 
 @pytest.mark.parametrize(
