@@ -30,6 +30,16 @@ ENVIRONMENT_PREFIX: Final = "SIGNALBOX_"
 HTTP_BIND_DEFAULT: Final = "127.0.0.1:7770"
 ILP_ADDRESS_DEFAULT: Final = "test.signalbox"
 ADMIN_TOKEN_CHARACTERS_ADVISED: Final = 16
+EXAMPLE_TOKENS: Final = (
+    "alices-own-token-0123456789",
+    "admin-a", "admin-b", "admin-c",
+    "hi_our_admin",
+    "alice-password", "bob-password", "charlie-password",
+    "alice_password", "bob_password", "charlie_password",
+    "hi_alice", "hi_bob", "hi_charlie",
+    "changeme", "password", "secret", "token", "admin", "test",
+)  # fmt: skip
+"""Out of our own pages, of Interledger.rs's, and of everybody's: the first that a stranger tries."""
 MEMORY: Final = "memory:"
 NO_STORE: Final = (
     "names no store; use sqlite:///PATH (an absolute path has four slashes) or memory:"
@@ -131,19 +141,34 @@ class NodeConfig:
 
     def warnings(self) -> tuple[str, ...]:
         """Return what is allowed and dangerous, a sentence each."""
-        found = []
-        if not self.http_bind.is_loopback:
-            found.append(
-                f"the port is open to other machines at {self.http_bind}, and it speaks plain HTTP: put a reverse "
-                "proxy with TLS before it, or bind it to 127.0.0.1"
-            )
-        token = self.admin_token
-        if token is not None and len(token.reveal()) < ADMIN_TOKEN_CHARACTERS_ADVISED:
-            found.append(
-                f"the admin token has {len(token.reveal())} characters and can be guessed: take at least "
-                f"{ADMIN_TOKEN_CHARACTERS_ADVISED} random ones"
-            )
-        return tuple(found)
+        token = "" if self.admin_token is None else token_problem(self.admin_token)
+        return tuple(each for each in (self.port_problem, token) if each)
+
+    @property
+    def port_problem(self) -> str:
+        """Why the port is a danger, a sentence without its full stop; empty where only this machine reaches it."""
+        if self.http_bind.is_loopback:
+            return ""
+        return (
+            f"the port is open to other machines at {self.http_bind}, and it speaks plain HTTP: put a reverse "
+            "proxy with TLS before it, or bind it to 127.0.0.1"
+        )
+
+
+def token_problem(token: Secret) -> str:
+    """Return why the operator's token can be guessed, a sentence without its full stop; empty where it cannot."""
+    if token.reveal().lower() in EXAMPLE_TOKENS:
+        return (
+            "the admin token is one that stands in examples, which strangers try first: take at least "
+            f"{ADMIN_TOKEN_CHARACTERS_ADVISED} random characters"
+        )
+    length = len(token.reveal())
+    if length >= ADMIN_TOKEN_CHARACTERS_ADVISED:
+        return ""
+    return (
+        f"the admin token has {length} characters and can be guessed: take at least "
+        f"{ADMIN_TOKEN_CHARACTERS_ADVISED} random ones"
+    )
 
 
 _Parse: TypeAlias = Callable[[str, str], object]

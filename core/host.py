@@ -18,8 +18,21 @@ from aiohttp import web
 
 from core.account import Secret
 from core.clock import Clock, WallClock
-from core.config import Bind, NodeConfig, admin_token, program_version, sqlite_path
+from core.config import (
+    Bind,
+    NodeConfig,
+    admin_token,
+    program_version,
+    sqlite_path,
+    token_problem,
+)
 from core.control.node_control import NodeControl
+from core.control.node_warnings import (
+    NodeWarning,
+    Topic,
+    account_token_warnings,
+    configured,
+)
 from core.control.place import Place
 from core.control.sources import ControlSources, NodeFacts
 from core.links.auto_peer_client import AutoPeerClient
@@ -127,7 +140,7 @@ class NodeHost:
             )
             undo.push_async_callback(payer.finish, 0)
             bound: list[str] = []
-            control = NodeControl(_sources(node, links[0], states, memory, bound, payer))
+            control = NodeControl(_sources(node, links[0], states, memory, bound, payer, token))
             options = ApiOptions(
                 admin_token=token,
                 account_by_token=lambda given: _username(node, given),
@@ -213,9 +226,12 @@ def _sources(
     memory: LogMemory,
     bound: Sequence[str],
     payer: Payer,
+    admin_token: Secret,
 ) -> ControlSources:
     stores, path = node.stores, sqlite_path(node.stores.url)
     assert node.lease is not None
+    account_tokens = account_token_warnings(node.directory, stores.accounts.hash_token)
+    lasting = _lasting_warnings(node.config, admin_token)
     facts = NodeFacts(
         version=program_version(),
         node_number=node.lease.number,
@@ -225,6 +241,8 @@ def _sources(
         store_octets=lambda: None if path is None else _octets(path),
         bound=lambda: bound[0] if bound else None,
         problems=node.problems,
+        warnings=lambda: (*lasting, *account_tokens()),
+        clock_reading=states.times.read,
     )
     return ControlSources(
         facts=facts,
@@ -263,6 +281,16 @@ def _sources(
         link=link,
         dial=link.dial,
         refresh=node.refresh,
+    )
+
+
+def _lasting_warnings(config: NodeConfig, admin_token: Secret) -> Sequence[NodeWarning]:
+    """Return the warnings that hold until the node is configured anew."""
+    # Who has a public name is reached by it with TLS: a reverse proxy stands before the port.
+    port = config.port_problem if config.public_host is None else ""
+    return (
+        *configured(Topic.SECRETS, token_problem(admin_token)),
+        *configured(Topic.PORT, port),
     )
 
 

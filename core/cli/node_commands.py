@@ -9,8 +9,9 @@ from typing import Final
 from core.cli.answers import Row, as_row, as_rows, lines, moment, money, part, parts
 from core.cli.client import BadSetting, Node
 from core.cli.output import Output
-from core.cli.tables import facts, shown, table
+from core.cli.tables import facts, shown, table, visible
 from core.control.engines import engine_doubt
+from core.control.node_warnings import offset_words, span_words
 from core.control.words import counted
 
 RESOLVED: Final = {
@@ -31,11 +32,26 @@ def status(node: Node, _arguments: argparse.Namespace, output: Output) -> int:
     seen = {
         name.removesuffix("_ms"): moment(value) if name.endswith("_ms") else value
         for name, value in row.items()
-        if name != "problems"
+        if name not in {"problems", "warnings", "clock"}
     }
+    seen["clock"] = _clock(part(row, "clock"))
     text = facts(seen) + "".join(f"problem: {line}\n" for line in lines(row, "problems"))
+    if isinstance(row.get("warnings"), list):  # which a node of an older version does not tell
+        text += "".join(
+            f"warning: {visible(warning.get('sentence'))}\n"
+            for warning in parts(row, "warnings")
+        )
     output.show(answer, text)
     return 0 if row.get("status") == "Ready" else 1
+
+
+def _clock(clock: Row) -> str:
+    """Return how far the node's clock is from those of its peers."""
+    offset, bound, peers = clock.get("offset_ms"), clock.get("bound_ms"), clock.get("peers")
+    if not (isinstance(offset, int) and isinstance(bound, int) and isinstance(peers, list)):
+        return "not known: no peer has told the time lately"
+    told = counted(len(peers), "peer")
+    return f"{offset_words(offset, bound)}, give or take {span_words(bound)}, by {told}"
 
 
 # --- Routes

@@ -14,6 +14,7 @@ from core.control.auto_peering import AutoPeerDesk
 from core.control.books import UNKNOWN_TRANSFERS_MAX, BooksDesk
 from core.control.engines import EngineDesk
 from core.control.explain import Explainer
+from core.control.node_warnings import clock_warnings
 from core.control.operator import Operator
 from core.control.payment_views import (
     IncomingNotice,
@@ -202,6 +203,7 @@ class NodeControl(Operator):
         totals = sources.traffic.totals()
         unknown = await sources.books.unknown_transfers(limit=UNKNOWN_TRANSFERS_MAX)
         problems = tuple(facts.problems())
+        clock = facts.clock_reading()
         return NodeStatus(
             ilp_address=sources.node_address.current,
             version=facts.version,
@@ -223,6 +225,8 @@ class NodeControl(Operator):
             rejects=totals.rejects,
             unknown_transfers=len(unknown),
             last_change=sum((await sources.changes.versions()).values()),
+            warnings=(*clock_warnings(clock), *facts.warnings()),
+            clock=clock,
         )
 
     # --- Accounts

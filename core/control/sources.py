@@ -13,6 +13,7 @@ from typing import Protocol, final
 
 from core.account import Account, AccountDirectory, AccountId, AccountStore
 from core.clock import Clock
+from core.control.node_warnings import NodeWarning
 from core.control.place import Place
 from core.control.views import LinkState
 from core.ledger.books import Books
@@ -33,6 +34,7 @@ from core.services.echo import Pings
 from core.settlement.records import SettlementView
 from core.settlement.store import ENGINE_LEASE_MS
 from core.telemetry.history import HistoryStore
+from core.telemetry.peer_time import ClockReading
 from core.telemetry.records import LogLine, PacketRecord, TrafficCounters
 
 
@@ -112,6 +114,10 @@ class NodeFacts:
     """Where the port really is, where 0 was asked for; None where it is as `http_bind` says."""
     problems: Callable[[], Sequence[str]] = tuple
     """What keeps the node from working now, a sentence each."""
+    warnings: Callable[[], Sequence[NodeWarning]] = tuple
+    """What should not stay as it is, but for the clock."""
+    clock_reading: Callable[[], ClockReading | None] = lambda: None
+    """This machine's clock beside those of its peers."""
 
 
 @final

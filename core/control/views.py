@@ -9,9 +9,11 @@ from fractions import Fraction
 from typing import final
 
 from core.account import Account, Asset
+from core.control.node_warnings import NodeWarning
 from core.ledger.books import AuditReport, Balance
 from core.service import Explanation
 from core.settlement.records import Direction, EngineStatus, SettlementState
+from core.telemetry.peer_time import ClockReading
 from core.telemetry.records import LogLine
 
 
@@ -44,6 +46,10 @@ class NodeStatus:
     unknown_transfers: int
     last_change: int
     """Grows whenever accounts, routes, rates or engines change: a cheap reason to look again."""
+    warnings: Sequence[NodeWarning] = ()
+    """What does not keep it from working, and should not stay so: clocks that are wrong, secrets that are none."""
+    clock: ClockReading | None = None
+    """This machine's clock beside the peers'; None while no peer has told the time lately."""
 
 
 class LinkState(enum.Enum):

@@ -27,6 +27,7 @@ from core.control.views import (
     UnknownRow,
     UnmatchedRow,
 )
+from core.telemetry.peer_time import ClockReading
 
 Json: TypeAlias = dict[str, object]
 
@@ -54,6 +55,24 @@ def status_json(status: NodeStatus) -> Json:
         "rejects": status.rejects,
         "unknown_transfers": status.unknown_transfers,
         "last_change": status.last_change,
+        "warnings": [
+            {"topic": warning.topic.value, "sentence": warning.sentence}
+            for warning in status.warnings
+        ],
+        "clock": None if status.clock is None else clock_json(status.clock),
+    }
+
+
+def clock_json(reading: ClockReading) -> Json:
+    """Return this machine's clock beside those of its peers."""
+    return {
+        "offset_ms": reading.offset_ms,
+        "bound_ms": reading.bound_ms,
+        "peers": list(reading.peers),
+        "told_at_ms": reading.told_at_ms,
+        "wrong_peers": [
+            {"username": each.peer, "offset_ms": each.offset_ms} for each in reading.wrong
+        ],
     }
 
 

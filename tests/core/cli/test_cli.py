@@ -9,7 +9,7 @@ import json
 import re
 import shlex
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast, final
 
@@ -23,11 +23,13 @@ from core.cli.client import PIECE_OCTETS, Credentials, HttpNode
 from core.cli.examples import EXAMPLES
 from core.cli.parser import build_parser
 from core.cli.tables import facts, table
+from core.control.node_warnings import NodeWarning, Topic
 from core.control.operator import Operator
 from core.links.control_http import ApiOptions, build_app
 from core.packet import ErrorCode, Reject
 from core.payments.records import Ending, PaymentState, Progress
 from core.service import IncomingRequest
+from core.telemetry.peer_time import ClockReading
 from core.testing.builders import FULFILLMENT, prepare as packet_of
 from tests.core.control.archive import Archive
 from tests.core.control.bench import Bench, make_bench
@@ -114,6 +116,23 @@ async def test_the_node_s_status_is_shown(shell: Shell, bench: Bench) -> None:
     ran = await shell.run("status")
     assert ran.code == 1
     assert "problem: The store cannot be used.\n" in ran.out
+
+
+async def test_the_clock_and_what_is_unsafe_are_part_of_the_status(bench: Bench) -> None:
+    known = replace(
+        bench.sources.facts,
+        clock_reading=lambda: ClockReading(
+            offset_ms=-5_012, bound_ms=40, peers=("alice", "bob"), told_at_ms=1_000
+        ),
+        warnings=lambda: (NodeWarning(Topic.SECRETS, "It can be\x1b[2J guessed."),),
+    )
+    async for shell in serving(bench.control_with(facts=known)):
+        shown = await shell.ok("status")
+        assert fact(shown, "clock") == "−5.0 s, give or take 40 ms, by 2 peers"
+        assert "warning: This machine's clock is 5.0 s behind" in shown
+        assert "warning: It can be�[2J guessed.\n" in shown
+    async for shell in serving(bench.control):
+        assert fact(await shell.ok("status"), "clock").startswith("not known: no peer")
 
 
 async def test_an_account_is_created_shown_changed_and_deleted(shell: Shell) -> None:
