@@ -501,7 +501,17 @@ class BtpConnection(asyncio.Protocol):
             octets = self._exchange.refuse(found, self._owner.clock.now_ms())
             self.end(ws.POLICY, found, last=octets)
             return
-        account, self.token_hash = found
+        account, token_hash = found
+        if self.stage is Stage.OPEN and account.id != self.account_id:
+            sentence = f"this connection is {self.name}'s, and the token is another account's"
+            octets = self._exchange.refuse(sentence, self._owner.clock.now_ms())
+            self.end(ws.POLICY, sentence, last=octets)
+            return
+        self.token_hash = token_hash
+        if self.stage is Stage.OPEN:
+            self._send(self._exchange.accept())
+            self._count_idle(1, "messages that say once more who it is")
+            return
         self.account_id, self.name = account.id, account.username
         self._send(self._exchange.accept())
         self._open()

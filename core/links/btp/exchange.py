@@ -93,7 +93,7 @@ class Failed(Generic[W]):
 @final
 @dataclass(frozen=True, slots=True)
 class Login:
-    """Somebody says who it is; `accept` or `refuse` answers."""
+    """Somebody says who it is, at first or once more; `accept` or `refuse` answers."""
 
     token: str
     username: str
@@ -148,11 +148,13 @@ class Exchange(Generic[W]):
     """What is under way on one connection."""
 
     __slots__ = (
-        "_in_flight", "_in_flight_max", "_is_inverted", "_late", "_login_id", "_next_id", "phase",
+        "_in_flight", "_in_flight_max", "_is_inverted", "_is_server", "_late", "_login_id", "_next_id",
+        "phase",
     )  # fmt: skip
 
     def __init__(self, *, is_server: bool, first_id: int, in_flight_max: int) -> None:
         self.phase = Phase.UNKNOWN if is_server else Phase.LOGGING_IN
+        self._is_server = is_server
         self._next_id = first_id & REQUEST_ID_MAX
         self._in_flight_max = in_flight_max
         self._in_flight: dict[int, W] = {}
@@ -287,27 +289,30 @@ class Exchange(Generic[W]):
 
     def _first(self, packet: BtpPacket, now_ms: Callable[[], int]) -> Event[W]:
         """Return what a client's first packet is: it has to say who it is."""
-        token = packet.entry("auth_token")
         problem = None
         if packet.kind != MESSAGE:
             problem = "the first packet has to be a Message that says who you are"
         elif not packet.entries or packet.entries[0].name != "auth":
             problem = "the first sub-protocol of the first packet has to be auth"
-        elif token is None:
+        elif packet.entry("auth_token") is None:
             problem = "the first packet needs the sub-protocol auth_token"
-        if problem is not None or token is None:
+        if problem is not None:
             self.phase = Phase.OVER
-            sentence = problem or ""
             # An answer that nobody waits for may not be answered (RFC-0023).
             answer = (
-                error_packet(packet.request_id, NOT_ACCEPTED, sentence, now_ms())
+                error_packet(packet.request_id, NOT_ACCEPTED, problem, now_ms())
                 if packet.kind in {MESSAGE, TRANSFER}
                 else None
             )
-            return Violation(sentence, answer)
+            return Violation(problem, answer)
+        return self._login_of(packet)
+
+    def _login_of(self, packet: BtpPacket) -> Login:
         self._login_id = packet.request_id
-        username = packet.entry("auth_username")
-        return Login(token.text, "" if username is None else username.text)
+        token, username = packet.entry("auth_token"), packet.entry("auth_username")
+        return Login(
+            "" if token is None else token.text, "" if username is None else username.text
+        )
 
     def _login_answer(self, packet: BtpPacket) -> Event[W]:
         if packet.request_id != self._login_id or packet.kind not in {RESPONSE, ERROR}:
@@ -341,6 +346,8 @@ class Exchange(Generic[W]):
                     f"an answer came for request {request_id}, which is not under way"
                 )
             return Answered(waiting, None)
+        if self._is_server and packet.entries and packet.entries[0].name == "auth":
+            return self._login_of(packet)
         return Say(BtpPacket(RESPONSE, request_id).encode())
 
     def _take_waiting(self, request_id: int) -> W | None:

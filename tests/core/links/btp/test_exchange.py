@@ -138,6 +138,19 @@ def test_a_first_packet_that_may_not_be_answered_is_not(octets: bytes) -> None:
     assert event.octets is None
 
 
+def test_whoever_is_let_in_and_says_once_more_who_it_is_is_looked_at_once_more() -> None:
+    exchange = open_exchange()
+
+    event = exchange.receive(login("guess", "bob", request_id=9).encode(), now_ms)
+    without = exchange.receive(
+        BtpPacket(btp.MESSAGE, 10, (SubProtocol("auth", 0, b""),)).encode(), now_ms
+    )
+
+    assert (event, without) == (Login("guess", "bob"), Login("", ""))
+    assert parse_packet(exchange.refuse("the token is wrong", NOW_MS)).request_id == 10
+    assert exchange.phase is Phase.OVER
+
+
 # --- Logging in, as the client
 
 

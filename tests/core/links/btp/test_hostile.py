@@ -105,6 +105,43 @@ async def test_a_forged_login_is_refused_with_a_sentence_and_the_end(
     await works(scene, "bob")
 
 
+@pytest.mark.parametrize(
+    "token",
+    [
+        pytest.param("a-guess", marks=pytest.mark.logs_warning),
+        pytest.param("", marks=pytest.mark.logs_warning),
+        "bob-token",
+    ],
+)
+async def test_whoever_says_once_more_who_it_is_and_is_not_gets_an_error_and_the_end(
+    scene: Scene, token: str
+) -> None:
+    scene.account("bob", "bob-token")
+    socket = await scene.log_in("/")
+    await socket.say(login("a-token", request_id=8))
+    assert await socket.hear() == BtpPacket(btp.RESPONSE, 8)
+
+    await socket.say(login(token, request_id=9))
+
+    answer = await socket.hear()
+    assert answer.error is not None
+    assert (answer.request_id, answer.error.code) == (9, "F00")
+    assert (await socket.ends())[0] == ws.POLICY
+    await until(lambda: not scene.link.is_connected(scene.accounts["alice"].id))
+    assert not scene.link.is_connected(scene.accounts["bob"].id)
+
+
+async def test_whoever_says_who_it_is_again_and_again_is_let_go(setting: Setting) -> None:
+    scene = await setting(replace(QUICK, idle_max=20))
+    socket = await scene.log_in()
+
+    for number in range(30):
+        await socket.say(login("a-token", request_id=number))
+
+    code, reason = await socket.ends()
+    assert (code, "say once more who it is" in reason) == (ws.POLICY, True)
+
+
 async def test_a_paused_account_is_told_so(scene: Scene) -> None:
     scene.put(replace(scene.accounts["alice"], enabled=False))
     socket = await scene.dial()
