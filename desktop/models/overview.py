@@ -123,6 +123,32 @@ class PillState:
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """What must not be overlooked, in the banner."""
+
+    key: str
+    """Of what stays the same: hidden once, it comes back only under another key."""
+    text: str
+    """Partly remote text."""
+    mood: Mood
+    label: str = ""
+    """Of the button that leads to where it can be seen to; empty where that is nowhere in the window."""
+    page: str = ""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockState:
+    """How the clock of the node's machine goes."""
+
+    text: str
+    """Short: `+12 ms`, or `not known`."""
+    mood: Mood
+    reason: str
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ShellState:
     """What the window's frame shows."""
 
@@ -139,7 +165,8 @@ class ShellState:
     """Share of the last minute's packets that were fulfilled."""
     pulse: Sequence[float]
     """Packets a second, of the last minutes."""
-    banner: str
-    """What must not be overlooked; empty where nothing must."""
+    banner: Sequence[Notice]
+    """What must not be overlooked, the worst first."""
+    clock: ClockState
     badges: dict[str, int]
     """Problems a page has."""

@@ -12,7 +12,9 @@ from core.control.views import AccountView, EngineView, LinkState, NodeStatus
 from desktop import formatting
 from desktop.engine_supervisor import ProcessState, ProcessStatus
 from desktop.models.overview import Mood, PillState, ShellState
+from desktop.presenters.clock import clock_pill, clock_state
 from desktop.presenters.incidents import Snapshot
+from desktop.presenters.notices import Notices
 from desktop.presenters.watch import NodeWatch
 
 NAMES_SHOWN: Final = 6
@@ -42,6 +44,7 @@ class ShellPresenter(QObject):
     def __init__(self, watch: NodeWatch, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.watch = watch
+        self._notices = Notices()
         self._address = ""
         watch.looked.connect(self._show)
 
@@ -78,7 +81,8 @@ class ShellPresenter(QObject):
                 if fulfilled + rejected
                 else "",
                 pulse=tuple(self.watch.pulse),
-                banner=self._banner(seen),
+                banner=self._notices.of(seen, self.watch.problem),
+                clock=clock_state(seen.status),
                 badges=dict(Counter(incident.page for incident in self.watch.incidents))
                 | {"overview": len(self.watch.incidents)},
             )
@@ -102,15 +106,8 @@ class ShellPresenter(QObject):
                 yield engine_pill(name, started.get(name), told.get(name))
         if seen.rate_problems or len({view.account.asset.code for view in seen.accounts}) > 1:
             yield _rates_pill(seen.rate_problems)
+        yield clock_pill(clock_state(status))
         yield _store_pill(status, self.watch.problem)
-
-    def _banner(self, seen: Snapshot) -> str:
-        if self.watch.problem:
-            return f"The node cannot be looked at: {self.watch.problem}"
-        for process in seen.processes:
-            if process.state is ProcessState.GAVE_UP:
-                return process.sentence
-        return seen.status.problems[0] if seen.status.problems else ""
 
 
 def network_of(ilp_address: str) -> tuple[str, Mood, str]:

@@ -31,6 +31,7 @@ from desktop.views.widgets import (
     Pill,
     Sparkline,
     TextLabel,
+    Tone,
     icon,
     icon_button,
     tone_of,
@@ -42,6 +43,9 @@ STRIP_WIDTH_FOR_RATES: Final = 1264
 STRIP_WIDTH_FOR_PULSE: Final = 1180
 STRIP_WIDTH_FOR_SHARE: Final = 1060
 """In a narrow window the strip leaves out what is told elsewhere too."""
+PILLS_THAT_GIVE_WAY: Final = ("clock", "rates", "store")
+"""In this order where there is no room, and as long as they have nothing to say: the status bar has the clock, the
+logs the database."""
 
 _THEMES: Final = (
     (ThemeChoice.SYSTEM, "Follow the system"),
@@ -142,6 +146,16 @@ class HealthStrip(QWidget):
         is_wide = self.width() >= STRIP_WIDTH_FOR_RATES
         for key, widget in self._pills.items():
             widget.setVisible(key in self._wanted and (is_wide or key != "rates"))
+        if (layout := self.layout()) is None:
+            return
+        for key in PILLS_THAT_GIVE_WAY:
+            pill = self._pills.get(key)
+            is_quiet = pill is not None and pill.tone in (Tone.OK, Tone.PLAIN)
+            if pill is not None and is_quiet and layout.minimumSize().width() > self.width():
+                pill.setVisible(False)
+        # What is wrong stays, and the pace of packets is on the overview too.
+        self.rate.setVisible(True)
+        self.rate.setVisible(layout.minimumSize().width() <= self.width())
 
     def pill(self, key: str) -> Pill | None:
         """Return a component's pill."""

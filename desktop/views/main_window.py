@@ -28,6 +28,7 @@ from desktop.models.overview import ShellState
 from desktop.presenters.shell import ShellPresenter
 from desktop.settings import SettingsFile
 from desktop.theme import Theme, ThemeChoice
+from desktop.views.banner import Banner
 from desktop.views.discreet import tell_everything_again
 from desktop.views.eye_button import KEYS as EYE_KEYS
 from desktop.views.health_strip import HealthStrip
@@ -35,12 +36,7 @@ from desktop.views.inspector import Inspector
 from desktop.views.page import Page
 from desktop.views.rail import Rail
 from desktop.views.status_line import StatusLine
-from desktop.views.widgets import (
-    MARGIN,
-    TextLabel,
-    icon_button,
-    pixmap,
-)
+from desktop.views.widgets import pixmap
 
 WINDOW_WIDTH, WINDOW_HEIGHT = 1280, 800
 WIDTH_MIN, HEIGHT_MIN = 960, 600
@@ -115,6 +111,7 @@ class MainWindow(QMainWindow):
             lambda collapsed: self._settings.change(rail_collapsed=collapsed)
         )
         self.strip.page_wanted.connect(self.show_page)
+        self.banner.page_wanted.connect(self.show_page)
         self.strip.theme_chosen.connect(self._choose_theme)
         self.strip.eye.hiding.connect(self.hide_amounts)
         self.strip.copied.connect(self.status.say)
@@ -209,6 +206,7 @@ class MainWindow(QMainWindow):
         self.strip.show_state(state)
         self.banner.say(state.banner)
         self.rail.show_badges(state.badges)
+        self.status.clock.show_clock(state.clock)
         self.status.show_version(state.version)
         self._show_age()
 
@@ -286,33 +284,3 @@ class MainWindow(QMainWindow):
         else:
             event.ignore()
             self.close_wanted.emit()
-
-
-@final
-class Banner(QWidget):
-    """What must not be overlooked: it stays until it is over, or hidden until it changes."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.setObjectName("banner")
-        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
-        self._hidden_text = ""
-        self.text = TextLabel(role="bad", wrap=True)
-        self.hide_button = icon_button("close", "Hide until it changes")
-        self.hide_button.clicked.connect(self._hide_text)
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(MARGIN, 6, 10, 6)
-        layout.addWidget(self.text, 1)
-        layout.addWidget(self.hide_button)
-        self.hide()
-
-    def say(self, text: str) -> None:
-        """Show this; nothing where it is empty."""
-        self.text.setText(text)
-        self.setVisible(bool(text) and text != self._hidden_text)
-        if not text:
-            self._hidden_text = ""
-
-    def _hide_text(self) -> None:
-        self._hidden_text = self.text.text()
-        self.hide()

@@ -12,6 +12,7 @@ from PySide6.QtWidgets import (
 
 from desktop.models.overview import Mood
 from desktop.theme import figures
+from desktop.views.clock_label import ClockLabel
 from desktop.views.widgets import (
     MARGIN,
     TextLabel,
@@ -33,6 +34,7 @@ class StatusLine(QStatusBar):
         self.setContentsMargins(MARGIN - 4, 0, 10, 0)
         self.message = TextLabel(elide=True)
         self.running = TextLabel(role="muted")
+        self.clock = ClockLabel()
         self.version = TextLabel(role="muted")
         self.age = TextLabel(role="ok")
         self.age.setFont(figures(self.age.font()))
@@ -46,6 +48,7 @@ class StatusLine(QStatusBar):
         self.addWidget(self.message, 1)
         self.addPermanentWidget(self.undo_button)
         self.addPermanentWidget(self.running)
+        self.addPermanentWidget(self.clock)
         self.addPermanentWidget(self.version)
         self.addPermanentWidget(self.age)
         self._clear = QTimer(self)

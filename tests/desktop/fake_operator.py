@@ -16,6 +16,7 @@ from fractions import Fraction
 from typing import Final, final
 
 from core.account import Account, AccountId, Asset, RoutingRelation, format_amount
+from core.control.node_warnings import NodeWarning, clock_warnings
 from core.control.operator import Operator
 from core.control.views import (
     AccountCheck,
@@ -56,6 +57,7 @@ from core.packet import address, covers, error_words
 from core.packet.reply import ErrorCode
 from core.service import Step, Verdict
 from core.settlement.records import Direction, EngineStatus, SettlementState
+from core.telemetry.peer_time import ClockReading
 from tests.desktop.fake_payments import FakePayments
 from tests.desktop.fake_peering import FakePeering
 from tests.desktop.fake_rates import FakeRates
@@ -103,6 +105,8 @@ class FakeOperator(FakePayments, FakePeering, FakeRates, FakeRoutes, Operator):
         self.random = random.Random(7)
         self.ilp_address = "test.signalbox.alice"
         self.problems: list[str] = []
+        self.clock_reading: ClockReading | None = None
+        self.warnings: list[NodeWarning] = []
         self.log_level = "info"
         self.views: dict[str, AccountView] = {}
         self.static: dict[str, str] = {}
@@ -197,6 +201,8 @@ class FakeOperator(FakePayments, FakePeering, FakeRates, FakeRoutes, Operator):
             rejects=sum(view.rejects for view in views),
             unknown_transfers=len(self.unknown_rows),
             last_change=self.changes,
+            warnings=(*clock_warnings(self.clock_reading), *self.warnings),
+            clock=self.clock_reading,
         )
 
     # --- Accounts

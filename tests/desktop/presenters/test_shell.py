@@ -60,12 +60,12 @@ async def test_every_component_has_a_pill_with_a_reason(frame: Frame) -> None:
     await frame.look()
 
     pills = {pill.key: pill for pill in frame.state.pills}
-    assert list(pills) == ["node", "peers", "engine:ethereum", "rates", "store"]
+    assert list(pills) == ["node", "peers", "engine:ethereum", "rates", "clock", "store"]
     assert {pills[key].mood for key in ("node", "engine:ethereum", "store")} == {Mood.OK}
     assert pills["peers"].mood is Mood.WARN
     assert "Down: " in pills["peers"].reason
     assert "127.0.0.1:7770" in pills["node"].reason
-    assert frame.state.banner == ""
+    assert frame.state.banner == ()
 
 
 async def test_rates_have_a_pill_where_packets_are_converted_and_it_says_what_is_wrong(
@@ -125,7 +125,7 @@ async def test_a_node_that_cannot_be_asked_is_told_and_what_was_seen_stays(
 
     assert frame.state.ilp_address == "test.signalbox.alice"
     assert frame.state.pills[0].mood is Mood.BAD
-    assert "the database is locked" in frame.state.banner.lower()
+    assert "the database is locked" in frame.state.banner[0].text.lower()
     words, mood = frame.shell.live()
     assert (words.replace("\u00a0", " "), mood) == ("Stale 9.0 s", Mood.BAD)
 
@@ -137,7 +137,7 @@ async def test_it_recovers_by_itself(frame: Frame) -> None:
 
     await frame.look(seconds=1)
 
-    assert frame.state.banner == ""
+    assert frame.state.banner == ()
     assert frame.shell.live()[1] is Mood.OK
 
 

@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QApplication, QLineEdit, QVBoxLayout, QWidget
 from pytestqt.qtbot import QtBot
 
 from core.errors import StoreUnavailable
+from core.telemetry.peer_time import ClockReading, PeerClock
 from desktop.models.overview import OverviewState
 from desktop.presenters.overview import OverviewPresenter
 from desktop.presenters.page import PagePresenter
@@ -423,3 +424,65 @@ async def test_a_peer_cannot_put_markup_into_an_incident(shown: Shown) -> None:
     labels = [label for label in needs_you.findChildren(TextLabel) if "gone" in label.text()]
     assert [label.text() for label in labels] == ["<b>gone</b>"]
     assert labels[0].textFormat() is Qt.TextFormat.PlainText
+
+
+async def test_a_clock_that_is_wrong_is_told_in_the_strip_the_status_bar_and_the_banner(
+    shown: Shown,
+) -> None:
+    window = shown.window
+    pill = window.strip.pill("clock")
+    assert pill is not None
+    assert pill.text == "Clock not known"
+    assert window.status.clock.text() == "clock not known"
+    assert not window.banner.isVisible()
+
+    shown.operator.clock_reading = ClockReading(
+        offset_ms=5_012,
+        bound_ms=40,
+        peers=("alice", "bob"),
+        told_at_ms=shown.operator.clock.now_ms(),
+    )
+    await shown.look()
+
+    assert pill.text.replace("\u00a0", " ") == "Clock +5.0 s"
+    assert window.status.clock.text().replace("\u00a0", " ") == "✖ clock +5.0 s"
+    assert window.banner.isVisible()
+    assert "Packets expire early" in window.banner.text.text()
+    for width in (WIDTH_MIN, 1280):
+        window.resize(width, HEIGHT_MIN)
+        QApplication.processEvents()
+        assert window.width() == width
+        assert pill.isVisible(), "what is wrong gives way to nothing"
+        layout = window.strip.layout()
+        assert layout is not None
+        assert layout.minimumSize().width() <= width, "nothing in the strip is cut off"
+
+
+async def test_a_pill_that_has_nothing_to_say_gives_way_in_a_narrow_window(
+    shown: Shown,
+) -> None:
+    pill = shown.window.strip.pill("clock")
+    assert pill is not None
+    shown.window.resize(1600, 800)
+    QApplication.processEvents()
+    assert pill.isVisible()
+
+    shown.window.resize(WIDTH_MIN, HEIGHT_MIN)
+    QApplication.processEvents()
+    assert not pill.isVisible()
+    assert shown.window.status.clock.isVisible(), "and is told in the status bar"
+
+
+async def test_the_button_of_the_banner_shows_the_page_that_it_names(shown: Shown) -> None:
+    shown.operator.clock_reading = ClockReading(
+        offset_ms=0,
+        bound_ms=40,
+        peers=("alice", "bob", "carol"),
+        told_at_ms=shown.operator.clock.now_ms(),
+        wrong=(PeerClock("bob", 5_000),),
+    )
+    await shown.look()
+
+    shown.window.banner.action.click()
+
+    assert shown.window.current_page is shown.other
