@@ -52,6 +52,8 @@ class _Entry:
     """What it calls the asset, the name that becomes its code first."""
     value: object
     at_ms: int | None = None
+    is_ranked: bool = False
+    """It is of a list of assets of which several may be called alike: the first is the one that is meant."""
 
 
 _Reader: TypeAlias = Callable[[RateSource, bytes], tuple[str, Iterable[_Entry]]]
@@ -88,13 +90,16 @@ def _sample(source: RateSource, base: str, entries: Iterable[_Entry], now_ms: in
             problems.append(f"It has more than {PRICES_MAX} prices; the rest was not read.")
             break
         code = _code(entry.names, named)
-        if code is None or code in prices or code == base:
+        if code is None or code == base or (entry.is_ranked and code in prices):
             continue
         found = _usable(code, entry, source, now_ms)
         if isinstance(found, str):
             problems.append(found)
             continue
-        prices[code] = found
+        if prices.setdefault(code, found) != found:
+            raise RateSourceError(
+                f"it has two prices of {code}, and nothing says which of them holds"
+            )
         if entry.at_ms is not None:
             stamps.append(min(entry.at_ms, now_ms))
     if len(problems) > PROBLEMS_MAX:
@@ -220,6 +225,7 @@ def _read_coingecko(source: RateSource, octets: bytes) -> tuple[str, Iterable[_E
                 (_text(row, "symbol"), _text(row, "id")),
                 row.get("current_price"),
                 _iso_ms(row.get("last_updated")),
+                is_ranked=True,
             )
             for row in _objects(document)
         )
@@ -246,6 +252,7 @@ def _read_coincap(source: RateSource, octets: bytes) -> tuple[str, Iterable[_Ent
             (_text(row, "symbol"), _text(row, "id")),
             row.get("priceUsd", row.get("rateUsd")),
             at_ms,
+            is_ranked=True,
         )
         for row in _objects(rows)
     )
@@ -272,7 +279,7 @@ def _cryptocompare(row: Mapping[str, object], base: str) -> Iterator[_Entry]:
     found = raw.get(base) if isinstance(raw, dict) else None
     if isinstance(info, dict) and isinstance(found, dict):
         at_ms = _seconds_ms(found.get("LASTUPDATE"))
-        yield _Entry((_text(info, "Name"),), found.get("PRICE"), at_ms)
+        yield _Entry((_text(info, "Name"),), found.get("PRICE"), at_ms, is_ranked=True)
 
 
 def _read_json(source: RateSource, octets: bytes) -> tuple[str, Iterable[_Entry]]:
@@ -333,12 +340,26 @@ def _parsed(octets: bytes) -> object:
             parse_int=Decimal,
             parse_float=Decimal,
             parse_constant=Decimal,  # NaN and Infinity: no prices, and named as such
+            object_pairs_hook=_once,
         )
     except NestedTooDeeply:
         raise RateSourceError("its JSON is nested too deeply") from None
     except (ValueError, ArithmeticError) as error:
         raise RateSourceError(f"its answer is no JSON: {str(error)[:200]}") from None
     return document
+
+
+def _once(pairs: list[tuple[str, object]]) -> Mapping[str, object]:
+    """Return an object of JSON in which no name has two values; Python's parser would take the last."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        first: dict[str, object] = {}
+        for name, value in pairs:
+            if first.setdefault(name, value) != value:
+                raise RateSourceError(
+                    f"its JSON has {_shown(name)} twice, and nothing says which holds"
+                )
+    return found
 
 
 def _object(document: object) -> Mapping[str, object]:

@@ -231,6 +231,37 @@ def test_what_is_no_price_is_named(document: object, path: str, words: str) -> N
     assert words in problem(source(SourceKind.JSON, path=path), octets(document))
 
 
+@pytest.mark.parametrize(
+    ("kind", "answer", "words"),
+    [
+        (SourceKind.JSON, b'{"EUR": 1.07, "GBP": 1.2, "EUR": 10.7}', "has 'EUR' twice"),
+        (SourceKind.JSON, b'{"EUR": 1.07, "eur": 10.7}', "two prices of EUR"),
+        (SourceKind.JSON, b'{"EUR": 1.07, "base": "USD", "base": "GBP"}', "has 'base' twice"),
+        (SourceKind.JSON, b'{"EUR": 1.07, "date": 1700000000, "date": 1}', "has 'date' twice"),
+        (SourceKind.COINGECKO, b'{"xrp": {"usd": 0.5, "usd": 5}}', "has 'usd' twice"),
+        (SourceKind.CRYPTOCOMPARE, b'{"XRP": {"USD": 0.5}, "xrp": {"USD": 5}}', "two prices of XRP"),
+        (SourceKind.ECB, ECB.replace(b"JPY", b"USD"), "two prices of USD"),
+    ],
+)  # fmt: skip
+def test_an_answer_with_two_prices_of_one_asset_is_refused(
+    kind: SourceKind, answer: bytes, words: str
+) -> None:
+    said = problem(source(kind), answer)
+
+    assert words in said
+    assert said.endswith(("which holds", "which of them holds"))
+
+
+@pytest.mark.parametrize(
+    "answer", [b'{"EUR": 1.07, "EUR": 1.070}', b'{"EUR": 1.07, "eur": "1.07"}']
+)
+def test_a_price_that_is_said_twice_alike_is_one(answer: bytes) -> None:
+    sample = read_sample(source(SourceKind.JSON), answer, NOW_MS)
+
+    assert sample.prices == {"USD": 1, "EUR": Fraction(107, 100)}
+    assert sample.problems == ()
+
+
 def test_one_bad_price_leaves_the_others_good_and_is_told() -> None:
     answer = octets({"EUR": 1.07, "XRP": -1, "BTC": "1e5"})
 
