@@ -143,7 +143,7 @@ class Desktop(QObject):
             operator, supervisor, our_url=node.url, progress=self._say_practice
         )
         self.watch = NodeWatch(operator, clock, supervisor, self)
-        self.shell = ShellPresenter(self.watch, self)
+        self.shell = ShellPresenter(self.watch, self, options.config.default_spsp_account)
         self.overview = OverviewPresenter(
             operator,
             clock,

@@ -32,6 +32,9 @@ class Settings:
     page: str = "overview"
     rail_collapsed: bool = False
     inspector_open: bool = True
+    inspector_detached: bool = False
+    inspector_geometry: bytes = b""
+    """Where its own window stands, as Qt writes it."""
     geometry: bytes = b""
     """Where the window stands, as Qt writes it."""
     layout: bytes = b""
@@ -130,6 +133,8 @@ _CODECS: Final[Mapping[str, _Codec]] = {
     "page": (_exactly(str), _same),
     "rail_collapsed": (_exactly(bool), _same),
     "inspector_open": (_exactly(bool), _same),
+    "inspector_detached": (_exactly(bool), _same),
+    "inspector_geometry": _OCTETS,
     "geometry": _OCTETS,
     "layout": _OCTETS,
     "graph_seconds": (_exactly(int), _same),

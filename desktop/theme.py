@@ -28,6 +28,8 @@ from PySide6.QtWidgets import (
 
 CONTRAST_MIN: Final = 4.5
 """WCAG 2.2, level AA, for text."""
+PAPER, INK = "#ffffff", "#000000"
+"""For what cameras read, in every theme."""
 STEP_SECONDS: Final = 0.005
 """A change of theme goes through the widgets in steps, so that packets and frames pass in between."""
 

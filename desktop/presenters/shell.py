@@ -14,7 +14,9 @@ from desktop.engine_supervisor import ProcessState, ProcessStatus
 from desktop.models.overview import Mood, PillState, ShellState
 from desktop.presenters.clock import clock_pill, clock_state
 from desktop.presenters.incidents import Snapshot
+from desktop.presenters.node_names import NodeNamesPresenter
 from desktop.presenters.notices import Notices
+from desktop.presenters.palette import PalettePresenter
 from desktop.presenters.watch import NodeWatch
 
 NAMES_SHOWN: Final = 6
@@ -41,9 +43,16 @@ class ShellPresenter(QObject):
     reported = Signal(str)
     """Something changed that the operator did not do: a sentence."""
 
-    def __init__(self, watch: NodeWatch, parent: QObject | None = None) -> None:
+    def __init__(
+        self,
+        watch: NodeWatch,
+        parent: QObject | None = None,
+        default_account: str | None = None,
+    ) -> None:
         super().__init__(parent)
         self.watch = watch
+        self.palette = PalettePresenter(watch, self)
+        self.node_names = NodeNamesPresenter(watch, default_account, self)
         self._notices = Notices()
         self._address = ""
         watch.looked.connect(self._show)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, final
 
 from PySide6.QtCore import QEvent, QPoint, QSize, Qt, Signal
 from PySide6.QtGui import (
+    QAction,
     QColor,
+    QContextMenuEvent,
     QGuiApplication,
     QPainter,
     QPaintEvent,
@@ -94,6 +97,8 @@ class HealthStrip(QWidget):
         layout.addWidget(self.rate)
         layout.addWidget(self.fulfilled)
         layout.addWidget(self.eye)
+        self.search_button = icon_button("search", "Go anywhere, do anything (Ctrl+K)")
+        layout.addWidget(self.search_button)
         layout.addWidget(self._theme_button())
         self.pulse.setToolTip("Packets a second, of the last two minutes")
         self.fulfilled.setToolTip("Share of the last minute's packets that were fulfilled")
@@ -101,7 +106,7 @@ class HealthStrip(QWidget):
     def _theme_button(self) -> QToolButton:
         button = icon_button("theme", "Light or dark")
         self._theme_menu = QMenu(self)
-        self._theme_actions = {}
+        self._theme_actions: dict[ThemeChoice, QAction] = {}
         for choice, words in _THEMES:
             action = self._theme_menu.addAction(words)
             action.setCheckable(True)
@@ -115,6 +120,11 @@ class HealthStrip(QWidget):
     def _choose(self, choice: ThemeChoice) -> None:
         self.mark_theme(choice)
         self.theme_chosen.emit(choice)
+
+    @property
+    def theme_actions(self) -> Mapping[ThemeChoice, QAction]:
+        """What the menu of themes has."""
+        return self._theme_actions
 
     def mark_theme(self, choice: ThemeChoice) -> None:
         """Show which theme is chosen."""
@@ -211,9 +221,10 @@ class NetworkBadge(QLabel):
 
 @final
 class AddressButton(QToolButton):
-    """Our ILP address; a click copies it."""
+    """Our ILP address; a click copies it, the other button, or the menu key, shows it as a QR code."""
 
     copied = Signal(str)
+    code_wanted = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -232,8 +243,9 @@ class AddressButton(QToolButton):
         if address != self._address:
             self._address = address
             self.setText(shortened(address, self._length))
-            self.setToolTip(f"{address}\nClick to copy")
+            self.setToolTip(f"{address}\nClick to copy, right-click for a QR code")
             self.setAccessibleName(f"Our ILP address, {address}: copy")
+            self.setAccessibleDescription("The menu key shows it as a QR code")
 
     def set_length(self, length: int) -> None:
         """Show so many characters of it."""
@@ -244,6 +256,10 @@ class AddressButton(QToolButton):
     def _copy(self) -> None:
         QGuiApplication.clipboard().setText(self._address)
         self.copied.emit(f"Copied {self._address}")
+
+    def contextMenuEvent(self, event: QContextMenuEvent) -> None:
+        event.accept()
+        self.code_wanted.emit()
 
     def _draw(self) -> None:
         self.setIcon(icon("copy", self.palette(), size=16))

@@ -25,15 +25,20 @@ from PySide6.QtWidgets import (
 
 from desktop import formatting
 from desktop.models.overview import ShellState
+from desktop.models.palette import Entry, Kind
+from desktop.presenters.palette import LOOK_UP, PAY
 from desktop.presenters.shell import ShellPresenter
 from desktop.settings import SettingsFile
 from desktop.theme import Theme, ThemeChoice
 from desktop.views.banner import Banner
+from desktop.views.commands import Commands
 from desktop.views.discreet import tell_everything_again
 from desktop.views.eye_button import KEYS as EYE_KEYS
 from desktop.views.health_strip import HealthStrip
 from desktop.views.inspector import Inspector
 from desktop.views.page import Page
+from desktop.views.palette import Palette
+from desktop.views.qr_code import NodeNamesDialog
 from desktop.views.rail import Rail
 from desktop.views.status_line import StatusLine
 from desktop.views.widgets import pixmap
@@ -73,9 +78,11 @@ class MainWindow(QMainWindow):
         self.stack = QStackedWidget()
         self.inspector = Inspector(self)
         self.status = StatusLine()
+        self.commands = Commands(self)
         self._lay_out(pages)
         self._connect(shell, pages)
         self._add_shortcuts(pages)
+        self.palette_over = self._make_palette()
         self._live_timer = QTimer(self)
         self._live_timer.setInterval(LIVE_MS)
         self._live_timer.timeout.connect(self._show_age)
@@ -116,6 +123,9 @@ class MainWindow(QMainWindow):
         self.strip.eye.hiding.connect(self.hide_amounts)
         self.strip.copied.connect(self.status.say)
         self.inspector.open_changed.connect(self._note_inspector)
+        self.inspector.detached_changed.connect(
+            lambda detached: self._settings.change(inspector_detached=detached)
+        )
         self._theme.changed.connect(self.rail.draw_icons)
         for page in pages:
             presenter = page.presenter
@@ -128,23 +138,45 @@ class MainWindow(QMainWindow):
 
     def _add_shortcuts(self, pages: Sequence[Page]) -> None:
         for place, page in enumerate(pages, 1):
-            self._add_action(
-                f"Ctrl+{place}", page.title, functools.partial(self.show_page, page.key)
-            )
+            show = functools.partial(self.show_page, page.key)
+            self.commands.add_page(page, show, f"Ctrl+{place}")
         self._add_action("F4", "Inspector", self.inspector.toggle)
+        self._add_action(
+            "",
+            "Inspector: a window of its own, or beside the page",
+            self.inspector.toggle_detached,
+        )
         self._add_action("F5", "Look again now", self._refresh)
-        self._add_action("Ctrl+F", "Filter", self._focus_filter)
-        self._add_action("/", "Filter", self._focus_filter)
+        self.commands.add("Filter", self._focus_filter, "Ctrl+F", "/")
         self._add_action("Ctrl+N", "Add a peer", self.add_peer)
         self._add_action("Ctrl+B", "Collapse the rail", self.rail.toggle)
         self._add_action(EYE_KEYS, "Hide or show amounts", self._turn_eye)
         self._add_action("Ctrl+Q", "Quit", self.close_wanted.emit)
 
     def _add_action(self, keys: str, text: str, act: Callable[[], object]) -> None:
-        action = QAction(text, self)
-        action.setShortcut(QKeySequence(keys))
-        action.triggered.connect(lambda _checked: act())
+        self.commands.add(text, act, *([keys] if keys else []))
+
+    def _make_palette(self) -> Palette:
+        strip, status, add = self.strip, self.status, self.commands.add
+        add("Copy our ILP address", strip.address.click)
+        add("Our address as a QR code", self.show_node_names)
+        for choice, action in strip.theme_actions.items():
+            self.commands.adopt(action, f"Theme: {choice.value}", words="colours look")
+        undo = status.undo_button
+        add("Undo the last action", undo.click, possible=undo.isVisible)
+        palette = Palette(
+            self._shell.palette, lambda: self.commands.offered(self._current), self
+        )
+        # Not in the palette itself.
+        action = QAction("Palette", self)
+        action.setShortcuts([QKeySequence("Ctrl+K"), QKeySequence(":")])
+        action.triggered.connect(palette.toggle)
         self.addAction(action)
+        palette.chosen.connect(self._do)
+        strip.search_button.clicked.connect(palette.toggle)
+        strip.address.code_wanted.connect(self.show_node_names)
+        self.inspector.share([*self.commands.actions, action])
+        return palette
 
     # --- What the application calls
 
@@ -187,10 +219,18 @@ class MainWindow(QMainWindow):
         tell_everything_again()
         self._settings.change(amounts_hidden=hidden)
 
+    def show_node_names(self) -> None:
+        """Show this node's address as a QR code."""
+        dialog = NodeNamesDialog(self._shell.node_names, self)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.open()
+
     def let_go(self) -> None:
         """Close now: everything behind the window has ended."""
         self._settings.change(
-            geometry=bytes(self.saveGeometry().data()), layout=bytes(self.saveState().data())
+            inspector_geometry=self.inspector.geometry_of_own,
+            geometry=bytes(self.saveGeometry().data()),
+            layout=bytes(self.saveState().data()),
         )
         self._may_close = True
         self.close()
@@ -226,6 +266,21 @@ class MainWindow(QMainWindow):
     def _turn_eye(self) -> None:
         self.hide_amounts(not formatting.amounts_hidden())
 
+    def _do(self, entry: Entry) -> None:
+        """Do what was chosen in the palette."""
+        if entry.kind is Kind.PEER:
+            self.navigate("peers", entry.key)
+            self.inspector.set_open(True)
+            self._note_inspector(True)
+        elif entry.kind is not Kind.QUESTION:
+            self.commands.run(entry)
+        elif entry.key.startswith(LOOK_UP):
+            self.navigate("routes", entry.key.removeprefix(LOOK_UP))
+        elif entry.key.startswith(PAY):
+            self.navigate("payments", entry.key.removeprefix(PAY))
+        else:
+            self.navigate("routes", entry.key)
+
     def _note_inspector(self, is_open: bool) -> None:  # noqa: FBT001 # a signal's
         self._settings.change(inspector_open=is_open)
 
@@ -240,6 +295,7 @@ class MainWindow(QMainWindow):
 
     def _focus_filter(self) -> None:
         if self._current is not None:
+            self.activateWindow()
             self._current.focus_filter()
 
     def _restore(self) -> None:
@@ -249,6 +305,9 @@ class MainWindow(QMainWindow):
         if saved.layout:
             self.restoreState(QByteArray(saved.layout))
         self.inspector.set_open(saved.inspector_open)
+        self.inspector.restore(
+            is_detached=saved.inspector_detached, geometry=saved.inspector_geometry
+        )
         self.strip.mark_theme(self._theme.choice)
         if saved.amounts_hidden:
             self.hide_amounts(hidden=True)

@@ -30,7 +30,7 @@ from desktop.presenters.overview import OverviewPresenter
 from desktop.theme import colours
 from desktop.views.discreet import Discreet
 from desktop.views.graphs import Graph, RangeBar
-from desktop.views.page import Page
+from desktop.views.page import Deed, Page
 from desktop.views.widgets import (
     MARGIN,
     SPACE,
@@ -100,6 +100,16 @@ class OverviewPage(Page):
     def pose(self) -> None:
         """Look back five minutes: enough to see something of a node that was just started."""
         self.overview.show_range(300)
+
+    def deeds(self) -> Sequence[Deed]:
+        return (
+            Deed(
+                title="Start the practice network",
+                act=self.overview.start_practice,
+                words="demo try",
+                possible=lambda: self.overview.can_practise,
+            ),
+        )
 
     def _show(self, state: OverviewState) -> None:
         self._stack.setCurrentWidget(self.content if state.has_peers else self._first)

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, final
 
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QWidget
 
 from desktop.presenters.page import PagePresenter
 from desktop.views.widgets import TableView
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deed:
+    """What can be done on a page from anywhere: the palette shows the page, and then does it."""
+
+    title: str
+    act: Callable[[], object]
+    words: str = ""
+    """Other words that it is found by."""
+    possible: Callable[[], bool] = lambda: True
 
 
 class Page(QWidget):
@@ -57,6 +71,10 @@ class Page(QWidget):
 
     def focus_filter(self) -> None:
         """Put the cursor into the page's filter line; `/` does."""
+
+    def deeds(self) -> Sequence[Deed]:
+        """Return what can be done here, each by the name that it has nowhere else."""
+        return ()
 
     def add(self) -> None:
         """Begin adding what the page lists; Ctrl+N does, on the peers page."""

@@ -30,7 +30,7 @@ from desktop.views.cells import ToneCell
 from desktop.views.confirm_dialog import ConfirmDialog
 from desktop.views.detail import DetailPanel
 from desktop.views.inputs import Choice
-from desktop.views.page import Page
+from desktop.views.page import Deed, Page
 from desktop.views.pay_card import CurrentCard, PayCard
 from desktop.views.payment_details import (
     INVOICE_TONES,
@@ -125,6 +125,19 @@ class PaymentsPage(Page):
         self.tabs.setCurrentIndex(HISTORY)
         self.filter_line.setFocus()
         self.filter_line.selectAll()
+
+    def deeds(self) -> Sequence[Deed]:
+        return (
+            Deed(
+                title="Pay", act=self._begin_payment, words="send money payment pointer quote"
+            ),
+            Deed(
+                title="New request for money",
+                act=self._begin_request,
+                words="invoice receive ask",
+            ),
+            Deed(title="Export payments as CSV…", act=self._export, words="save history"),
+        )
 
     # --- How it is built
 
@@ -225,6 +238,14 @@ class PaymentsPage(Page):
         self.tables[REQUESTS].select_key(invoice_id)
 
     # --- What the operator does
+
+    def _begin_payment(self) -> None:
+        self.pay_card.receiver.setFocus()
+        self.pay_card.receiver.selectAll()
+
+    def _begin_request(self) -> None:
+        self.tabs.setCurrentIndex(REQUESTS)
+        self.request_bar.amount.setFocus()
 
     def _start_practice(self) -> None:
         """Have it started, and go to where one sees how far it is."""

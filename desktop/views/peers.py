@@ -16,7 +16,7 @@ from desktop.presenters.peers import PeersPresenter
 from desktop.views.auto_peer_dialog import AutoPeerDialog
 from desktop.views.cells import BalanceCell, GaugeCell, TrendCell, state_cell
 from desktop.views.confirm_dialog import ConfirmDialog
-from desktop.views.page import Page
+from desktop.views.page import Deed, Page
 from desktop.views.peer_editor import PeerEditor
 from desktop.views.peer_inspector import PeerInspector
 from desktop.views.settle_dialog import SettleDialog
@@ -85,8 +85,11 @@ class PeersPage(Page):
     # --- What the window calls
 
     def open(self, target: str) -> None:
-        """Select this peer."""
+        """Select this peer, also where the filter leaves it out."""
         self._stack.setCurrentWidget(self.states)
+        if self.filter_line.text() and self.peers.model.place_of(target) is None:
+            self.filter_line.clear()
+            self.peers.filter("")
         self._wanted = "" if self.table.select_key(target) else target
 
     def focus_filter(self) -> None:
@@ -96,6 +99,15 @@ class PeersPage(Page):
     def add(self) -> None:
         """Open the editor with an empty form."""
         self.peers.editor.begin_new()
+
+    def deeds(self) -> Sequence[Deed]:
+        return (
+            Deed(
+                title="Peer automatically…",
+                act=self.peer_automatically,
+                words="auto-peer add rafiki",
+            ),
+        )
 
     def peer_automatically(self) -> None:
         """Ask for what is offered to a node that takes peers by itself."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Final, final
 
@@ -27,7 +28,7 @@ from desktop.presenters.rates import RatesPresenter, form_of
 from desktop.views.cells import ToneCell
 from desktop.views.confirm_dialog import ConfirmDialog
 from desktop.views.inputs import Choice
-from desktop.views.page import Page
+from desktop.views.page import Deed, Page
 from desktop.views.rate_history import RateHistoryView
 from desktop.views.rate_source_dialog import RateSourceDialog
 from desktop.views.states import States
@@ -110,6 +111,17 @@ class RatesPage(Page):
     def open(self, target: str) -> None:
         """Show this price, or this source."""
         self.tabs.select(target, PRICES, SOURCES)
+
+    def deeds(self) -> Sequence[Deed]:
+        return (
+            Deed(title="Convert an amount", act=self._begin_conversion, words="rate calculate"),
+            Deed(
+                title="Add a rate source…",
+                act=functools.partial(self._open_source, None),
+                words="price feed",
+            ),
+            Deed(title="Set a price", act=self._begin_price, words="rate by hand"),
+        )
 
     # --- How it is built
 
@@ -291,6 +303,14 @@ class RatesPage(Page):
         self.price.setText(row.price)
         self.price.setFocus()
         self.price.selectAll()
+
+    def _begin_conversion(self) -> None:
+        self.converter.amount.setFocus()
+        self.converter.amount.selectAll()
+
+    def _begin_price(self) -> None:
+        self.tabs.setCurrentIndex(PRICES)
+        self.code.setFocus()
 
     def _set_price(self) -> None:
         if self.set_price_button.isEnabled():

@@ -12,10 +12,11 @@ from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QTabWidget, QVBoxLayout, Q
 from desktop import formatting
 from desktop.models.route_exchange import ExchangeRow, Why
 from desktop.models.routes import Answer, RouteRow, Sender
+from desktop.presenters.palette import PING
 from desktop.presenters.routes import RoutesPresenter
 from desktop.views.detail import DetailPanel
 from desktop.views.inputs import AmountEdit, Choice
-from desktop.views.page import Page
+from desktop.views.page import Deed, Page
 from desktop.views.ping_dialog import PingDialog
 from desktop.views.route_answer import RouteAnswerCard
 from desktop.views.route_tabs import (
@@ -99,13 +100,27 @@ class RoutesPage(Page):
     # --- What the window calls
 
     def open(self, target: str) -> None:
-        """Ask where a packet to this address would go."""
-        self.destination.setText(target)
-        self._look_up()
+        """Ask where a packet to this address would go; ping it, where the word stands before it."""
+        self.destination.setText(target.removeprefix(PING))
+        if target.startswith(PING):
+            self._ping()
+        else:
+            self._look_up()
 
     def focus_filter(self) -> None:
         self.filter_line.setFocus()
         self.filter_line.selectAll()
+
+    def deeds(self) -> Sequence[Deed]:
+        return (
+            Deed(
+                title="Look up a route",
+                act=self._begin_look_up,
+                words="where would a packet go explain",
+            ),
+            Deed(title="Ping any address…", act=self._ping, words="echo test latency"),
+            Deed(title="Add a route", act=self._begin_route, words="new prefix next hop"),
+        )
 
     # --- How it is built
 
@@ -289,6 +304,14 @@ class RoutesPage(Page):
         )
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.open()
+
+    def _begin_look_up(self) -> None:
+        self.destination.setFocus()
+        self.destination.selectAll()
+
+    def _begin_route(self) -> None:
+        self.tabs.setCurrentIndex(0)
+        self.prefix.setFocus()
 
     def _look_up(self) -> None:
         destination = self.destination.text().strip()
