@@ -221,6 +221,7 @@ class Desktop(QObject):
         """Stop what this window started, and close it."""
         self.window.say_closing("Closing: packets in flight are answered and booked first…")
         await self._tasks.cancel()
+        await self.window.lock.presenter.close()
         for page in self.pages:
             await page.presenter.close()
         await self.watch.close()

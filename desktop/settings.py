@@ -41,6 +41,12 @@ class Settings:
     """Its docks, as Qt writes them."""
     graph_seconds: int = 900
     amounts_hidden: bool = False
+    passphrase: str = ""
+    """What opens the window once it is locked, as a salted hash; empty where none was set."""
+    locked: bool = False
+    """It was locked when it was last closed, and is again when it is opened."""
+    lock_after_minutes: int = 0
+    """So long without input lock it; 0 never does."""
     engines: Mapping[str, str] = field(default_factory=dict)
     """Bundled engines to start with the window: name to the URL of the ledger's node."""
 
@@ -56,7 +62,7 @@ class SettingsFile:
     """The settings and the file they are in; None keeps them in memory."""
 
     def __init__(self, path: Path | None) -> None:
-        self._path = path
+        self.path = path
         self.current = _read(path) if path is not None else Settings()
 
     def change(self, **changes: Any) -> None:
@@ -65,19 +71,22 @@ class SettingsFile:
         if changed == self.current:
             return
         self.current = changed
-        if self._path is None:
+        if self.path is None:
             return
         try:
-            _write(self._path, changed)
+            _write(self.path, changed)
         except OSError as error:
-            log.warning("the window's settings were not saved to %s: %s", self._path, error)
+            log.warning("the window's settings were not saved to %s: %s", self.path, error)
 
 
 def _write(path: Path, settings: Settings) -> None:
     values = {name: write(getattr(settings, name)) for name, (_, write) in _CODECS.items()}
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = path.with_suffix(".new")
-    draft.write_text(json.dumps({"version": VERSION, **values}, indent=1) + "\n")
+    draft.unlink(missing_ok=True)
+    # Nobody else has to read which passphrase may fit.
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(json.dumps({"version": VERSION, **values}, indent=1) + "\n")
     draft.replace(path)
 
 
@@ -139,6 +148,9 @@ _CODECS: Final[Mapping[str, _Codec]] = {
     "layout": _OCTETS,
     "graph_seconds": (_exactly(int), _same),
     "amounts_hidden": (_exactly(bool), _same),
+    "passphrase": (_exactly(str), _same),
+    "locked": (_exactly(bool), _same),
+    "lock_after_minutes": (_exactly(int), _same),
     "engines": (_texts, dict),
 }
 assert set(_CODECS) == {each.name for each in fields(Settings)}

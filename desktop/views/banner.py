@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QHBoxLayout, QWidget
 
 from desktop.models.overview import Mood, Notice
 from desktop.theme import colours
+from desktop.views.discreet import Discreet
 from desktop.views.widgets import (
     MARGIN,
     SPACE,
@@ -24,7 +25,7 @@ HIDE: Final = "Hide until it changes"
 
 
 @final
-class Banner(QWidget):
+class Banner(Discreet, QWidget):
     """Says the worst first. Each notice stays until it is over, or is hidden until it changes."""
 
     page_wanted = Signal(str)

@@ -28,6 +28,7 @@ from desktop.formatting import shortened
 from desktop.models.overview import Mood, PillState, ShellState
 from desktop.theme import ThemeChoice, colours, figures, heading
 from desktop.views.eye_button import EyeButton
+from desktop.views.lock_button import LockButton
 from desktop.views.widgets import (
     MARGIN,
     SPACE,
@@ -80,6 +81,7 @@ class HealthStrip(QWidget):
         self.fulfilled = TextLabel(role="muted")
         self.fulfilled.setFont(figures(self.fulfilled.font()))
         self.eye = EyeButton()
+        self.lock_button = LockButton()
         self._pills: dict[str, Pill] = {}
         self._targets: dict[str, str] = {}
         self._wanted: frozenset[str] = frozenset()
@@ -97,6 +99,7 @@ class HealthStrip(QWidget):
         layout.addWidget(self.rate)
         layout.addWidget(self.fulfilled)
         layout.addWidget(self.eye)
+        layout.addWidget(self.lock_button)
         self.search_button = icon_button("search", "Go anywhere, do anything (Ctrl+K)")
         layout.addWidget(self.search_button)
         layout.addWidget(self._theme_button())

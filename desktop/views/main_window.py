@@ -27,6 +27,7 @@ from desktop import formatting
 from desktop.models.overview import ShellState
 from desktop.models.palette import Entry, Kind
 from desktop.presenters.palette import LOOK_UP, PAY
+from desktop.presenters.lock import LockPresenter
 from desktop.presenters.shell import ShellPresenter
 from desktop.settings import SettingsFile
 from desktop.theme import Theme, ThemeChoice
@@ -36,12 +37,14 @@ from desktop.views.discreet import tell_everything_again
 from desktop.views.eye_button import KEYS as EYE_KEYS
 from desktop.views.health_strip import HealthStrip
 from desktop.views.inspector import Inspector
+from desktop.views.lock_button import KEYS as LOCK_KEYS
 from desktop.views.page import Page
 from desktop.views.palette import Palette
 from desktop.views.qr_code import NodeNamesDialog
 from desktop.views.rail import Rail
 from desktop.views.status_line import StatusLine
 from desktop.views.widgets import pixmap
+from desktop.views.window_lock import WindowLock
 
 WINDOW_WIDTH, WINDOW_HEIGHT = 1280, 800
 WIDTH_MIN, HEIGHT_MIN = 960, 600
@@ -81,12 +84,16 @@ class MainWindow(QMainWindow):
         self.commands = Commands(self)
         self._lay_out(pages)
         self._connect(shell, pages)
+        presenter = LockPresenter(settings, shell.watch.clock, self)
+        self.lock = WindowLock(self, presenter, self.strip.lock_button)
+        self.lock.quit_wanted.connect(self.close_wanted)
         self._add_shortcuts(pages)
         self.palette_over = self._make_palette()
         self._live_timer = QTimer(self)
         self._live_timer.setInterval(LIVE_MS)
         self._live_timer.timeout.connect(self._show_age)
         self._restore()
+        self.lock.begin()
 
     def _lay_out(self, pages: Sequence[Page]) -> None:
         for page in pages:
@@ -151,6 +158,7 @@ class MainWindow(QMainWindow):
         self._add_action("Ctrl+N", "Add a peer", self.add_peer)
         self._add_action("Ctrl+B", "Collapse the rail", self.rail.toggle)
         self._add_action(EYE_KEYS, "Hide or show amounts", self._turn_eye)
+        self._add_action(LOCK_KEYS, "Lock the window", self.lock.lock)
         self._add_action("Ctrl+Q", "Quit", self.close_wanted.emit)
 
     def _add_action(self, keys: str, text: str, act: Callable[[], object]) -> None:

@@ -517,7 +517,7 @@ def icon_button(icon_name: str, tooltip: str) -> QToolButton:
 
 
 @final
-class _IconButton(QToolButton):
+class _IconButton(Discreet, QToolButton):
     def __init__(self, icon_name: str) -> None:
         super().__init__()
         self._icon_name = icon_name

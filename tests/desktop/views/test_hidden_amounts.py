@@ -109,7 +109,7 @@ class Whole:
         await self.rates.rates.answer("12.40", "USD", "EUR")
         self.window.status.say("settling 12.40\u00a0USD with erin")
         await asyncio.sleep(0.05)
-        QApplication.processEvents()
+        await asyncio.sleep(0.03)
 
     async def close(self) -> None:
         self.window.let_go()
@@ -253,7 +253,7 @@ async def test_what_comes_and_what_is_opened_while_amounts_are_hidden_is_hidden_
 
     await whole.go_over_all()
     whole.window.resize(960, 600)
-    QApplication.processEvents()
+    await asyncio.sleep(0.03)
 
     assert _leaks(whole.operator, _said()) == []
 
@@ -300,7 +300,7 @@ async def test_nothing_moves_when_amounts_are_hidden(whole: Whole) -> None:
         before = {label: label.geometry() for label in labels}
 
         whole.window.hide_amounts(hidden=True)
-        QApplication.processEvents()
+        await asyncio.sleep(0.03)
 
         moved = [
             (key, type(each), each.geometry(), place)
@@ -309,7 +309,7 @@ async def test_nothing_moves_when_amounts_are_hidden(whole: Whole) -> None:
         ]
         assert moved == []
         whole.window.hide_amounts(hidden=False)
-        QApplication.processEvents()
+        await asyncio.sleep(0.03)
 
 
 async def test_what_is_copied_has_no_amount_while_they_are_hidden(whole: Whole) -> None:
