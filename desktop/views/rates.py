@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Final, final
+from typing import final
 
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import (
@@ -27,8 +27,10 @@ from desktop.models.rates import (
 from desktop.presenters.rates import RatesPresenter, form_of
 from desktop.views.cells import ToneCell
 from desktop.views.confirm_dialog import ConfirmDialog
+from desktop.views.detail import DetailPanel
 from desktop.views.inputs import Choice
 from desktop.views.page import Deed, Page
+from desktop.views.rate_details import STATE_TONES, show_rate_row
 from desktop.views.rate_history import RateHistoryView
 from desktop.views.rate_source_dialog import RateSourceDialog
 from desktop.views.states import States
@@ -43,16 +45,6 @@ from desktop.views.widgets import (
 )
 
 PRICES, SOURCES, SPREADS, HISTORY = range(4)
-STATE_TONES: Final = {
-    "in force": Tone.OK,
-    "set by you": Tone.OK,
-    "too old": Tone.BAD,
-    "jump held": Tone.WARN,
-    "works": Tone.OK,
-    "fails": Tone.BAD,
-    "paused": Tone.PAUSED,
-    "not asked yet": Tone.PLAIN,
-}
 
 
 @final
@@ -89,6 +81,10 @@ class RatesPage(Page):
         self.jump_samples = QLineEdit()
         self.guard_button = action_button("Set")
         self.history = RateHistoryView(presenter.history)
+        self.detail = DetailPanel(
+            "Select a price or a source to see all of it.", copied=("URL",)
+        )
+        self.inspector = self.detail
         self._make_tabs()
         self.tables = self.tabs.tables
         self.states = States(self._content())
@@ -238,7 +234,8 @@ class RatesPage(Page):
         presenter.problem_changed.connect(self.states.set_problem)
         presenter.state_changed.connect(self._show_state)
         self.states.retried.connect(presenter.refresh)
-        self.tabs.chosen.connect(lambda _row: self._enable())
+        self.tabs.chosen.connect(self._choose)
+        presenter.refreshed.connect(self.tabs.tell)
         self.tables[PRICES].opened.connect(self._edit_price)
         self.tables[SOURCES].opened.connect(self._edit_row)
         self.set_price_button.clicked.connect(self._set_price)
@@ -284,6 +281,12 @@ class RatesPage(Page):
             choice.set_choices([(code, code) for code in state.codes])
 
     # --- What the operator does
+
+    def _choose(self, row: object) -> None:
+        self._enable()
+        self.want_inspector(row is not None)
+        reference = "" if self.rates.state is None else self.rates.state.reference
+        show_rate_row(self.detail, row, reference)
 
     def _enable(self) -> None:
         self.set_price_button.setEnabled(

@@ -15,6 +15,7 @@ from pytestqt.qtbot import QtBot
 from desktop.settings import SettingsFile
 from desktop.theme import DARK, ThemeChoice, colours
 from desktop.views.inspector import GRIP_WIDTH, Inspector, on_a_screen
+from desktop.views.rates import PRICES, SOURCES
 from tests.desktop.whole_window import WholeWindow, opened
 
 SCREENS = [QRect(0, 0, 1920, 1080), QRect(1920, 0, 2560, 1440)]
@@ -200,3 +201,23 @@ async def test_it_is_as_it_was_left_on_a_screen_that_is_there(
 def test_a_window_is_where_it_can_be_taken_hold_of(window: QRect, where: QRect) -> None:
     assert on_a_screen(window, SCREENS) == where
     assert on_a_screen(window, []) == window
+
+
+async def test_what_is_selected_among_the_rates_has_its_details(whole: WholeWindow) -> None:
+    whole.window.show_page("rates")
+    await whole.rates.presenter.update_and_report()
+    assert not whole.window.inspector.isVisible()
+
+    for place, facts in ((PRICES, ("Price", "From")), (SOURCES, ("Kind", "Asked every"))):
+        whole.rates.tabs.setCurrentIndex(place)
+        table = whole.rates.tables[place]
+        table.selectRow(0)
+        assert whole.window.inspector.isVisible()
+        row = table.selected_rows[0]
+        title = row.code if place == PRICES else row.name
+        assert whole.rates.detail.title.text() == title
+        for fact in facts:
+            assert whole.rates.detail.facts.text_of(fact), fact
+
+    whole.rates.tables[SOURCES].clearSelection()
+    assert not whole.window.inspector.isVisible()
