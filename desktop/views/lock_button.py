@@ -31,6 +31,7 @@ class LockButton(QToolButton):
 
     def __init__(self) -> None:
         super().__init__()
+        self.setObjectName("lock")
         self.setAutoRaise(True)
         self.setIconSize(QSize(ICON_SIZE, ICON_SIZE))
         self.setPopupMode(QToolButton.ToolButtonPopupMode.MenuButtonPopup)

@@ -13,7 +13,7 @@ from desktop.presenters.lock import LENGTH_MAX, LockPresenter
 from desktop.theme import colours
 from desktop.views.widgets import SPACE, Heading, TextLabel, action_button, pixmap
 
-WIDTH: Final = 380
+WIDTH: Final = 430
 LOOK_MS: Final = 200
 ICON_SIZE: Final = 48
 

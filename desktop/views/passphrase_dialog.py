@@ -61,6 +61,7 @@ class PassphraseDialog(QDialog):
             line.returnPressed.connect(self._next)
             line.textEdited.connect(lambda _text: self.problem.setText(""))
         layout.addWidget(self.problem)
+        layout.addStretch()
         layout.addLayout(button_row(self.cancel_button, self.save_button))
         self.save_button.clicked.connect(self._save)
         self.cancel_button.clicked.connect(self.reject)
