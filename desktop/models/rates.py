@@ -158,6 +158,7 @@ PRICE_COLUMNS: Final[Sequence[Column[PriceRow]]] = (
         title="From",
         text=lambda row: "you" if row.by_operator else ", ".join(row.sources),
         width=180,
+        stretch=True,
         gives_way=1,
     ),
     Column(

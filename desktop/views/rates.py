@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import final
+from typing import Final, final
 
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
     QHBoxLayout,
     QLineEdit,
@@ -45,6 +46,8 @@ from desktop.views.widgets import (
 )
 
 PRICES, SOURCES, SPREADS, HISTORY = range(4)
+WIDTH_FOR_BOTH: Final = 1160
+"""A window that is narrower has no room for the inspector beside this page."""
 
 
 @final
@@ -280,11 +283,23 @@ class RatesPage(Page):
         for choice in (self.pair_from, self.pair_into):
             choice.set_choices([(code, code) for code in state.codes])
 
+    # --- What Qt calls
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._want_inspector()
+
     # --- What the operator does
+
+    def _want_inspector(self) -> None:
+        """Have the details beside the page, where there is room for both."""
+        tabs = self.tabs.tabs
+        row = tabs[self.tabs.currentIndex()].selected_row if tabs else None
+        self.want_inspector(row is not None and self.window().width() >= WIDTH_FOR_BOTH)
 
     def _choose(self, row: object) -> None:
         self._enable()
-        self.want_inspector(row is not None)
+        self._want_inspector()
         reference = "" if self.rates.state is None else self.rates.state.reference
         show_rate_row(self.detail, row, reference)
 

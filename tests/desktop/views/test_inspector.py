@@ -15,7 +15,7 @@ from pytestqt.qtbot import QtBot
 from desktop.settings import SettingsFile
 from desktop.theme import DARK, ThemeChoice, colours
 from desktop.views.inspector import GRIP_WIDTH, Inspector, on_a_screen
-from desktop.views.rates import PRICES, SOURCES
+from desktop.views.rates import PRICES, SOURCES, WIDTH_FOR_BOTH
 from tests.desktop.whole_window import WholeWindow, opened
 
 SCREENS = [QRect(0, 0, 1920, 1080), QRect(1920, 0, 2560, 1440)]
@@ -221,3 +221,19 @@ async def test_what_is_selected_among_the_rates_has_its_details(whole: WholeWind
 
     whole.rates.tables[SOURCES].clearSelection()
     assert not whole.window.inspector.isVisible()
+
+
+async def test_in_a_small_window_the_rates_have_the_room_and_their_details_a_window(
+    whole: WholeWindow,
+) -> None:
+    whole.window.resize(WIDTH_FOR_BOTH, 800)
+    whole.window.show_page("rates")
+    await whole.rates.presenter.update_and_report()
+    whole.rates.tables[PRICES].selectRow(0)
+    assert seen(whole.window.inspector) == (True, False)
+
+    whole.window.resize(WIDTH_FOR_BOTH - 1, 800)
+    QApplication.processEvents()
+    assert seen(whole.window.inspector) == (False, False)
+    whole.window.inspector.toggle_detached()
+    assert whole.rates.detail.isVisible()
