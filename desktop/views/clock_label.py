@@ -7,7 +7,7 @@ from typing import final
 from desktop import formatting
 from desktop.models.overview import ClockState, Mood
 from desktop.theme import figures
-from desktop.views.widgets import TextLabel, tone_of
+from desktop.views.widgets import SPACE, TextLabel, tone_of
 
 
 @final
@@ -17,6 +17,7 @@ class ClockLabel(TextLabel):
     def __init__(self) -> None:
         super().__init__(role="muted")
         self.setFont(figures(self.font()))
+        self.setContentsMargins(0, 0, SPACE, 0)
 
     def show_clock(self, clock: ClockState) -> None:
         """Show another state: quiet while all is well, with its shape where it is not."""

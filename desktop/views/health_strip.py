@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final, final
 
 from PySide6.QtCore import QEvent, QPoint, QSize, Qt, Signal
@@ -48,8 +48,8 @@ STRIP_WIDTH_FOR_PULSE: Final = 1180
 STRIP_WIDTH_FOR_SHARE: Final = 1060
 """In a narrow window the strip leaves out what is told elsewhere too."""
 PILLS_THAT_GIVE_WAY: Final = ("clock", "rates", "store")
-"""In this order where there is no room, and as long as they have nothing to say: the status bar has the clock, the
-logs the database."""
+"""In this order, behind the pulse, where there is no room, and as long as they have nothing to say: the status bar has
+the clock, the logs the database. The pace of packets, and engines that are well, follow."""
 
 _THEMES: Final = (
     (ThemeChoice.SYSTEM, "Follow the system"),
@@ -159,16 +159,30 @@ class HealthStrip(QWidget):
         is_wide = self.width() >= STRIP_WIDTH_FOR_RATES
         for key, widget in self._pills.items():
             widget.setVisible(key in self._wanted and (is_wide or key != "rates"))
-        if (layout := self.layout()) is None:
-            return
-        for key in PILLS_THAT_GIVE_WAY:
-            pill = self._pills.get(key)
-            is_quiet = pill is not None and pill.tone in (Tone.OK, Tone.PLAIN)
-            if pill is not None and is_quiet and layout.minimumSize().width() > self.width():
-                pill.setVisible(False)
-        # What is wrong stays, and the pace of packets is on the overview too.
+        # What is wrong stays; the pace of packets is on the overview too.
         self.rate.setVisible(True)
-        self.rate.setVisible(layout.minimumSize().width() <= self.width())
+        self.pulse.setVisible(self.width() >= STRIP_WIDTH_FOR_PULSE)
+        engines = [key for key in self._pills if key.startswith("engine:")]
+        for gives_way in (
+            self.pulse,
+            *self._quiet_ones(PILLS_THAT_GIVE_WAY),
+            self.rate,
+            *self._quiet_ones(engines),
+        ):
+            if not self._fits:
+                gives_way.setVisible(False)
+
+    def _quiet_ones(self, keys: Iterable[str]) -> Iterable[Pill]:
+        for key in keys:
+            pill = self._pills.get(key)
+            if pill is not None and pill.tone in (Tone.OK, Tone.PLAIN):
+                yield pill
+
+    @property
+    def _fits(self) -> bool:
+        layout = self.layout()
+        self._pill_row.invalidate()  # Qt does so for a layout within another only when it lays out anew.
+        return layout is None or layout.minimumSize().width() <= self.width()
 
     def pill(self, key: str) -> Pill | None:
         """Return a component's pill."""

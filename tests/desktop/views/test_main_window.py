@@ -448,14 +448,23 @@ async def test_a_clock_that_is_wrong_is_told_in_the_strip_the_status_bar_and_the
     assert window.status.clock.text().replace("\u00a0", " ") == "✖ clock +5.0 s"
     assert window.banner.isVisible()
     assert "Packets expire early" in window.banner.text.text()
-    for width in (WIDTH_MIN, 1280):
-        window.resize(width, HEIGHT_MIN)
-        QApplication.processEvents()
-        assert window.width() == width
-        assert pill.isVisible(), "what is wrong gives way to nothing"
-        layout = window.strip.layout()
-        assert layout is not None
-        assert layout.minimumSize().width() <= width, "nothing in the strip is cut off"
+    layout = window.strip.layout()
+    assert layout is not None
+    for offset_ms in (5_012, -900):
+        reading = dataclasses.replace(shown.operator.clock_reading, offset_ms=offset_ms)
+        shown.operator.clock_reading = reading
+        await shown.look()
+        for width in (WIDTH_MIN, 1280):
+            window.resize(width, HEIGHT_MIN)
+            QApplication.processEvents()
+            assert window.width() == width
+            assert pill.isVisible(), "what is wrong gives way to nothing"
+            assert layout.minimumSize().width() <= width, "nothing in the strip is cut off"
+    window.resize(1600, HEIGHT_MIN)
+    QApplication.processEvents()
+    for widget in (window.strip.rate, window.strip.pulse, window.strip.pill("engine:ethereum")):
+        assert widget is not None
+        assert widget.isVisible(), "what gave way comes back"
 
 
 async def test_a_pill_that_has_nothing_to_say_gives_way_in_a_narrow_window(
