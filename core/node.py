@@ -180,6 +180,8 @@ class Node:
             clock=clock,
             address=self.address,
             adopt=self.own_address.move_to,
+            name=self.own_address.name_parent,
+            named=self.own_address.named_parent,
             came_up=came_up,
             is_given=config.ilp_address is not None,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Final, final
 
 from core.account import Account, NewTokens
@@ -19,6 +20,7 @@ from core.stores.record import Stores
 log = logging.getLogger(__name__)
 
 ADDRESS_SETTING: Final = "ilp_address"
+PARENT_SETTING: Final = "parent_ilp_address"
 
 
 @final
@@ -91,6 +93,27 @@ class OwnAddress:
             counted(len(found.accounts) - len(left), "account"),
             "".join(f"; {name} keeps its address" for name in left),
         )
+
+    async def named_parent(self) -> str | None:
+        """Return what `name_parent` was last told: whoever is called so was given no address by the operator."""
+        return await self._stores.settings.load_setting(PARENT_SETTING)
+
+    async def name_parent(self, parent: Account, theirs: Address) -> None:
+        """Call our parent's account what it is called; what its operator has changed meanwhile stays.
+
+        Raises:
+            StoreError: it cannot be written.
+        """
+        async with self._changing:
+            await self._stores.settings.save_setting(PARENT_SETTING, theirs)
+            accounts = await self._stores.accounts.load_accounts()
+            found = next((account for account in accounts if account.id == parent.id), None)
+            if found is None or found.ilp_address != parent.ilp_address:
+                return
+            if await self._move_accounts([replace(found, ilp_address=theirs)]):
+                return
+            await self._refresh()
+        log.info("%s is %s, by the address that it gave this node", parent.username, theirs)
 
     async def _move_accounts(self, accounts: Sequence[Account]) -> Sequence[str]:
         """Write accounts with their new addresses; return the names of those that another one is in the way of."""

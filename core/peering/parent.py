@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from hashlib import sha256
 from typing import Final, final
 
@@ -16,7 +17,7 @@ from core.clock import Clock
 from core.errors import PacketError, SettingError
 from core.ildcp_message import CONDITION, IldcpAnswer, ildcp_request
 from core.node_address import NodeAddress
-from core.packet import Address, Fulfill, Reject, covers, scheme
+from core.packet import Address, Fulfill, Reject, address as address_of, covers, scheme
 from core.service import Outgoing, own_packet
 
 log = logging.getLogger(__name__)
@@ -47,15 +48,31 @@ class ParentAddress:
         clock: Clock,
         address: NodeAddress,
         adopt: Callable[[Address], Awaitable[None]],
+        name: Callable[[Account, Address], Awaitable[None]],
+        named: Callable[[], Awaitable[str | None]],
         came_up: Callable[[AccountId], int],
         is_given: bool,
     ) -> None:
-        """`came_up` counts how often an account's link was back; `is_given`: nobody is asked."""
+        """Wait to be asked for a step.
+
+        Args:
+            directory: Where the parent's account is looked up.
+            link: By which it is asked.
+            clock: When it is asked.
+            address: What we are called.
+            adopt: Called with what we are to be called.
+            name: Called with the parent's account, whose operator gave it no address, and what it is called.
+            named: Returns what `name` was last told.
+            came_up: Counts how often an account's link was back.
+            is_given: Our operator gave us an address, so that nobody is asked.
+        """
         self._directory = directory
         self._link = link
         self._clock = clock
         self._address = address
         self._adopt = adopt
+        self._name = name
+        self._named = named
         self._came_up = came_up
         self.is_given: Final = is_given
         self.asked_at_ms: int | None = None
@@ -115,7 +132,10 @@ class ParentAddress:
             return
         try:
             answer = _read(reply)
-            self._check(parent, answer)
+            theirs = parent.ilp_address
+            # One under our own address is what an account has whose operator gave it none.
+            is_unnamed = covers(self._address.current, theirs) or theirs == await self._named()
+            self._check(parent, answer, is_unnamed=is_unnamed)
             self.answered_at_ms = self._clock.now_ms()
             if answer.address != self._address.current:
                 wait = self._may_change_at - self._clock.monotonic()
@@ -128,6 +148,8 @@ class ParentAddress:
                     return
                 await self._adopt(answer.address)
                 self._may_change_at = self._clock.monotonic() + CHANGE_SECONDS
+            if is_unnamed:
+                await self._name_it(parent, answer.address)
         except (PacketError, SettingError) as error:
             self._failed(f"{parent.name} gave an address that cannot be ours: {error.problem}")
             self._later(QUIET_SECONDS)
@@ -142,15 +164,33 @@ class ParentAddress:
                 f"{parent.asset}: every amount between the two means something else"
             )
 
-    def _check(self, parent: Account, answer: IldcpAnswer) -> None:
+    async def _name_it(self, parent: Account, ours: Address) -> None:
+        """Call the parent by what it has put our name under; nobody else here is called so, or it was refused."""
+        above = ours.rpartition(".")[0]
+        moved = self._same(parent)
+        if moved is not None and moved.ilp_address != above and "." in above:
+            await self._name(moved, address_of(above))
+        if (named := self._same(parent)) is not None:
+            self._asked = named  # that it is called otherwise is no news of the operator's
+
+    def _same(self, parent: Account) -> Account | None:
+        """Return the parent as it is now, where nothing but its address has changed."""
+        found = self.parent
+        if found is None:
+            return None
+        as_before = replace(
+            found, ilp_address=parent.ilp_address, updated_at_ms=parent.updated_at_ms
+        )
+        return found if as_before == parent else None
+
+    def _check(self, parent: Account, answer: IldcpAnswer, *, is_unnamed: bool) -> None:
         """Raise SettingError where an address cannot be ours; the one that we have was checked when it came."""
         given, ours, theirs = answer.address, self._address.current, parent.ilp_address
         if given == ours:
             return
         if scheme(given) in _NOWHERE:
             raise SettingError("ilp_address", f"{given} is for one link or machine only")
-        # One under our own address is what an account has whose operator gave it none.
-        if not covers(ours, theirs) and (given == theirs or not covers(theirs, given)):
+        if not is_unnamed and (given == theirs or not covers(theirs, given)):
             raise SettingError(
                 "ilp_address",
                 f"{given} is not under {theirs}, the address of its account here; if that is"

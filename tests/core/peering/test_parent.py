@@ -46,12 +46,15 @@ class Setting:
         self.ups = 0
         self.adopted: list[Address] = []
         self.store_fails = False
+        self.names: list[Address] = []
         self.parent = ParentAddress(
             directory=self.directory,
             link=self.link,
             clock=self.clock,
             address=self.address,
             adopt=self.adopt,
+            name=self.name,
+            named=self.named,
             came_up=self.came_up,
             is_given=is_given,
         )
@@ -61,6 +64,14 @@ class Setting:
             raise StoreUnavailable("locked")
         self.adopted.append(new)
         self.address.current = new
+
+    async def name(self, parent: Account, theirs: Address) -> None:
+        self.names.append(theirs)
+        others = [one for one in self.directory.all() if one.id != parent.id]
+        self.directory.replace([replace(parent, ilp_address=theirs), *others], {})
+
+    async def named(self) -> str | None:
+        return self.names[-1] if self.names else None
 
     def came_up(self, asked: AccountId) -> int:
         assert asked == PARENT.id
@@ -184,6 +195,39 @@ async def test_a_parent_whose_operator_gave_it_no_address_may_give_any() -> None
     await setting.parent.step()
 
     assert setting.adopted == ["test.dad.us"]
+
+
+async def test_a_parent_without_an_address_is_called_what_our_name_stands_under() -> None:
+    setting = Setting(told("test.dad.us"))
+    setting.directory.replace([replace(PARENT, ilp_address=address("test.signalbox.mum"))], {})
+    await setting.parent.step()
+    assert setting.names == ["test.dad"]
+
+    await setting.seconds(int(CHANGE_SECONDS) - 1)
+    assert setting.asked == 1, "that it is called otherwise is no reason to ask again at once"
+    setting.link.reply = told("test.far.dad.us")
+    await setting.seconds(int(AGAIN_SECONDS))
+
+    assert setting.adopted == ["test.dad.us", "test.far.dad.us"]
+    assert setting.names == ["test.dad", "test.far.dad"]
+    assert setting.parent.problem == ""
+
+
+@pytest.mark.parametrize(
+    ("theirs", "given"),
+    [("test.mum", "test.mum.kids.us"), ("test.signalbox.mum", "test.us")],
+    ids=["it has one", "there is none above"],
+)
+async def test_a_parent_keeps_its_address_where_it_has_one_or_that_would_be_none(
+    theirs: str, given: str
+) -> None:
+    setting = Setting(told(given))
+    setting.directory.replace([replace(PARENT, ilp_address=address(theirs))], {})
+
+    await setting.parent.step()
+
+    assert setting.adopted == [given]
+    assert setting.names == []
 
 
 async def test_a_node_whose_operator_gave_it_an_address_asks_nobody() -> None:

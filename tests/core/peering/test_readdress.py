@@ -9,10 +9,11 @@ import pytest
 from core.account import Account, NewTokens, RoutingRelation
 from core.config import NodeConfig
 from core.errors import PacketError
-from core.ildcp_message import CONDITION, IldcpAnswer
+from core.ildcp_message import CONDITION, FULFILLMENT, IldcpAnswer
 from core.node import Node
 from core.own_address import ADDRESS_SETTING
 from core.packet import Fulfill, address
+from core.peering.parent import AGAIN_SECONDS, ParentAddress
 from core.peering.readdress import moves
 from core.testing.builders import account, prepare
 from core.testing.chain import Chain, FakeLink
@@ -96,6 +97,50 @@ async def test_the_node_is_called_so_in_the_store_and_its_children_are_told_when
     reply = await chain.handle(prepare(0, destination="peer.config", condition=CONDITION))
     assert isinstance(reply, Fulfill)
     assert IldcpAnswer.decode(reply.data).address == "test.mum.us.alice"
+
+
+async def test_a_parent_without_an_address_is_called_so_in_the_store_and_goes_with_its_own() -> (
+    None
+):
+    mum = replace(at("mum", "test.node.mum"), routing_relation=RoutingRelation.PARENT)
+    chain = await Chain.build(CHILD, mum)
+    asker = ParentAddress(
+        directory=chain.node.directory,
+        link=chain.link.far_side,
+        clock=chain.clock,
+        address=chain.node.address,
+        adopt=chain.node.own_address.move_to,
+        name=chain.node.own_address.name_parent,
+        named=chain.node.own_address.named_parent,
+        came_up=lambda _: 0,
+        is_given=False,
+    )
+    found = []
+    for given in ("test.mum.us", "test.far.mum.us"):
+        answer = IldcpAnswer(address(given), mum.asset).encode()
+        chain.link.far_side.reply = Fulfill.build(FULFILLMENT, answer)
+        await asker.step()
+        assert asker.parent is not None
+        found.append((chain.node.address.current, asker.parent.ilp_address))
+        chain.clock.advance(seconds=int(AGAIN_SECONDS))
+
+    assert found == [("test.mum.us", "test.mum"), ("test.far.mum.us", "test.far.mum")]
+    stored = {
+        one.username: one.ilp_address for one in await chain.stores.accounts.load_accounts()
+    }
+    assert stored == {"alice": "test.far.mum.us.alice", "mum": "test.far.mum"}
+
+
+async def test_a_parent_that_the_operator_has_named_meanwhile_keeps_that_name() -> None:
+    mum = replace(at("mum", "test.dad"), routing_relation=RoutingRelation.PARENT)
+    chain = await Chain.build(CHILD, mum)
+
+    await chain.node.own_address.name_parent(
+        replace(mum, ilp_address=address("test.node.mum")), address("test.mum")
+    )
+
+    (stored,) = [one for one in await chain.stores.accounts.load_accounts() if one.id == mum.id]
+    assert stored.ilp_address == "test.dad"
 
 
 async def test_addresses_that_stand_in_each_other_s_way_move_one_after_the_other() -> None:
