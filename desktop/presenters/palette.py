@@ -15,7 +15,7 @@ from core.stream.payment_pointer import payment_url
 from desktop.models.palette import SHOWN_MAX, TYPED_MAX, Entry, Kind, best
 from desktop.presenters.watch import NodeWatch
 
-PEERS_MAX: Final = 5_000
+PEERS_MAX: Final = 4_000
 """So many peers are found from here; the filter of their page finds the others."""
 RECENT_MAX: Final = 5
 LOOK_UP, PING, PAY = "look up ", "ping ", "pay "
