@@ -288,9 +288,11 @@ async def test_no_amount_is_painted_on_any_page_while_they_are_hidden(
 
 
 async def test_nothing_moves_when_amounts_are_hidden(whole: Whole) -> None:
-    whole.window.show_page("overview")
+    whole.watch.stop()  # what the node says meanwhile has widths of its own
     for key in ("overview", "peers", "settlements", "payments"):
         whole.window.show_page(key)
+        assert whole.window.current_page is not None
+        whole.window.current_page.presenter.stop()
         await asyncio.sleep(0.05)
         labels = [
             label

@@ -178,6 +178,7 @@ async def test_keys_and_clicks_do_nothing_while_it_is_locked_but_it_can_be_quit(
     page = shown.window.current_page
     assert page is not None
     assert page.key == "peers"
+    assert shown.window.palette_over.isHidden()
     assert not pings
     assert not shown.window.rail.property("collapsed")
     assert not _dialogs()
@@ -274,16 +275,21 @@ async def test_a_dialog_that_comes_while_it_is_locked_waits_until_it_is_open(
 async def test_the_inspector_in_a_window_of_its_own_goes_aside_too(shown: Shown) -> None:
     shown.peers.table.selectRow(0)
     inspector = shown.window.inspector
-    inspector.setFloating(True)
-    inspector.show()
-    assert inspector in _dialogs()
+    inspector.toggle_detached()
+    await until(inspector.own_window.isVisible)
 
-    shown.lock.lock()
+    shown.lock.presenter.lock()
     assert not _dialogs()
+    shown.peers.table.clearSelection()
+    shown.peers.table.selectRow(1)
+    await asyncio.sleep(0.03)
+    assert not _dialogs(), "what is selected meanwhile does not bring it back"
+    QTest.keyClick(inspector.own_window, Qt.Key.Key_1, CONTROL)
+    assert shown.window.current_page is shown.peers
 
     await shown.open()
-    assert inspector.isVisible()
-    inspector.setFloating(False)
+    assert inspector.own_window.isVisible()
+    inspector.toggle_detached()
 
 
 async def test_the_first_lock_asks_for_a_passphrase_twice_and_says_what_it_is_for(
