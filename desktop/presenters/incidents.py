@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, final
 
+from core.control.node_warnings import Topic
 from core.control.peering_views import ParentView
 from core.control.views import (
     AccountView,
@@ -106,6 +107,16 @@ def _node(status: NodeStatus) -> Iterable[Incident]:
             fixes=(Fix("Show log", Remedy.OPEN, "logs"),),
             page="logs",
         )
+    for warning in status.warnings:
+        if warning.topic is Topic.CLOCK:
+            yield Incident(
+                key="clock",
+                mood=Mood.BAD,
+                title="The node's clock is wrong",
+                detail=warning.sentence,
+                fixes=(),
+                page="logs",
+            )
 
 
 def _rates(problems: Iterable[str]) -> Iterable[Incident]:

@@ -11,7 +11,7 @@ from core.telemetry.peer_time import ClockReading, PeerClock
 from desktop.engine_supervisor import ProcessState, ProcessStatus
 from desktop.models.overview import ClockState, Mood, Notice
 from desktop.presenters.clock import clock_pill, clock_state
-from desktop.presenters.incidents import Snapshot
+from desktop.presenters.incidents import Snapshot, find_incidents
 from desktop.presenters.notices import Notices
 from tests.desktop.fake_operator import NOW_MS, FakeOperator
 
@@ -141,6 +141,18 @@ async def test_notices_stand_in_the_order_of_their_weight_each_with_where_it_lea
         (Mood.WARN, ""),
     ]
     assert found[-1].text == secrets.sentence
+
+
+async def test_a_wrong_clock_needs_somebody_and_a_guessable_token_is_for_the_banner_alone() -> (
+    None
+):
+    operator = FakeOperator()
+    operator.clock_reading = reading(5_000)
+    operator.warnings = [NodeWarning(Topic.SECRETS, "The admin token can be guessed.")]
+    (incident,) = find_incidents(Snapshot(status=await operator.status()))
+    assert incident.title == "The node's clock is wrong"
+    assert incident.mood is Mood.BAD
+    assert "5.0 s ahead" in incident.detail
 
 
 async def test_what_a_node_that_does_not_answer_said_of_itself_gives_way_to_that() -> None:
