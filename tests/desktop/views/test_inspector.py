@@ -95,10 +95,12 @@ async def test_its_key_works_beside_the_page_and_in_its_own_window(
     assert inspector.isVisible()
 
     inspector.toggle_detached()
+    await asyncio.sleep(0.02)
     qtbot.keyClick(inspector.own_window, Qt.Key.Key_F4)
     assert not inspector.own_window.isVisible()
     assert not whole.settings.current.inspector_open
     whole.window.activateWindow()
+    await asyncio.sleep(0.02)
     qtbot.keyClick(whole.window, Qt.Key.Key_F4)
     assert inspector.own_window.isVisible()
     assert whole.settings.current.inspector_open
@@ -109,12 +111,17 @@ async def test_the_window_s_keys_work_in_it_and_the_palette_opens_over_the_windo
 ) -> None:
     inspector = whole.window.inspector
     inspector.toggle_detached()
+    await asyncio.sleep(0.02)
+    assert QApplication.activeWindow() is inspector.own_window
 
     qtbot.keyClick(inspector.own_window, Qt.Key.Key_6, Qt.KeyboardModifier.ControlModifier)
     assert whole.window.current_page is whole.logs
     inspector.own_window.activateWindow()
+    await asyncio.sleep(0.02)
     qtbot.keyClick(inspector.own_window, Qt.Key.Key_K, Qt.KeyboardModifier.ControlModifier)
+    await asyncio.sleep(0.02)
     assert whole.window.palette_over.isVisible()
+    assert whole.window.palette_over.field.hasFocus()
     assert QGuiApplication.focusWindow() is whole.window.windowHandle()
 
 
@@ -177,6 +184,11 @@ async def test_it_is_as_it_was_left_on_a_screen_that_is_there(
     async with opened(qapp, SettingsFile(path)) as third:
         own = third.window.inspector.own_window
         assert QGuiApplication.primaryScreen().availableGeometry().contains(own.geometry())
+        # Opened again, it can be taken hold of.
+        third.window.inspector.toggle()
+        own.setGeometry(-390, 300, 400, 500)
+        third.window.inspector.toggle()
+        assert own.x() > 0
         own.setGeometry(-3_000, 300, 400, 500)
         screen = QGuiApplication.primaryScreen()
         qapp.screenRemoved.emit(screen)
