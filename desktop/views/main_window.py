@@ -26,8 +26,8 @@ from PySide6.QtWidgets import (
 from desktop import formatting
 from desktop.models.overview import ShellState
 from desktop.models.palette import Entry, Kind
-from desktop.presenters.palette import LOOK_UP, PAY
 from desktop.presenters.lock import LockPresenter
+from desktop.presenters.palette import LOOK_UP, PAY
 from desktop.presenters.shell import ShellPresenter
 from desktop.settings import SettingsFile
 from desktop.theme import Theme, ThemeChoice
