@@ -174,7 +174,8 @@ def balance_text(row: PeerRow, metrics: QFontMetrics, width: int) -> str:
     texts = (row.words, row.short_words, row.signed)
     fitting = (text for text in texts if metrics.horizontalAdvance(text) <= width)
     elided = Qt.TextElideMode.ElideRight
-    return shown(next(fitting, metrics.elidedText(texts[-1], elided, width)))
+    # What is cut has lost its asset, by which an amount is known: it is hidden before.
+    return shown(next(fitting, metrics.elidedText(shown(texts[-1]), elided, width)))
 
 
 class BalanceCell(Cell):

@@ -37,6 +37,7 @@ from desktop.presenters.traffic import TrafficPresenter
 from desktop.presenters.watch import NodeWatch
 from desktop.settings import SettingsFile
 from desktop.theme import Theme, ThemeChoice
+from desktop.views.cells import BalanceCell, balance_text
 from desktop.views.confirm_dialog import ConfirmDialog
 from desktop.views.graphs import Graph, Legend
 from desktop.views.logs import LogsPage
@@ -51,7 +52,7 @@ from desktop.views.settle_dialog import SettleDialog
 from desktop.views.settlements import SettlementsPage
 from desktop.views.tables import copy
 from desktop.views.traffic import TrafficPage
-from desktop.views.widgets import Pill, TableView
+from desktop.views.widgets import ActionButton, Pill, TableView, TextLabel
 from tests.desktop.fake_operator import FakeOperator
 from tests.desktop.waiting import activated, until
 
@@ -414,3 +415,42 @@ async def test_a_failure_names_no_amount_and_a_pill_neither(whole: Whole, qtbot:
 
     assert whole.window.status.message.text() == "Bob owes ••• USD."
     assert _leaks(whole.operator, _said()) == []
+
+
+async def test_a_cell_that_is_painted_as_a_picture_has_no_amount_either(whole: Whole) -> None:
+    row = whole.peers.peers.row_of("bob")
+    assert row is not None
+    metrics = whole.peers.table.fontMetrics()
+    cell = BalanceCell()
+    before = cell.shows(row)
+
+    whole.window.hide_amounts(hidden=True)
+
+    for width in (10_000, metrics.horizontalAdvance(row.short_words), 40):
+        assert not any(letter.isdigit() for letter in balance_text(row, metrics, width))
+    assert cell.shows(row) != before, "the picture that was kept is not shown"
+
+
+def test_what_hides_an_amount_keeps_the_room_of_it(qtbot: QtBot) -> None:
+    text = "1\u202f234\u202f567\u202f890.50\u00a0USD is what bob owes you by now, of 9\u202f000\u202f000.00\u00a0USD"
+    widgets: list[TextLabel | ActionButton] = [
+        TextLabel(text),
+        TextLabel(text, wrap=True),
+        ActionButton(text),
+    ]
+    for widget in widgets:
+        qtbot.addWidget(widget)
+    before = [(w.sizeHint(), w.minimumSizeHint(), w.heightForWidth(120)) for w in widgets]
+
+    formatting.hide_amounts(hidden=True)
+    for widget in widgets:
+        widget.tell_again()
+
+    assert all("234" not in widget.text() for widget in widgets)
+    hints = [(w.sizeHint(), w.minimumSizeHint(), w.heightForWidth(120)) for w in widgets]
+    plain, wrapped, button = zip(before, hints, strict=True)
+    assert plain[0] == plain[1]
+    assert wrapped[0][1:] == wrapped[1][1:], (
+        "a line that wraps is laid out by its height for a width"
+    )
+    assert abs(button[0][0].width() - button[1][0].width()) <= 1, "letters have parts of pixels"
