@@ -27,6 +27,7 @@ from desktop.views.peers import PeersPage
 from desktop.views.rates import RatesPage
 from desktop.views.routes import RoutesPage
 from tests.desktop.fake_operator import FakeOperator
+from tests.desktop.waiting import activated
 
 
 class WholeWindow:
@@ -74,7 +75,7 @@ async def opened(
     whole.window.show()
     whole.window.activateWindow()
     await whole.watch.update_and_report()
-    await asyncio.sleep(0.05)
+    await activated(whole.window)
     try:
         yield whole
     finally:

@@ -16,6 +16,7 @@ from desktop.settings import SettingsFile
 from desktop.theme import DARK, ThemeChoice, colours
 from desktop.views.inspector import GRIP_WIDTH, Inspector, on_a_screen
 from desktop.views.rates import PRICES, SOURCES, WIDTH_FOR_BOTH
+from tests.desktop.waiting import activated, until
 from tests.desktop.whole_window import WholeWindow, opened
 
 SCREENS = [QRect(0, 0, 1920, 1080), QRect(1920, 0, 2560, 1440)]
@@ -71,8 +72,7 @@ async def test_its_own_window_follows_the_selection_on_every_page_and_stays(
     inspector.toggle_detached()
 
     whole.peers.table.select_key("carol")
-    await whole.peers.presenter.update_and_report()
-    assert whole.peers.peer_inspector.name.text() == "carol"
+    await until(lambda: whole.peers.peer_inspector.name.text() == "carol")
     whole.peers.table.clearSelection()
     assert inspector.own_window.isVisible()
     whole.window.show_page("logs")
@@ -95,12 +95,12 @@ async def test_its_key_works_beside_the_page_and_in_its_own_window(
     assert inspector.isVisible()
 
     inspector.toggle_detached()
-    await asyncio.sleep(0.02)
+    await activated(inspector.own_window)
     qtbot.keyClick(inspector.own_window, Qt.Key.Key_F4)
     assert not inspector.own_window.isVisible()
     assert not whole.settings.current.inspector_open
     whole.window.activateWindow()
-    await asyncio.sleep(0.02)
+    await activated(whole.window)
     qtbot.keyClick(whole.window, Qt.Key.Key_F4)
     assert inspector.own_window.isVisible()
     assert whole.settings.current.inspector_open
@@ -111,15 +111,14 @@ async def test_the_window_s_keys_work_in_it_and_the_palette_opens_over_the_windo
 ) -> None:
     inspector = whole.window.inspector
     inspector.toggle_detached()
-    await asyncio.sleep(0.02)
-    assert QApplication.activeWindow() is inspector.own_window
+    await activated(inspector.own_window)
 
     qtbot.keyClick(inspector.own_window, Qt.Key.Key_6, Qt.KeyboardModifier.ControlModifier)
     assert whole.window.current_page is whole.logs
     inspector.own_window.activateWindow()
-    await asyncio.sleep(0.02)
+    await activated(inspector.own_window)
     qtbot.keyClick(inspector.own_window, Qt.Key.Key_K, Qt.KeyboardModifier.ControlModifier)
-    await asyncio.sleep(0.02)
+    await activated(whole.window)
     assert whole.window.palette_over.isVisible()
     assert whole.window.palette_over.field.hasFocus()
     assert QGuiApplication.focusWindow() is whole.window.windowHandle()
