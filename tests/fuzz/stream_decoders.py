@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from core.account import AccountId, Asset
 from core.errors import SpspError
 from core.packet import Prepare, address
+from core.service import Receivable
 from core.stream.credentials import (
     StreamCredentials,
     TokenTerms,
@@ -66,9 +67,9 @@ def stream_receiver(octets: bytes) -> None:
         split = heard.split()
         assert sum(part for _, part in split) == amount
         assert all(part > 0 for _, part in split)
-        refusal = heard.refusal(1001)
+        refusal = heard.refusal(Receivable(1001), amount)
         if refusal is None:
-            reply = heard.fulfill(dict(split), 0)
+            reply = heard.fulfill(dict(split), 0, is_over=True)
             said = StreamPacket.decode(_KEYS.decrypt(reply.data))
             assert (said.packet_type, said.amount) == (PacketType.FULFILL, amount)
         else:
