@@ -7,7 +7,17 @@ from collections.abc import Callable, Sequence
 from importlib.resources import files
 from typing import Any, Final, TypeVar, final
 
-from PySide6.QtCore import QByteArray, QEvent, QPointF, QRectF, QSize, Qt, QTimer, Signal
+from PySide6.QtCore import (
+    QByteArray,
+    QEvent,
+    QItemSelectionModel,
+    QPointF,
+    QRectF,
+    QSize,
+    Qt,
+    QTimer,
+    Signal,
+)
 from PySide6.QtGui import (
     QColor,
     QFontMetricsF,
@@ -689,8 +699,14 @@ class TableView(Discreet, QTableView):
         place = self.table_model.place_of(key)
         if place is None:
             return False
-        self.selectRow(place)
-        self.scrollTo(self.table_model.index(place, 0))
+        index = self.table_model.index(place, 0)
+        # Not by `selectRow`, which adds to the selection while somebody holds the Ctrl key.
+        self.selectionModel().setCurrentIndex(
+            index,
+            QItemSelectionModel.SelectionFlag.ClearAndSelect
+            | QItemSelectionModel.SelectionFlag.Rows,
+        )
+        self.scrollTo(index)
         return True
 
     def tell_again(self) -> None:

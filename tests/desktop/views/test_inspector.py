@@ -71,7 +71,7 @@ async def test_its_own_window_follows_the_selection_on_every_page_and_stays(
     inspector = whole.window.inspector
     inspector.toggle_detached()
 
-    whole.peers.table.select_key("carol")
+    await until(lambda: whole.peers.table.select_key("carol"))
     await until(lambda: whole.peers.peer_inspector.name.text() == "carol")
     whole.peers.table.clearSelection()
     assert inspector.own_window.isVisible()
