@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from core.links.btp import websocket as ws
 from core.links.btp.websocket import BadFrame, FrameReader, FrameWriter
@@ -45,6 +45,8 @@ def test_the_rfcs_masked_examples_are_read(octets: str, message: tuple[int, byte
     assert server().feed(bytes.fromhex(octets)) == [message]
 
 
+# Messages whose length needs 64 bits are large: that is what is tried here.
+@settings(suppress_health_check=[HealthCheck.data_too_large])
 @given(
     is_server=st.booleans(),
     messages=st.lists(
