@@ -618,7 +618,9 @@ class _Connection(asyncio.Protocol):
 
     def abort(self) -> None:
         if self._transport is not None:
-            self._transport.abort()
+            # Until Python 3.12 a TLS transport that is closed already fails here, and there is nothing to abort.
+            with contextlib.suppress(AttributeError):
+                self._transport.abort()
 
     # --- What the transport calls
 
