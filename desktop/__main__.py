@@ -14,6 +14,7 @@ from core.config import SETTINGS, load_config, program_version
 from core.errors import InterledgerError, SettingError
 from core.settlement.engines.json_rpc import host_of
 from core.telemetry.log import FORMAT, RedactingFormatter
+from desktop.qt_imports import load_qt
 
 EXIT_REFUSED: Final = 2
 _HEADLESS_PLATFORMS: Final = ("offscreen", "minimal", "vnc")
@@ -54,6 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if parsed.screenshots is not None:
             _make_folder(parsed.screenshots)
         # Qt is loaded only now: --help and a wrong setting are told at once, and without its libraries.
+        load_qt()
         from desktop.app import Options, run  # noqa: PLC0415
         from desktop.theme import ThemeChoice  # noqa: PLC0415
     except InterledgerError as error:

@@ -35,6 +35,10 @@ from typing import Any, Final
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 os.environ.setdefault("QT_API", "pyside6")
 
+from desktop.qt_imports import load_qt
+
+load_qt()  # first, as the application does: it is a matter of the memory that is measured
+
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import QApplication
 
