@@ -16,6 +16,7 @@ from desktop.views.widgets import SPACE, Heading, TextLabel, action_button, pixm
 WIDTH: Final = 430
 LOOK_MS: Final = 200
 ICON_SIZE: Final = 48
+OPEN, TRYING = "Open", "Trying…"
 
 
 @final
@@ -37,7 +38,10 @@ class LockCover(QWidget):
         self.line.setMaxLength(LENGTH_MAX)
         self.line.setPlaceholderText("Passphrase")
         self.line.setAccessibleName("Passphrase")
-        self.open_button = action_button("Open", primary=True)
+        self.open_button = action_button(TRYING, primary=True)
+        # Of the longer of its words: the line beside it keeps its width.
+        self.open_button.ensurePolished()
+        self.open_button.setMinimumWidth(self.open_button.sizeHint().width())
         self.quit_button = action_button("Quit")
         self.quit_button.setToolTip("Ends the node too (Ctrl+Q)")
         self.message = TextLabel(role="bad", wrap=True)
@@ -108,7 +112,7 @@ class LockCover(QWidget):
         working = self._lock.is_working
         words = f"{self._told} Wait {wait} s before the next try." if wait else self._told
         self.message.setText(f"✖ {words.strip()}" if words else "")
-        self.open_button.setText("Trying…" if working else "Open")
+        self.open_button.setText(TRYING if working else OPEN)
         self.open_button.setEnabled(not working and not wait)
         ticking = self.isVisible() and wait > 0
         if ticking != self._clock.isActive():
