@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from importlib.resources import files
+from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 
 import pytest
@@ -25,36 +24,17 @@ from pytestqt.qtbot import QtBot
 from core.account import Asset
 from core.errors import ControlError
 from desktop import formatting
-from desktop.presenters.logs import LogsPresenter
-from desktop.presenters.overview import OverviewPresenter
-from desktop.presenters.payments import PaymentsPresenter
-from desktop.presenters.peers import PeersPresenter
-from desktop.presenters.rates import RatesPresenter
-from desktop.presenters.routes import RoutesPresenter
-from desktop.presenters.settlements import SettlementsPresenter
-from desktop.presenters.shell import ShellPresenter
-from desktop.presenters.traffic import TrafficPresenter
-from desktop.presenters.watch import NodeWatch
 from desktop.settings import SettingsFile
 from desktop.theme import Theme, ThemeChoice
 from desktop.views.cells import BalanceCell, balance_text
 from desktop.views.confirm_dialog import ConfirmDialog
 from desktop.views.graphs import Graph, Legend
-from desktop.views.logs import LogsPage
-from desktop.views.main_window import MainWindow
-from desktop.views.overview import OverviewPage
-from desktop.views.page import Page
-from desktop.views.payments import PaymentsPage
-from desktop.views.peers import PeersPage
-from desktop.views.rates import RatesPage
-from desktop.views.routes import RoutesPage
 from desktop.views.settle_dialog import SettleDialog
-from desktop.views.settlements import SettlementsPage
 from desktop.views.tables import copy
-from desktop.views.traffic import TrafficPage
 from desktop.views.widgets import ActionButton, Pill, TableView, TextLabel
 from tests.desktop.fake_operator import FakeOperator
-from tests.desktop.waiting import activated, until
+from tests.desktop.waiting import until
+from tests.desktop.whole_window import WholeWindow, opened
 
 CODES = ("USD", "EUR", "XRP", "ETH", "JPY", "units")
 AN_AMOUNT = re.compile(rf"[0-9][\s\u200b\u2060]*\u00a0?(?:{'|'.join(CODES)})\b")
@@ -65,82 +45,38 @@ _ROLES = (
 )
 
 
-class Whole:
-    """The whole window, with every page that the application has, over a busy node."""
+def busy() -> FakeOperator:
+    """Return a node of which every page has something to tell."""
+    operator = FakeOperator()
+    operator.add_packets(60)
+    operator.add_payments(12)
+    operator.problems = ["bob owes 97.00 USD, more than the 90.00 USD that were agreed"]
+    operator.add_log("INFO", "core.settlement", "settling 12.40 USD with bob")
+    return operator
 
-    def __init__(self, settings: SettingsFile, theme: Theme) -> None:
-        operator = self.operator = FakeOperator()
-        operator.add_packets(60)
-        operator.add_payments(12)
-        operator.problems = ["bob owes 97.00 USD, more than the 90.00 USD that were agreed"]
-        operator.add_log("INFO", "core.settlement", "settling 12.40 USD with bob")
-        clock = operator.clock
-        self.watch = NodeWatch(operator, clock)
-        self.shell = ShellPresenter(self.watch)
-        names = self.watch.names
-        self.peers = PeersPage(PeersPresenter(operator, clock))
-        self.payments = PaymentsPage(PaymentsPresenter(operator, clock, names))
-        self.rates = RatesPage(RatesPresenter(operator, clock))
-        self.routes = RoutesPage(RoutesPresenter(operator, clock, names))
-        self.overview = OverviewPage(OverviewPresenter(operator, clock, self.watch))
-        self.pages: Sequence[Page] = (
-            self.overview,
-            self.peers,
-            self.routes,
-            TrafficPage(TrafficPresenter(operator, clock, names)),
-            SettlementsPage(SettlementsPresenter(operator, clock, None, names)),
-            self.payments,
-            self.rates,
-            LogsPage(LogsPresenter(operator, clock)),
-        )
-        self.window = MainWindow(self.shell, self.pages, settings, theme)
 
-    async def go_over_all(self) -> None:
-        """Go over every page and select the first row of every table, so that inspectors tell of it."""
-        await self.watch.update_and_report()
-        for page in self.pages:
-            self.window.show_page(page.key)
-            await page.presenter.update_and_report()
-            for table in page.findChildren(TableView):
-                if table.table_model.shown:
-                    table.selectRow(0)
-            await asyncio.sleep(0.02)
-        self.peers.peers.select("bob")
-        await self.routes.routes.answer("test.signalbox.alice.bob", "12.34", "bob")
-        await self.rates.rates.answer("12.40", "USD", "EUR")
-        self.window.status.say("settling 12.40\u00a0USD with erin")
-        await asyncio.sleep(0.05)
-        await asyncio.sleep(0.03)
-
-    async def close(self) -> None:
-        self.window.let_go()
-        for page in self.pages:
-            await page.presenter.close()
-        await self.watch.close()
-        self.window.deleteLater()
-        for page in self.pages:
-            if page.inspector is not None:
-                page.inspector.deleteLater()
-        await asyncio.sleep(0.01)
+async def go_over_all(whole: WholeWindow) -> None:
+    """Go over every page and select the first row of every table, so that inspectors tell of it."""
+    await whole.watch.update_and_report()
+    for page in whole.pages:
+        whole.window.show_page(page.key)
+        await page.presenter.update_and_report()
+        for table in page.findChildren(TableView):
+            if table.table_model.shown:
+                table.selectRow(0)
+        await asyncio.sleep(0.02)
+    whole.peers.peers.select("bob")
+    await whole.routes.routes.answer("test.signalbox.alice.bob", "12.34", "bob")
+    await whole.rates.rates.answer("12.40", "USD", "EUR")
+    whole.window.status.say("settling 12.40\u00a0USD with erin")
+    await asyncio.sleep(0.08)
 
 
 @pytest.fixture
-def theme(qapp: QApplication) -> Iterator[Theme]:
-    stylesheet = files("resources").joinpath("styles", "app.qss").read_text()
-    made = Theme(qapp, stylesheet, ThemeChoice.LIGHT)
-    yield made
-    made.deleteLater()
-    qapp.setStyleSheet("")
-
-
-@pytest.fixture
-async def whole(theme: Theme) -> AsyncIterator[Whole]:
-    made = Whole(SettingsFile(None), theme)
-    made.window.show()
-    made.window.activateWindow()
-    await made.go_over_all()
-    yield made
-    await made.close()
+async def whole(theme: Theme) -> AsyncIterator[WholeWindow]:
+    async with opened(theme, operator=busy()) as made:
+        await go_over_all(made)
+        yield made
 
 
 def _texts_of(widget: QWidget) -> Iterable[str]:
@@ -230,7 +166,7 @@ def _leaks(operator: FakeOperator, said: Iterable[tuple[str, str]]) -> list[tupl
 
 
 async def test_no_amount_is_found_anywhere_while_they_are_hidden_and_all_are_afterwards(
-    whole: Whole,
+    whole: WholeWindow,
 ) -> None:
     before = _said()
     assert len(_leaks(whole.operator, before)) > 200, "there is something to hide"
@@ -247,12 +183,12 @@ async def test_no_amount_is_found_anywhere_while_they_are_hidden_and_all_are_aft
 
 
 async def test_what_comes_and_what_is_opened_while_amounts_are_hidden_is_hidden_too(
-    whole: Whole,
+    whole: WholeWindow,
 ) -> None:
     whole.window.strip.eye.click()
     whole.operator.tick(5)
 
-    await whole.go_over_all()
+    await go_over_all(whole)
     whole.window.resize(960, 600)
     await asyncio.sleep(0.03)
 
@@ -264,7 +200,7 @@ async def test_what_comes_and_what_is_opened_while_amounts_are_hidden_is_hidden_
 
 @pytest.mark.parametrize("dark", [False, True])
 async def test_no_amount_is_painted_on_any_page_while_they_are_hidden(
-    whole: Whole, *, dark: bool
+    whole: WholeWindow, *, dark: bool
 ) -> None:
     if dark:
         whole.window.strip.theme_chosen.emit(ThemeChoice.DARK)
@@ -288,7 +224,7 @@ async def test_no_amount_is_painted_on_any_page_while_they_are_hidden(
     assert left == []
 
 
-async def test_nothing_moves_when_amounts_are_hidden(whole: Whole) -> None:
+async def test_nothing_moves_when_amounts_are_hidden(whole: WholeWindow) -> None:
     whole.watch.stop()  # what the node says meanwhile has widths of its own
     for key in ("overview", "peers", "settlements", "payments"):
         whole.window.show_page(key)
@@ -315,7 +251,7 @@ async def test_nothing_moves_when_amounts_are_hidden(whole: Whole) -> None:
         await asyncio.sleep(0.03)
 
 
-async def test_what_is_copied_has_no_amount_while_they_are_hidden(whole: Whole) -> None:
+async def test_what_is_copied_has_no_amount_while_they_are_hidden(whole: WholeWindow) -> None:
     clipboard = QApplication.clipboard()
     texts = []
     for _ in range(2):
@@ -335,7 +271,7 @@ async def test_what_is_copied_has_no_amount_while_they_are_hidden(whole: Whole) 
 
 
 async def test_dialogs_name_no_amount_but_the_one_that_is_typed(
-    whole: Whole, qtbot: QtBot
+    whole: WholeWindow, qtbot: QtBot
 ) -> None:
     whole.window.hide_amounts(hidden=True)
     plan = whole.peers.peers.settle_plan("erin")
@@ -357,7 +293,9 @@ async def test_dialogs_name_no_amount_but_the_one_that_is_typed(
     assert confirm.windowTitle() == "Credit \u2022\u2022\u2022\u00a0USD"
 
 
-async def test_a_graph_of_amounts_has_no_figures_and_others_keep_theirs(whole: Whole) -> None:
+async def test_a_graph_of_amounts_has_no_figures_and_others_keep_theirs(
+    whole: WholeWindow,
+) -> None:
     whole.window.show_page("overview")
     await asyncio.sleep(0.1)
     exposure, packets = whole.overview.content.exposure_graph, whole.overview.content.throughput
@@ -384,27 +322,21 @@ async def test_the_choice_is_kept_and_the_key_does_what_the_eye_does(
     theme: Theme, tmp_path: Path, qtbot: QtBot
 ) -> None:
     path = tmp_path / "window.json"
-    first = Whole(SettingsFile(path), theme)
-    first.window.show()
-    first.window.activateWindow()
-    await activated(first.window)
-    qtbot.keyClick(first.window, Qt.Key.Key_H, Qt.KeyboardModifier.ControlModifier)
-    await until(formatting.amounts_hidden)
-    assert first.window.strip.eye.accessibleName() == "Show amounts"
-    await first.close()
+    async with opened(theme, SettingsFile(path), busy()) as first:
+        qtbot.keyClick(first.window, Qt.Key.Key_H, Qt.KeyboardModifier.ControlModifier)
+        await until(formatting.amounts_hidden)
+        assert first.window.strip.eye.accessibleName() == "Show amounts"
     formatting.hide_amounts(hidden=False)
 
-    second = Whole(SettingsFile(path), theme)
-    second.window.show()
-    await second.go_over_all()
-    try:
+    async with opened(theme, SettingsFile(path), busy()) as second:
+        await go_over_all(second)
         assert formatting.amounts_hidden()
         assert _leaks(second.operator, _said()) == []
-    finally:
-        await second.close()
 
 
-async def test_a_failure_names_no_amount_and_a_pill_neither(whole: Whole, qtbot: QtBot) -> None:
+async def test_a_failure_names_no_amount_and_a_pill_neither(
+    whole: WholeWindow, qtbot: QtBot
+) -> None:
     whole.window.hide_amounts(hidden=True)
     whole.operator.errors["set_enabled"] = ControlError("bob owes 97.00 USD")
     whole.peers.peers.set_enabled(["bob"], enabled=False)
@@ -417,7 +349,9 @@ async def test_a_failure_names_no_amount_and_a_pill_neither(whole: Whole, qtbot:
     assert _leaks(whole.operator, _said()) == []
 
 
-async def test_a_cell_that_is_painted_as_a_picture_has_no_amount_either(whole: Whole) -> None:
+async def test_a_cell_that_is_painted_as_a_picture_has_no_amount_either(
+    whole: WholeWindow,
+) -> None:
     row = whole.peers.peers.row_of("bob")
     assert row is not None
     metrics = whole.peers.table.fontMetrics()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from desktop.settings import SettingsFile
-from desktop.theme import DARK, ThemeChoice, colours
+from desktop.theme import DARK, Theme, ThemeChoice, colours
 from desktop.views.inspector import GRIP_WIDTH, Inspector, on_a_screen
 from desktop.views.rates import PRICES, SOURCES, WIDTH_FOR_BOTH
 from tests.desktop.waiting import activated, until
@@ -23,10 +22,9 @@ SCREENS = [QRect(0, 0, 1920, 1080), QRect(1920, 0, 2560, 1440)]
 
 
 @pytest.fixture
-async def whole(qapp: QApplication) -> AsyncIterator[WholeWindow]:
-    async with opened(qapp) as made:
-        await at_bob(made)
-        yield made
+async def whole(whole: WholeWindow) -> WholeWindow:
+    await at_bob(whole)
+    return whole
 
 
 def seen(inspector: Inspector) -> tuple[bool, bool]:
@@ -113,7 +111,7 @@ async def test_the_window_s_keys_work_in_it_and_the_palette_opens_over_the_windo
     inspector.toggle_detached()
     await activated(inspector.own_window)
 
-    qtbot.keyClick(inspector.own_window, Qt.Key.Key_6, Qt.KeyboardModifier.ControlModifier)
+    qtbot.keyClick(inspector.own_window, Qt.Key.Key_8, Qt.KeyboardModifier.ControlModifier)
     assert whole.window.current_page is whole.logs
     inspector.own_window.activateWindow()
     await activated(inspector.own_window)
@@ -166,21 +164,21 @@ async def test_a_change_of_theme_reaches_it(whole: WholeWindow) -> None:
 
 
 async def test_it_is_as_it_was_left_on_a_screen_that_is_there(
-    qapp: QApplication, tmp_path: Path
+    qapp: QApplication, theme: Theme, tmp_path: Path
 ) -> None:
     path = tmp_path / "window.json"
-    async with opened(qapp, SettingsFile(path)) as first:
+    async with opened(theme, SettingsFile(path)) as first:
         await at_bob(first)
         first.window.inspector.toggle_detached()
         first.window.inspector.own_window.setGeometry(150, 120, 400, 500)
-    async with opened(qapp, SettingsFile(path)) as second:
+    async with opened(theme, SettingsFile(path)) as second:
         own = second.window.inspector.own_window
         assert second.window.inspector.is_detached
         assert own.isVisible()
         assert own.geometry() == QRect(150, 120, 400, 500)
         # As on a second screen, which is taken away.
         own.setGeometry(5_000, 300, 400, 500)
-    async with opened(qapp, SettingsFile(path)) as third:
+    async with opened(theme, SettingsFile(path)) as third:
         own = third.window.inspector.own_window
         assert QGuiApplication.primaryScreen().availableGeometry().contains(own.geometry())
         # Opened again, it can be taken hold of.

@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator, Iterator
-from importlib.resources import files
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -60,15 +59,6 @@ class OtherPage(Page):
 
     def add(self) -> None:
         self.added += 1
-
-
-@pytest.fixture
-def theme(qapp: QApplication) -> Iterator[Theme]:
-    stylesheet = files("resources").joinpath("styles", "app.qss").read_text()
-    made = Theme(qapp, stylesheet, ThemeChoice.LIGHT)
-    yield made
-    made.deleteLater()
-    qapp.setStyleSheet("")  # the next test finds the application as this one did
 
 
 class Shown:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from fractions import Fraction
-from importlib.resources import files
 from itertools import pairwise
 from typing import Any
 
@@ -34,7 +33,7 @@ from desktop.presenters.rates import RatesPresenter
 from desktop.presenters.routes import RoutesPresenter
 from desktop.presenters.settlements import SettlementsPresenter
 from desktop.presenters.traffic import TrafficPresenter
-from desktop.theme import Theme, ThemeChoice
+from desktop.theme import Theme
 from desktop.views.cells import PADDING, LadderCell
 from desktop.views.confirm_dialog import ConfirmDialog
 from desktop.views.detail import plain
@@ -107,15 +106,6 @@ class Opened:
                 page.inspector.deleteLater()
             page.deleteLater()
         await asyncio.sleep(0.01)
-
-
-@pytest.fixture
-def theme(qapp: QApplication) -> Iterator[Theme]:
-    """Widths are those of the stylesheet."""
-    stylesheet = files("resources").joinpath("styles", "app.qss").read_text()
-    made = Theme(qapp, stylesheet, ThemeChoice.LIGHT)
-    yield made
-    made.deleteLater()
 
 
 @pytest.fixture

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator
 
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication, QKeySequence
-from PySide6.QtWidgets import QApplication, QLabel
+from PySide6.QtWidgets import QLabel
 from pytestqt.qtbot import QtBot
 
 from core.account import Account
@@ -18,13 +17,7 @@ from desktop.theme import ThemeChoice
 from desktop.views.main_window import HEIGHT_MIN, WIDTH_MIN
 from desktop.views.palette import Palette
 from desktop.views.ping_dialog import PingDialog
-from tests.desktop.whole_window import WholeWindow, opened
-
-
-@pytest.fixture
-async def whole(qapp: QApplication) -> AsyncIterator[WholeWindow]:
-    async with opened(qapp) as made:
-        yield made
+from tests.desktop.whole_window import WholeWindow
 
 
 def palette_of(whole: WholeWindow, qtbot: QtBot) -> Palette:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 from PySide6.QtCore import QPoint
@@ -15,13 +14,7 @@ from desktop.models.qr_code import QUIET_ZONE, qr_squares
 from desktop.theme import ThemeChoice
 from desktop.views.qr_code import NodeNamesDialog, QrCode
 from tests.desktop.qr_reader import read_qr
-from tests.desktop.whole_window import WholeWindow, opened
-
-
-@pytest.fixture
-async def whole(qapp: QApplication) -> AsyncIterator[WholeWindow]:
-    async with opened(qapp) as made:
-        yield made
+from tests.desktop.whole_window import WholeWindow
 
 
 def painted(code: QrCode) -> list[list[bool]]:

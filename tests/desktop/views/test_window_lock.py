@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from importlib.resources import files
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -15,47 +14,34 @@ from PySide6.QtWidgets import QApplication, QMenu, QWidget
 from pytestqt.qtbot import QtBot
 
 from desktop import passphrase
-from desktop.presenters.overview import OverviewPresenter
-from desktop.presenters.peers import PeersPresenter
-from desktop.presenters.shell import ShellPresenter
-from desktop.presenters.watch import NodeWatch
 from desktop.settings import SettingsFile
-from desktop.theme import Theme, ThemeChoice
+from desktop.theme import Theme
 from desktop.views.confirm_dialog import ConfirmDialog
 from desktop.views.main_window import HEIGHT_MIN, WIDTH_MIN, MainWindow
-from desktop.views.overview import OverviewPage
 from desktop.views.passphrase_dialog import PassphraseDialog
-from desktop.views.peers import PeersPage
 from tests.desktop.fake_operator import FakeOperator
-from tests.desktop.waiting import activated, until
+from tests.desktop.waiting import until
+from tests.desktop.whole_window import WholeWindow
 
 WORD = "correct horse"
 KEPT = passphrase.hash_of(WORD, log_cost=4)
 CONTROL = Qt.KeyboardModifier.ControlModifier
 
 
-class Shown:
-    """A window with two pages over a fake node."""
+class Shown(WholeWindow):
+    """The window at its peers, and whether it was to be closed."""
 
     def __init__(self, theme: Theme, settings: SettingsFile) -> None:
-        operator = self.operator = FakeOperator()
-        self.clock = operator.clock
-        self.watch = NodeWatch(operator, self.clock)
-        self.overview = OverviewPage(OverviewPresenter(operator, self.clock, self.watch))
-        self.peers = PeersPage(PeersPresenter(operator, self.clock))
-        pages = (self.overview, self.peers)
-        self.window = MainWindow(ShellPresenter(self.watch), pages, settings, theme)
+        super().__init__(theme, settings, FakeOperator())
+        self.clock = self.operator.clock
         self.lock = self.window.lock
         self.closings: list[bool] = []
         self.window.close_wanted.connect(lambda: self.closings.append(True))
 
     async def show(self) -> None:
         self.window.show_page("peers")
-        self.window.show()
-        self.window.activateWindow()
-        await self.watch.update_and_report()
+        await super().show()
         await self.peers.presenter.update_and_report()
-        await activated(self.window)
 
     def is_locked(self) -> bool:
         return self.lock.presenter.is_locked
@@ -65,24 +51,6 @@ class Shown:
         cover.line.setText(typed)
         cover.open_button.click()
         await until(lambda: not self.lock.presenter.is_working)
-
-    async def close(self) -> None:
-        await self.lock.presenter.close()
-        self.window.let_go()
-        for page in (self.overview, self.peers):
-            await page.presenter.close()
-        await self.watch.close()
-        self.window.deleteLater()
-        await asyncio.sleep(0.01)
-
-
-@pytest.fixture
-def theme(qapp: QApplication) -> Iterator[Theme]:
-    stylesheet = files("resources").joinpath("styles", "app.qss").read_text()
-    made = Theme(qapp, stylesheet, ThemeChoice.LIGHT)
-    yield made
-    made.deleteLater()
-    qapp.setStyleSheet("")
 
 
 @pytest.fixture
