@@ -9,7 +9,6 @@ from PySide6.QtWidgets import (
     QDialog,
     QGridLayout,
     QLineEdit,
-    QVBoxLayout,
     QWidget,
 )
 
@@ -17,12 +16,12 @@ from desktop.models.auto_peer import AutoPeered, AutoPeerForm
 from desktop.presenters.auto_peer import AutoPeerPresenter
 from desktop.views.inputs import CheckBox
 from desktop.views.widgets import (
-    MARGIN,
     SPACE,
     Heading,
     TextLabel,
     action_button,
     button_row,
+    dialog_column,
     grow_to_fit,
     waiting_bar,
 )
@@ -72,10 +71,7 @@ class AutoPeerDialog(QDialog):
         self.lines["url"].setFocus()
 
     def _build(self) -> None:
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(MARGIN, MARGIN, MARGIN, MARGIN)
-        layout.setSpacing(SPACE)
-        layout.addWidget(Heading("Peer automatically", steps=2))
+        layout = dialog_column(self, Heading("Peer automatically", steps=2))
         layout.addWidget(
             TextLabel(
                 "For nodes that take peers by themselves, as Rafiki does: tokens and addresses are "

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import final
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QDialog, QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QDialog, QHBoxLayout, QLineEdit, QWidget
 
 from desktop import formatting
-from desktop.views.widgets import MARGIN, SPACE, Heading, TextLabel, action_button
+from desktop.views.widgets import SPACE, Heading, TextLabel, action_button, dialog_column
 
 
 @final
@@ -37,10 +37,7 @@ class ConfirmDialog(QDialog):
         self.typed_edit.setAccessibleName(f"Type {typed} to confirm")
         self.action_button = action_button(action, danger=danger, primary=not danger)
         self.cancel_button = action_button("Cancel")
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(MARGIN, MARGIN, MARGIN, MARGIN)
-        layout.setSpacing(SPACE)
-        layout.addWidget(Heading(title, steps=2))
+        layout = dialog_column(self, Heading(title, steps=2))
         for sentence in sentences:
             layout.addWidget(TextLabel(sentence, wrap=True))
         if extra is not None:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Final, final
 
-from PySide6.QtWidgets import QDialog, QLineEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QDialog, QLineEdit, QWidget
 
 from desktop.presenters.lock import LENGTH_MAX, LockPresenter
 from desktop.views.widgets import (
-    MARGIN,
     SPACE,
     Heading,
     TextLabel,
     action_button,
     button_row,
+    dialog_column,
     grow_to_fit,
 )
 
@@ -46,10 +46,7 @@ class PassphraseDialog(QDialog):
         self.problem = TextLabel(role="bad", wrap=True)
         self.save_button = action_button(action, primary=True)
         self.cancel_button = action_button("Cancel")
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(MARGIN, MARGIN, MARGIN, MARGIN)
-        layout.setSpacing(SPACE)
-        layout.addWidget(Heading(title, steps=2))
+        layout = dialog_column(self, Heading(title, steps=2))
         layout.addWidget(TextLabel(WHAT_IT_DOES, wrap=True))
         layout.addWidget(TextLabel(WHAT_IT_DOES_NOT, role="muted", wrap=True))
         layout.addWidget(TextLabel(lock.way_out, role="muted", wrap=True))

@@ -10,7 +10,6 @@ from PySide6.QtWidgets import (
     QGridLayout,
     QHBoxLayout,
     QLineEdit,
-    QVBoxLayout,
     QWidget,
 )
 
@@ -20,7 +19,6 @@ from desktop.presenters.ping import PingPresenter
 from desktop.views.detail import FactsGrid
 from desktop.views.inputs import AmountEdit, Choice
 from desktop.views.widgets import (
-    MARGIN,
     SPACE,
     Heading,
     Pill,
@@ -28,6 +26,7 @@ from desktop.views.widgets import (
     Tone,
     action_button,
     button_row,
+    dialog_column,
     grow_to_fit,
     waiting_bar,
 )
@@ -72,10 +71,7 @@ class PingDialog(QDialog):
         self.destination.setFocus()
 
     def _build(self) -> None:
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(MARGIN, MARGIN, MARGIN, MARGIN)
-        layout.setSpacing(SPACE)
-        layout.addWidget(Heading("Ping", steps=2))
+        layout = dialog_column(self, Heading("Ping", steps=2))
         grid = QGridLayout()
         grid.setHorizontalSpacing(12)
         grid.setVerticalSpacing(SPACE)

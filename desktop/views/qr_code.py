@@ -13,7 +13,6 @@ from PySide6.QtWidgets import (
     QDialog,
     QHBoxLayout,
     QSizePolicy,
-    QVBoxLayout,
     QWidget,
 )
 
@@ -25,12 +24,12 @@ from desktop.theme import INK, PAPER
 from desktop.views.detail import breakable
 from desktop.views.tables import copy
 from desktop.views.widgets import (
-    MARGIN,
     SPACE,
     Heading,
     TextLabel,
     action_button,
     button_row,
+    dialog_column,
     grow_to_fit,
 )
 
@@ -118,10 +117,7 @@ class NodeNamesDialog(QDialog):
         self._choices.setSpacing(SPACE)
         self._group = QButtonGroup(self)
         self._group.idClicked.connect(self._show)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(MARGIN, MARGIN, MARGIN, MARGIN)
-        layout.setSpacing(SPACE)
-        layout.addWidget(self.heading)
+        layout = dialog_column(self, self.heading)
         layout.addLayout(self._choices)
         layout.addWidget(self.code, 1)
         layout.addWidget(self.text)

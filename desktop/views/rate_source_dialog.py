@@ -9,14 +9,13 @@ from PySide6.QtWidgets import (
     QGridLayout,
     QHBoxLayout,
     QLineEdit,
-    QVBoxLayout,
     QWidget,
 )
 
 from desktop.models.rates import KIND_CHOICES, SourceForm
 from desktop.presenters.rates import RatesPresenter
 from desktop.views.inputs import CheckBox, Choice
-from desktop.views.widgets import MARGIN, SPACE, Heading, TextLabel, action_button
+from desktop.views.widgets import SPACE, Heading, TextLabel, action_button, dialog_column
 
 WIDTH_MIN: Final = 560
 _FIELDS: Final = (
@@ -82,10 +81,7 @@ class RateSourceDialog(QDialog):
         self._fill(form or SourceForm(name="", kind="ecb"))
 
     def _build(self, title: str) -> None:
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(MARGIN, MARGIN, MARGIN, MARGIN)
-        layout.setSpacing(SPACE)
-        layout.addWidget(Heading(title, steps=2))
+        layout = dialog_column(self, Heading(title, steps=2))
         grid = QGridLayout()
         grid.setHorizontalSpacing(12)
         grid.setVerticalSpacing(SPACE)

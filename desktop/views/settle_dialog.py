@@ -11,7 +11,6 @@ from PySide6.QtWidgets import (
     QDialog,
     QHBoxLayout,
     QRadioButton,
-    QVBoxLayout,
     QWidget,
 )
 
@@ -20,7 +19,7 @@ from desktop.models.gauge import Gauge
 from desktop.models.peers import SettlePlan
 from desktop.views.gauge import GaugeWidget
 from desktop.views.inputs import AmountEdit
-from desktop.views.widgets import MARGIN, SPACE, Heading, TextLabel, action_button
+from desktop.views.widgets import SPACE, Heading, TextLabel, action_button, dialog_column
 
 PRESETS_MAX: Final = 2
 """Down to where it settles to, and all of it."""
@@ -70,10 +69,7 @@ class SettleDialog(QDialog):
 
     def _build(self) -> None:
         plan = self._plan
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(MARGIN, MARGIN, MARGIN, MARGIN)
-        layout.setSpacing(SPACE)
-        layout.addWidget(Heading(f"Settle with {plan.name}", steps=2))
+        layout = dialog_column(self, Heading(f"Settle with {plan.name}", steps=2))
         layout.addWidget(self._owed)
         layout.addSpacing(SPACE)
         for i in range(PRESETS_MAX):

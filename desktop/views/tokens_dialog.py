@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, final
 
-from PySide6.QtWidgets import QDialog, QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QDialog, QHBoxLayout, QLineEdit, QWidget
 
 from desktop.views.tables import copy
-from desktop.views.widgets import MARGIN, SPACE, Heading, TextLabel, action_button
+from desktop.views.widgets import SPACE, Heading, TextLabel, action_button, dialog_column
 
 WIDTH_MIN: Final = 520
 
@@ -23,10 +23,7 @@ class TokensDialog(QDialog):
         super().__init__(parent)
         self.setWindowTitle("Tokens to pass on")
         self.setMinimumWidth(WIDTH_MIN)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(MARGIN, MARGIN, MARGIN, MARGIN)
-        layout.setSpacing(SPACE)
-        layout.addWidget(Heading(f"{name} needs this", steps=2))
+        layout = dialog_column(self, Heading(f"{name} needs this", steps=2))
         layout.addWidget(
             TextLabel(
                 "Pass it on by a way that you trust. Only its hash was stored: it cannot be shown again, "

@@ -484,6 +484,15 @@ def action_button(text: str, *, primary: bool = False, danger: bool = False) -> 
     return button
 
 
+def dialog_column(dialog: QWidget, title: Heading) -> QVBoxLayout:
+    """Return the column in which a dialog's parts stand, its title first."""
+    column = QVBoxLayout(dialog)
+    column.setContentsMargins(MARGIN, MARGIN, MARGIN, MARGIN)
+    column.setSpacing(SPACE)
+    column.addWidget(title)
+    return column
+
+
 def button_row(*buttons: QPushButton) -> QHBoxLayout:
     """Return the row at a dialog's foot; Enter in a field presses none of them by itself."""
     row = QHBoxLayout()
