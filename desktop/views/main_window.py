@@ -38,9 +38,9 @@ from desktop.views.eye_button import KEYS as EYE_KEYS
 from desktop.views.health_strip import HealthStrip
 from desktop.views.inspector import Inspector
 from desktop.views.lock_button import KEYS as LOCK_KEYS
+from desktop.views.node_names_dialog import NodeNamesDialog
 from desktop.views.page import Page
 from desktop.views.palette import Palette
-from desktop.views.qr_code import NodeNamesDialog
 from desktop.views.rail import Rail
 from desktop.views.status_line import StatusLine
 from desktop.views.widgets import pixmap

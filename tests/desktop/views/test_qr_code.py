@@ -12,7 +12,8 @@ from pytestqt.qtbot import QtBot
 
 from desktop.models.qr_code import QUIET_ZONE, qr_squares
 from desktop.theme import ThemeChoice
-from desktop.views.qr_code import NodeNamesDialog, QrCode
+from desktop.views.node_names_dialog import NodeNamesDialog
+from desktop.views.qr_code import QrCode
 from tests.desktop.qr_reader import read_qr
 from tests.desktop.whole_window import WholeWindow
 
