@@ -403,8 +403,11 @@ class Node:
         changed = {
             kind for kind, number in versions.items() if number != self._versions.get(kind)
         }
+        ours = self.address.current
         if "settings" in changed:
-            await self.own_address.follow()
+            ours = await self.own_address.latest()
+        if "routes" in changed:
+            self._static_routes = await stores.routes.load_routes()
         if "accounts" in changed:
             accounts = await stores.accounts.load_accounts()
             token_hashes = await stores.accounts.load_token_hashes()
@@ -416,8 +419,8 @@ class Node:
             known = {account.id for account in accounts}
             self.limits.keep_only(known)
             self.throughput.keep_only(known)
-        if "routes" in changed:
-            self._static_routes = await stores.routes.load_routes()
+        # After what stands under it has been read: nobody sees a new name with accounts of the old one.
+        self.own_address.adopt(ours)
         if not changed.isdisjoint({"accounts", "routes"}):
             await self._load_table()
         if "learned" in changed:

@@ -53,14 +53,18 @@ class OwnAddress:
                 log.warning("this node was %s and is %s now", stored, self._address.current)
             await settings.save_setting(ADDRESS_SETTING, self._address.current)
 
-    async def follow(self) -> None:
-        """Take over the address that another process of this store was given."""
+    async def latest(self) -> Address:
+        """Return the address that the store holds now, which another process may have been given."""
         if self._given is not None:
-            return
+            return self._address.current
         stored = await self._stores.settings.load_setting(ADDRESS_SETTING)
-        if stored is not None and stored != self._address.current:
-            log.info("this node was %s and is %s now", self._address.current, stored)
-            self._address.current = address(stored)
+        return self._address.current if stored is None else address(stored)
+
+    def adopt(self, latest: Address) -> None:
+        """Be called so from now on."""
+        if latest != self._address.current:
+            log.info("this node was %s and is %s now", self._address.current, latest)
+            self._address.current = latest
 
     async def move_to(self, new: Address) -> None:
         """Be called so from now on, with every account and static route that stands under our address.
@@ -84,13 +88,11 @@ class OwnAddress:
                     {found.routes.get(prefix, prefix): hop for prefix, hop in kept.items()}
                 )
             await stores.settings.save_setting(ADDRESS_SETTING, new)
-            self._address.current = new
             await self._refresh()
         log.info(
-            "this node was %s and is %s now, and %s with it%s",
-            old,
-            new,
+            "%s moved to %s with this node%s",
             counted(len(found.accounts) - len(left), "account"),
+            new,
             "".join(f"; {name} keeps its address" for name in left),
         )
 

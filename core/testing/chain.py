@@ -10,7 +10,8 @@ from typing import Self, final
 from core.account import Account, NewTokens
 from core.config import NodeConfig
 from core.node import Node
-from core.packet import Prepare, Reply, address
+from core.own_address import ADDRESS_SETTING
+from core.packet import Prepare, Reply
 from core.service import Explanation, IncomingRequest
 from core.stores.record import Stores, open_stores
 from core.testing.builders import account
@@ -59,8 +60,9 @@ class Chain:
         """Return a node with these accounts; `static` maps prefixes to usernames."""
         clock, link = FakeClock(), FakeLink()
         stores = await open_stores("memory:", clock)
-        config = NodeConfig(store="memory:", ilp_address=address("test.node"), name="test")
+        config = NodeConfig(store="memory:", name="test")
         node = Node(stores, clock, config, lambda *_: link)
+        await stores.settings.save_setting(ADDRESS_SETTING, "test.node")
         for one in accounts:
             await stores.accounts.insert_account(one, NewTokens())
         await stores.rates.replace_prices(prices)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -176,6 +177,28 @@ async def test_a_node_that_shares_the_store_follows_unless_its_operator_gave_it_
 
     assert follower.address.current == NEW
     assert given.address.current == "test.given"
+
+
+async def test_nobody_sees_the_new_name_with_accounts_of_the_old_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    chain = await Chain.build(CHILD)
+    load_accounts = chain.stores.accounts.load_accounts
+    seen = set()
+
+    def look() -> None:
+        (child,) = chain.node.directory.all()
+        seen.add((chain.node.address.current, child.ilp_address))
+
+    async def looking() -> Sequence[Account]:
+        look()
+        return await load_accounts()
+
+    monkeypatch.setattr(chain.stores.accounts, "load_accounts", looking)
+    await chain.node.own_address.move_to(NEW)
+    look()
+
+    assert seen == {("test.node", "test.node.alice"), (NEW, "test.mum.us.alice")}
 
 
 async def test_what_a_kill_left_half_done_the_next_answer_completes() -> None:
