@@ -4,26 +4,23 @@ from __future__ import annotations
 
 from typing import Final, final
 
-from PySide6.QtCore import QEvent, QSize, Signal
-from PySide6.QtWidgets import QApplication, QToolButton
+from PySide6.QtCore import Signal
 
-from desktop.views.widgets import ICON_SIZE, icon
+from desktop.views.widgets import IconButton
 
 KEYS: Final = "Ctrl+H"
 
 
 @final
-class EyeButton(QToolButton):
+class EyeButton(IconButton):
     """Open while amounts are seen, crossed out while they are hidden."""
 
     hiding = Signal(bool)
     """The operator wants amounts hidden, or seen again."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__("eye")
         self._hidden = False
-        self.setAutoRaise(True)
-        self.setIconSize(QSize(ICON_SIZE, ICON_SIZE))
         self.clicked.connect(lambda: self.hiding.emit(not self._hidden))
         self.mark(hidden=False)
 
@@ -33,13 +30,4 @@ class EyeButton(QToolButton):
         words = "Show amounts" if hidden else "Hide amounts"
         self.setToolTip(f"{words} ({KEYS})")
         self.setAccessibleName(words)
-        self._draw()
-
-    def _draw(self) -> None:
-        name = "eye_off" if self._hidden else "eye"
-        self.setIcon(icon(name, QApplication.palette(self)))
-
-    def changeEvent(self, event: QEvent) -> None:
-        super().changeEvent(event)
-        if event.type() == QEvent.Type.PaletteChange:
-            self._draw()
+        self.set_icon("eye_off" if hidden else "eye")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Final, final
 
-from PySide6.QtCore import QEvent, QSize, Signal
+from PySide6.QtCore import Signal
 from PySide6.QtGui import QAction, QActionGroup
-from PySide6.QtWidgets import QApplication, QMenu, QToolButton
+from PySide6.QtWidgets import QMenu, QToolButton
 
-from desktop.views.widgets import ICON_SIZE, icon
+from desktop.views.widgets import IconButton
 
 KEYS: Final = "Ctrl+L"
 _TIMES: Final = (
@@ -21,7 +21,7 @@ _TIMES: Final = (
 
 
 @final
-class LockButton(QToolButton):
+class LockButton(IconButton):
     """A click locks; the arrow beside it has the rest."""
 
     minutes_chosen = Signal(object)
@@ -30,10 +30,8 @@ class LockButton(QToolButton):
     """The operator wants to set the passphrase, or another one."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__("lock")
         self.setObjectName("lock")
-        self.setAutoRaise(True)
-        self.setIconSize(QSize(ICON_SIZE, ICON_SIZE))
         self.setPopupMode(QToolButton.ToolButtonPopupMode.MenuButtonPopup)
         self.setToolTip(f"Lock the window; the node goes on ({KEYS})")
         self.setAccessibleName("Lock the window")
@@ -55,7 +53,6 @@ class LockButton(QToolButton):
         self.passphrase_action.triggered.connect(lambda _checked: self.passphrase_wanted.emit())
         self.setMenu(menu)
         self.mark(minutes=0, has_passphrase=False)
-        self._draw()
 
     def mark(self, *, minutes: int, has_passphrase: bool) -> None:
         """Show what is chosen."""
@@ -64,11 +61,3 @@ class LockButton(QToolButton):
         self.passphrase_action.setText(
             "Change the passphrase…" if has_passphrase else "Set a passphrase…"
         )
-
-    def _draw(self) -> None:
-        self.setIcon(icon("lock", QApplication.palette(self)))
-
-    def changeEvent(self, event: QEvent) -> None:
-        super().changeEvent(event)
-        if event.type() == QEvent.Type.PaletteChange:
-            self._draw()

@@ -528,19 +528,25 @@ def grow_to_fit(window: QWidget) -> None:
 
 def icon_button(icon_name: str, tooltip: str) -> QToolButton:
     """Return a small button with an icon, which says what it does to a screen reader too."""
-    button = _IconButton(icon_name)
+    button = IconButton(icon_name)
     button.setToolTip(formatting.tooltip(tooltip))
     button.setAccessibleName(tooltip)
-    button.setAutoRaise(True)
     return button
 
 
-@final
-class _IconButton(Discreet, QToolButton):
+class IconButton(Discreet, QToolButton):
+    """A small button with an icon, which it draws anew in another theme."""
+
     def __init__(self, icon_name: str) -> None:
         super().__init__()
         self._icon_name = icon_name
+        self.setAutoRaise(True)
         self.setIconSize(QSize(ICON_SIZE, ICON_SIZE))
+        self._draw()
+
+    def set_icon(self, icon_name: str) -> None:
+        """Have another icon."""
+        self._icon_name = icon_name
         self._draw()
 
     def _draw(self) -> None:
