@@ -11,7 +11,7 @@ from PySide6.QtCore import QObject, Signal
 from core.control.views import AccountView, EngineView, LinkState, NodeStatus
 from desktop import formatting
 from desktop.engine_supervisor import ProcessState, ProcessStatus
-from desktop.models.overview import Mood, PillState, ShellState
+from desktop.models.overview import ClockState, Mood, PillState, ShellState
 from desktop.presenters.clock import clock_pill, clock_state
 from desktop.presenters.incidents import Snapshot
 from desktop.presenters.node_names import NodeNamesPresenter
@@ -77,6 +77,7 @@ class ShellPresenter(QObject):
             self.reported.emit(f"This node is {seen.status.ilp_address} now")
         self._address = seen.status.ilp_address
         fulfilled, rejected = self.watch.last_minute()
+        clock = clock_state(seen.status)
         self.state_changed.emit(
             ShellState(
                 network=network,
@@ -84,20 +85,20 @@ class ShellPresenter(QObject):
                 network_reason=reason,
                 ilp_address=seen.status.ilp_address,
                 version=seen.status.version,
-                pills=tuple(self._pills(seen)),
+                pills=tuple(self._pills(seen, clock)),
                 rate=formatting.packets_per_second(seen.status.packets_per_second),
                 fulfilled=f"{formatting.percent(fulfilled, fulfilled + rejected)} fulfilled"
                 if fulfilled + rejected
                 else "",
                 pulse=tuple(self.watch.pulse),
                 banner=self._notices.of(seen, self.watch.problem),
-                clock=clock_state(seen.status),
+                clock=clock,
                 badges=dict(Counter(incident.page for incident in self.watch.incidents))
                 | {"overview": len(self.watch.incidents)},
             )
         )
 
-    def _pills(self, seen: Snapshot) -> Iterable[PillState]:
+    def _pills(self, seen: Snapshot, clock: ClockState) -> Iterable[PillState]:
         status = seen.status
         if self.watch.problem:
             yield PillState(
@@ -115,7 +116,7 @@ class ShellPresenter(QObject):
                 yield engine_pill(name, started.get(name), told.get(name))
         if seen.rate_problems or len({view.account.asset.code for view in seen.accounts}) > 1:
             yield _rates_pill(seen.rate_problems)
-        yield clock_pill(clock_state(status))
+        yield clock_pill(clock)
         yield _store_pill(status, self.watch.problem)
 
 
