@@ -20,8 +20,7 @@ from desktop.tasks import TaskScope
 LENGTH_MIN: Final = 6
 LENGTH_MAX: Final = 1_000
 WAIT_SECONDS_MAX: Final = 60.0
-MINUTES: Final = (0, 1, 5, 15, 60)
-"""Without input, until it locks by itself; 0 is never."""
+WHAT_GOES_ON: Final = "The node goes on: packets are forwarded, and settlements are made."
 
 
 @final

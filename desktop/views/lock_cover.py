@@ -9,7 +9,7 @@ from PySide6.QtCore import QEvent, Qt, QTimer, Signal
 from PySide6.QtGui import QContextMenuEvent, QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QVBoxLayout, QWidget
 
-from desktop.presenters.lock import LENGTH_MAX, LockPresenter
+from desktop.presenters.lock import LENGTH_MAX, WHAT_GOES_ON, LockPresenter
 from desktop.theme import colours
 from desktop.views.widgets import SPACE, Heading, TextLabel, action_button, pixmap
 
@@ -66,10 +66,7 @@ class LockCover(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(SPACE)
         title = Heading("Signalbox is locked", steps=3)
-        words = TextLabel(
-            "The node goes on: packets are forwarded, and settlements are made.",
-            role="muted", wrap=True,
-        )  # fmt: skip
+        words = TextLabel(WHAT_GOES_ON, role="muted", wrap=True)
         way_out = TextLabel(self._lock.way_out, role="muted", wrap=True)
         for label in (title, words, way_out):
             label.setAlignment(Qt.AlignmentFlag.AlignCenter)

@@ -6,7 +6,7 @@ from typing import Final, final
 
 from PySide6.QtWidgets import QDialog, QLineEdit, QWidget
 
-from desktop.presenters.lock import LENGTH_MAX, LockPresenter
+from desktop.presenters.lock import LENGTH_MAX, WHAT_GOES_ON, LockPresenter
 from desktop.views.widgets import (
     SPACE,
     Heading,
@@ -19,8 +19,7 @@ from desktop.views.widgets import (
 
 WIDTH: Final = 460
 WHAT_IT_DOES: Final = (
-    "While the window is locked nobody sees or does anything in it. The node goes on: packets are "
-    "forwarded, and settlements are made."
+    f"While the window is locked nobody sees or does anything in it. {WHAT_GOES_ON}"
 )
 WHAT_IT_DOES_NOT: Final = (
     "It protects against onlookers, not against who has your files: the node's books and tokens are "

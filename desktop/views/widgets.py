@@ -206,11 +206,6 @@ class TextLabel(Discreet, QLabel):
             palette.setColor(QPalette.ColorRole.WindowText, QColor(colour))
             self.setPalette(palette)
 
-    @property
-    def told(self) -> str:
-        """What it was told: the whole text, with its amounts."""
-        return self._whole
-
     def as_seen(self, text: str) -> str:
         """Return text as it may be seen now."""
         return formatting.shown(text)
