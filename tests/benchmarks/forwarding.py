@@ -7,6 +7,7 @@ cores the source and the sink share with it.
 
     python -m tests.benchmarks.forwarding --rounds 5
     python -m tests.benchmarks.forwarding --rounds 5 --link btp
+    python -m tests.benchmarks.forwarding --rounds 5 --pinned
 """
 
 from __future__ import annotations
@@ -252,6 +253,13 @@ def ilp_connector(folder: Path, sink_port: int | None, *, balance: bool) -> Iter
         yield Subject(name, process, told["pid"], url, destination)
 
 
+def pin(pid: int, cores: set[int]) -> None:
+    """Keep a program, with all threads that it has, on these cores."""
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(ProcessLookupError):
+            os.sched_setaffinity(int(task.name), cores)
+
+
 def subjects(
     folder: Path, sink_port: int | None, window: str
 ) -> dict[str, Callable[[], contextlib.AbstractContextManager[Subject]]]:
@@ -368,9 +376,17 @@ def main() -> None:
     parser.add_argument(
         "--folder", type=Path, help="where stores and logs go; default: a temporary one"
     )
+    parser.add_argument(
+        "--pinned",
+        action="store_true",
+        help="give what forwards a core of its own, as where its peers are on other machines",
+    )
     parser.add_argument("--json", type=Path, help="write every run to this file")
     asked = parser.parse_args()
     loads = [int(part) for part in asked.in_flight.split(",")]
+    cores = os.sched_getaffinity(0)
+    if asked.pinned:
+        os.sched_setaffinity(0, cores - {min(cores)})
 
     with contextlib.ExitStack() as stack:
         folder = asked.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -391,6 +407,8 @@ def main() -> None:
             )
         started = [stack.enter_context(known[name]()) for name in names]
         for subject in started:
+            if asked.pinned:
+                pin(subject.pid, {min(cores)})
             measure(subject, 16, asked.first_warm, 0.2)
         results: dict[tuple[str, int], list[Result]] = {}
         for number in range(asked.rounds):

@@ -55,7 +55,7 @@ from core.links.http_message import parse_request_head
 from core.links.link_states import LinkStates
 from core.node_address import NodeAddress
 from core.packet import address
-from tests.benchmarks.forwarding import Subject, call, signalbox
+from tests.benchmarks.forwarding import Subject, call, pin, signalbox
 from tests.benchmarks.load import BtpClient, BtpSource, Load, cpu_seconds
 from tests.core.links.conftest import Chain, Wire, account, hash_token, prepare
 
@@ -347,12 +347,6 @@ def row(title: str, subject: Subject, how: Attack | None, asked: Asked, alone: f
         flush=True,
     )
     return cpu / asked.seconds
-
-
-def pin(pid: int, cores: set[int]) -> None:
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        with contextlib.suppress(ProcessLookupError):
-            os.sched_setaffinity(int(task.name), cores)
 
 
 def main() -> None:
