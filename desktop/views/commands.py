@@ -33,7 +33,7 @@ class Commands:
     def __init__(self, window: QWidget) -> None:
         self._window = window
         self._commands: dict[str, _Command] = {}
-        self._rows: Sequence[QAction] = ()
+        self._rows: list[QAction] = []
 
     def add(
         self,
@@ -44,14 +44,13 @@ class Commands:
         words: str = "",
         kind: Kind = Kind.ACTION,
         possible: Callable[[], bool] = lambda: True,
-    ) -> QAction:
+    ) -> None:
         """Add an action with its shortcuts; it is offered while it is possible."""
         action = QAction(title, self._window)
         action.setShortcuts([QKeySequence(each) for each in keys])
         action.triggered.connect(lambda _checked=False: act())
         self._window.addAction(action)
         self.adopt(action, title, detail=detail, words=words, kind=kind, possible=possible)
-        return action
 
     def adopt(
         self,
@@ -121,21 +120,21 @@ class Commands:
             self._commands[entry.key].action.trigger()
 
     def _offered_rows(self, page: Page | None) -> Sequence[Entry]:
-        self._rows, entries = [], []
-        for table in () if page is None else page.findChildren(TableView):
+        self._rows = []
+        if page is None:
+            return ()
+        entries = []
+        for table in page.findChildren(TableView):
             count = len(table.selected_rows) if table.isVisible() else 0
-            if not count:
-                continue
-            detail = f"{table.accessibleName() or page.title}: " if page is not None else ""
-            detail += f"{formatting.counted(count, 'row')} selected"
-            for action in table.actions():
+            name = table.accessibleName() or page.title
+            for action in table.actions() if count else ():
                 if action.isEnabled() and not action.isSeparator():
                     entries.append(
                         Entry(
                             kind=Kind.ROW,
                             key=str(len(self._rows)),
                             title=action.text(),
-                            detail=detail,
+                            detail=f"{name}: {formatting.counted(count, 'row')} selected",
                             keys=_keys(action),
                         )
                     )

@@ -16,6 +16,7 @@ from desktop.views.widgets import SPACE, Heading, TextLabel, action_button, pixm
 WIDTH: Final = 430
 LOOK_MS: Final = 200
 ICON_SIZE: Final = 48
+QUIT_KEYS: Final = "Ctrl+Q"
 OPEN, TRYING = "Open", "Trying…"
 
 
@@ -43,7 +44,7 @@ class LockCover(QWidget):
         self.open_button.ensurePolished()
         self.open_button.setMinimumWidth(self.open_button.sizeHint().width())
         self.quit_button = action_button("Quit")
-        self.quit_button.setToolTip("Ends the node too (Ctrl+Q)")
+        self.quit_button.setToolTip(f"Ends the node too ({QUIT_KEYS})")
         self.message = TextLabel(role="bad", wrap=True)
         self.message.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self._build()

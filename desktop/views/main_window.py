@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final, final
 
 from PySide6.QtCore import QByteArray, QEvent, Qt, QTimer, Signal
@@ -38,6 +38,7 @@ from desktop.views.eye_button import KEYS as EYE_KEYS
 from desktop.views.health_strip import HealthStrip
 from desktop.views.inspector import Inspector
 from desktop.views.lock_button import KEYS as LOCK_KEYS
+from desktop.views.lock_cover import QUIT_KEYS
 from desktop.views.node_names_dialog import NodeNamesDialog
 from desktop.views.page import Page
 from desktop.views.palette import Palette
@@ -147,22 +148,16 @@ class MainWindow(QMainWindow):
         for place, page in enumerate(pages, 1):
             show = functools.partial(self.show_page, page.key)
             self.commands.add_page(page, show, f"Ctrl+{place}")
-        self._add_action("F4", "Inspector", self.inspector.toggle)
-        self._add_action(
-            "",
-            "Inspector: a window of its own, or beside the page",
-            self.inspector.toggle_detached,
-        )
-        self._add_action("F5", "Look again now", self._refresh)
-        self.commands.add("Filter", self._focus_filter, "Ctrl+F", "/")
-        self._add_action("Ctrl+N", "Add a peer", self.add_peer)
-        self._add_action("Ctrl+B", "Collapse the rail", self.rail.toggle)
-        self._add_action(EYE_KEYS, "Hide or show amounts", self._turn_eye)
-        self._add_action(LOCK_KEYS, "Lock the window", self.lock.lock)
-        self._add_action("Ctrl+Q", "Quit", self.close_wanted.emit)
-
-    def _add_action(self, keys: str, text: str, act: Callable[[], object]) -> None:
-        self.commands.add(text, act, *([keys] if keys else []))
+        add, inspector = self.commands.add, self.inspector
+        add("Inspector", inspector.toggle, "F4")
+        add("Inspector: a window of its own, or beside the page", inspector.toggle_detached)
+        add("Look again now", self._refresh, "F5")
+        add("Filter", self._focus_filter, "Ctrl+F", "/")
+        add("Add a peer", self.add_peer, "Ctrl+N")
+        add("Collapse the rail", self.rail.toggle, "Ctrl+B")
+        add("Hide or show amounts", self._turn_eye, EYE_KEYS)
+        add("Lock the window", self.lock.lock, LOCK_KEYS)
+        add("Quit", self.close_wanted.emit, QUIT_KEYS)
 
     def _make_palette(self) -> Palette:
         strip, status, add = self.strip, self.status, self.commands.add

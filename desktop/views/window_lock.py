@@ -11,7 +11,7 @@ from shiboken6 import isValid
 
 from desktop.presenters.lock import LockPresenter
 from desktop.views.lock_button import LockButton
-from desktop.views.lock_cover import LockCover
+from desktop.views.lock_cover import QUIT_KEYS, LockCover
 from desktop.views.passphrase_dialog import PassphraseDialog
 
 LOOK_MS: Final = 1_000
@@ -106,7 +106,7 @@ class WindowLock(QObject):
         direct = Qt.FindChildOption.FindDirectChildrenOnly
         inside = self._window.findChildren(QWidget, options=direct)
         parts = [part for part in inside if part is not self.cover and not part.isWindow()]
-        keys = [key for key in self._window.actions() if key.shortcut().toString() != "Ctrl+Q"]
+        keys = [key for key in self._window.actions() if key.shortcut().toString() != QUIT_KEYS]
         able: tuple[QWidget | QAction, ...] = (*parts, *keys)
         self._disabled = [part for part in able if part.isEnabled()]
         for part in self._disabled:
