@@ -144,7 +144,9 @@ class Keeper:
                 self._paths.clear()
                 async for rows in self._pages(stored, after):
                     await self._apply(peer, rows, is_silent=is_silent)
+                known = heard.current_epoch if heard.table_id == stored.table_id else 0
                 heard.table_id, heard.epoch = stored.table_id, stored.epoch
+                heard.current_epoch = max(known, stored.epoch)
                 heard.hold_down_ms = stored.hold_down_ms
                 heard.heard_at_ms = stored.heard_at_ms or None
                 if not is_silent:

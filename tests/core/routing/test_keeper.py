@@ -196,6 +196,22 @@ async def test_a_second_node_on_the_store_uses_what_the_first_one_heard(net: Net
     assert two.exchange.peers[one.accounts["b"].id].heard.epoch == 2
 
 
+async def test_how_far_a_peers_table_goes_is_known_to_the_second_node_too(net: Net) -> None:
+    one = net.node("a")
+    await one.add("b")
+    await one.hear("b", told(way("test.x", "test.b"), speaker="test.b", end=9))
+    await one.keeper.save()
+    two = await started(net, one)
+    heard = two.exchange.peers[one.accounts["b"].id].heard
+    assert (heard.epoch, heard.current_epoch) == (9, 9)
+
+    await one.hear("b", told(speaker="test.b", table=b"u" * 16, end=2))
+    await one.keeper.save()
+    await two.keeper.look()
+
+    assert (heard.epoch, heard.current_epoch) == (2, 2)
+
+
 async def test_a_peer_may_tell_one_part_to_one_node_and_the_next_to_another(net: Net) -> None:
     one = net.node("a")
     await one.add("b")
