@@ -23,6 +23,7 @@ def test_payers_ask_by_any_name_and_from_any_page_and_the_api_stays_shut(
             paid = running.api("GET", path, token=None, headers={**FROM_OUTSIDE, **SPSP})
             assert paid.status == 200, path
             assert paid.headers["access-control-allow-origin"] == "*"
+            assert paid.headers["cache-control"] == "no-cache, no-store"
             assert paid.json["destination_account"].startswith("test.signalbox.bob.")
             assert paid.json["asset_info"] == {"code": "USD", "scale": 2}
         for path in ("/", "/rates", "/accounts/bob"):

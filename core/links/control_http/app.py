@@ -200,7 +200,7 @@ def _payments(operator: Operator, guard: Guard) -> list[web.RouteDef]:
 
 async def _finish(_request: web.Request, response: web.StreamResponse) -> None:
     """Let nobody keep an answer, guess at its type, or learn which libraries are in here."""
-    response.headers["Cache-Control"] = "no-store"
+    response.headers.setdefault("Cache-Control", "no-store")  # SPSP has words of its own
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Server"] = "Signalbox"
 
