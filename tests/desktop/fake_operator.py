@@ -58,13 +58,13 @@ from core.packet.reply import ErrorCode
 from core.service import Step, Verdict
 from core.settlement.records import Direction, EngineStatus, SettlementState
 from core.telemetry.peer_time import ClockReading
+from core.testing.books import FIRST_TRANSFER
 from tests.desktop.fake_payments import FakePayments
 from tests.desktop.fake_peering import FakePeering
 from tests.desktop.fake_rates import FakeRates
 from tests.desktop.fake_routes import FakeRoutes
 
 NOW_MS: Final = 1_795_521_600_000
-FIRST_TRANSFER: Final = 1 << 42
 """Tuesday 24 November 2026, 12:00 UTC."""
 
 USD = Asset("USD", 2)
