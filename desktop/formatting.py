@@ -23,15 +23,14 @@ _SPACES: Final = re.compile("[\\s\u00a0\u202f\u2009']")
 _GROUPED: Final = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+")
 _NUMBER: Final = re.compile(r"([0-9]*)(?:\.([0-9]*))?")
 
-
 # An amount in a sentence of ours or of the node: digits, a space, and the code of an asset. Places to
 # break a line at may stand among the digits; what belongs to a time, a version or a name is none.
 _DIGITS: Final = (
-    "(?<![\\w.:/-])[+\u2212-]?\\d[\\d\u202f,\u200b]*(?:\u2060?\\.\u2060?\\d[\\d\u200b]*)?(?:…)?"
+    "(?<![\\w.:/-])[+\u2212-]?\\d[\\d\u202f,\u200b]*(?:\u2060?\\.\u2060?\\d[\\d\u200b]*)?…?"
 )
 _NO_CODES: Final = "UTC|GMT|HTTPS?|BTP|ILP|CCP|TLS|DNS|TCP|UDP|SPSP|API|URL|CSV|QR|[kMGT]B"
 _ANY_CODE: Final = f"(?!(?:{_NO_CODES})\\b)[A-Z][A-Z0-9]{{2,11}}"
-_OTHERS: Final = "units|of its units"
+_UNITS: Final = "units|of its units"
 _A_NUMBER: Final = re.compile(_DIGITS)
 
 
@@ -153,7 +152,7 @@ class _Discretion:
     def pattern(self) -> re.Pattern[str]:
         if self._amount is None:
             known = [re.escape(code) for code in sorted(self._codes, key=len, reverse=True)]
-            code = "|".join((*known, _ANY_CODE, _OTHERS))
+            code = "|".join((*known, _ANY_CODE, _UNITS))
             listed = f"{_DIGITS}(?: (?:of|and|or|to) {_DIGITS})*"
             self._amount = re.compile(f"{listed}(?=[\u00a0 ](?:{code})(?!\\w))")
         return self._amount

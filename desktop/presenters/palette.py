@@ -10,7 +10,7 @@ from PySide6.QtCore import QObject
 
 from core.control.views import AccountView
 from core.errors import PacketError, SpspError
-from core.packet.address import address
+from core.packet import address
 from core.stream.payment_pointer import payment_url
 from desktop.models.palette import SHOWN_MAX, TYPED_MAX, Entry, Kind, best
 from desktop.presenters.watch import NodeWatch

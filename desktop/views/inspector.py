@@ -12,7 +12,6 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QMainWindow,
     QStackedWidget,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -297,8 +296,8 @@ class _Bar(QWidget):
         self.title = TextLabel(role="muted")
         # It is where the dock is taken hold of.
         self.title.setTextInteractionFlags(Qt.TextInteractionFlag.NoTextInteraction)
-        self.move_button: QToolButton = icon_button(icon_name, tooltip)
-        self.close_button: QToolButton = icon_button("close", "Close the inspector (F4)")
+        self.move_button = icon_button(icon_name, tooltip)
+        self.close_button = icon_button("close", "Close the inspector (F4)")
         layout = QHBoxLayout(self)
         layout.setContentsMargins(MARGIN, 6, SPACE, 0)
         layout.addWidget(self.title, 1)

@@ -60,7 +60,7 @@ def _show_price(panel: DetailPanel, row: PriceRow, reference: str) -> None:
 def _show_source(panel: DetailPanel, row: SourceRow) -> None:
     facts = [
         ("Kind", row.kind),
-        ("URL", row.url or "–"),
+        ("URL", row.url or formatting.NOTHING),
         ("Prices", formatting.count(row.prices_count)),
         ("Its data is", row.age),
         ("Answered", row.answered),
