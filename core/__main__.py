@@ -18,8 +18,10 @@ from typing import Final
 from core.clock import WallClock
 from core.config import (
     ENVIRONMENT_PREFIX,
+    MEMORY,
     SETTINGS,
     NodeConfig,
+    admin_token,
     load_config,
     program_version,
     sqlite_path,
@@ -122,6 +124,8 @@ def _config_file(given: str | None) -> Path | None:
 
 def _check_config(config: NodeConfig) -> int:
     read_levels(config.log_level)
+    if config.store == MEMORY:
+        admin_token(config, None)
     for setting in SETTINGS:
         sys.stdout.write(f"{setting.name} = {_shown(getattr(config, setting.name))}\n")
     for warning in config.warnings():

@@ -203,7 +203,11 @@ def _store(name: str, text: str) -> str:
     store = _text(name, text)
     if store != MEMORY and not store.startswith(_SQLITE):
         raise SettingError(name, f"{store!r} {NO_STORE}")
-    sqlite_path(store)
+    if store != MEMORY and sqlite_path(store) is None:
+        raise SettingError(
+            name,
+            f"{store!r} names no file; use sqlite:///PATH (an absolute path has four slashes)",
+        )
     return store
 
 

@@ -63,6 +63,8 @@ class EngineDesk:
         checked: dict[str, str] = {}
         for given, url in urls.items():
             code = read_asset_code(given)
+            if code in checked:
+                raise SettingError(code, "it stands there twice, and has one engine")
             engine = read_engine_url(f"the engine of {code}", url)
             if engine is None:
                 raise SettingError(

@@ -80,6 +80,13 @@ def test_check_config_finds_what_a_start_would_refuse(
     assert main(["check-config", "--log-level", "loud"]) == 2
     assert "there are debug, info, warning" in capsys.readouterr().err
 
+    assert main(["check-config", "--store", "sqlite:///"]) == 2
+    assert "'sqlite:///' names no file" in capsys.readouterr().err
+
+    assert main(["check-config", "--store", "memory:"]) == 2
+    assert "admin_token: the store 'memory:' has no folder" in capsys.readouterr().err
+    assert main(["check-config", "--store", "memory:", "--admin-token", TOKEN]) == 0
+
 
 def test_an_impossible_setting_is_one_sentence_and_exit_code_2(
     capsys: pytest.CaptureFixture[str],

@@ -277,6 +277,15 @@ async def test_default_engines_are_added_and_replaced(bench: Bench) -> None:
     assert (await bench.control.account("bob")).engine_url == "signalbox:ethereum"
 
 
+async def test_two_default_engines_of_one_asset_change_nothing(bench: Bench) -> None:
+    with pytest.raises(SettingError, match="USD: it stands there twice, and has one engine"):
+        await bench.control.set_engine_urls(
+            {"usd": "https://one.example", "USD": "https://other.example"}
+        )
+
+    assert await bench.control.engine_urls() == {}
+
+
 @pytest.mark.logs_warning
 async def test_a_default_engine_that_pays_another_asset_is_a_warning(
     bench: Bench, caplog: pytest.LogCaptureFixture
