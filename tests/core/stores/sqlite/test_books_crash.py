@@ -30,34 +30,13 @@ from core.stores.node_number import NodeNumber
 from core.stores.sqlite import open_sqlite
 from core.stores.sqlite.auditing import audit
 from core.stores.sqlite.books import SqliteBooks
-from core.stores.sqlite.connection import SqliteFile, connect
+from core.stores.sqlite.connection import SqliteFile
 from core.testing.builders import EUR, FULFILLMENT
 from core.testing.clock import FakeClock
 from tests.core.stores.people import ALICE, BOB, NO_TOKENS, alice, bob, transfer
+from tests.core.stores.sqlite.watched import failure, watched
 
 P, F, R, E, L, U = TransferState
-
-
-class Watched(sqlite3.Connection):
-    """Tells of each statement before it is run."""
-
-    before: Callable[[str], None] = staticmethod(lambda statement: None)
-
-    def execute(self, statement: str, *arguments: Any) -> sqlite3.Cursor:
-        self.before(statement)
-        return super().execute(statement, *arguments)
-
-    def executemany(self, statement: str, rows: Any) -> sqlite3.Cursor:
-        self.before(statement)
-        return super().executemany(statement, rows)
-
-
-def watched(path: Path, before: Callable[[str], None]) -> sqlite3.Connection:
-    """Open a connection as the store does, and be told of what it does."""
-    connection = connect(path, factory=Watched)
-    assert isinstance(connection, Watched)
-    connection.before = before
-    return connection
 
 
 # --- The script ------------------------------------------------------------------------------------
@@ -403,9 +382,7 @@ class Failing:
             return
         self.count += 1
         if self.count == self.at:
-            error = sqlite3.OperationalError("a test's disk failed")
-            error.sqlite_errorcode = self.code
-            raise error
+            raise failure(self.code)
 
 
 async def play_on(folder: Path, failing: Failing) -> tuple[Mapping[AccountId, Balance], int]:

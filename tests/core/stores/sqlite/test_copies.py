@@ -6,9 +6,8 @@ import asyncio
 import random
 import sqlite3
 from dataclasses import replace
+from functools import partial
 from itertools import count
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,12 +16,12 @@ from core.ledger.books import Transfer
 from core.ledger.postings import COPIES_KNOWN_MS
 from core.stores import Stores
 from core.stores.sqlite import copies
-from core.stores.sqlite.connection import connect
 from core.stores.sqlite.copies import KEPT_MS, Copies
 from core.testing.builders import FULFILLMENT
 from core.testing.clock import FakeClock
 from tests.core.stores.conftest import OpenStores
 from tests.core.stores.people import add_alice_and_bob, transfer
+from tests.core.stores.sqlite.watched import failure, watched
 
 
 def remembered(stores: Stores) -> Copies:
@@ -152,26 +151,6 @@ def late(number: int, clock: FakeClock, *, expires_in_ms: int = 7_200_000) -> Tr
     )
 
 
-class Disk:
-    """One on which commits fail while it is full."""
-
-    def __init__(self) -> None:
-        self.is_full = False
-
-    def connect(self, path: Path) -> sqlite3.Connection:
-        disk = self
-
-        class Connection(sqlite3.Connection):
-            def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
-                if sql == "COMMIT" and disk.is_full:
-                    error = sqlite3.OperationalError("database or disk is full")
-                    error.sqlite_errorcode = sqlite3.SQLITE_FULL
-                    raise error
-                return super().execute(sql, *parameters)
-
-        return connect(path, factory=Connection)
-
-
 async def is_known(stores: Stores, packet: Transfer) -> bool:
     """Tell whether it is a copy; if not it is prepared, and void."""
     try:
@@ -223,15 +202,20 @@ async def test_of_what_expires_late_no_more_is_kept_than_fits_and_the_newest_in_
 async def test_what_was_undone_is_not_known(
     open_file: OpenStores, alone: Stores, clock: FakeClock
 ) -> None:
-    disk = Disk()
-    again = await open_file(connect=disk.connect)
+    is_full = False
+
+    def before(statement: str) -> None:
+        if is_full and statement == "COMMIT":
+            raise failure(sqlite3.SQLITE_FULL)
+
+    again = await open_file(connect=partial(watched, before=before))
     await alone.leases.sign_off()
     await again.leases.sign_on("again")
     packet = late(1, clock)
-    disk.is_full = True
+    is_full = True
     with pytest.raises(StoreUnavailable):
         await again.books.prepare(packet)
-    disk.is_full = False
+    is_full = False
 
     assert not await is_known(again, packet)
 
@@ -296,15 +280,11 @@ async def test_of_one_that_ended_and_of_what_is_old_nothing_is_read_again(
         return len(remembered(other))
 
     file = other.books._file  # type: ignore[attr-defined]
-    assert [await file.write(look), len(statements)] == [
-        1,
-        5,
-    ]  # who, and each one's newest and rows
+    # Who, and each one's newest and rows.
+    assert [await file.write(look), len(statements)] == [1, 5]
 
-    assert [await file.write(look), len(statements)] == [
-        1,
-        2,
-    ]  # who, and the newest of the living
+    # Who, and the newest of the living.
+    assert [await file.write(look), len(statements)] == [1, 2]
 
     await one.books.prepare(late(3, clock))
     assert [await file.write(look), len(statements)] == [2, 3]
