@@ -166,9 +166,8 @@ def test_a_request_for_money_takes_its_amount_and_no_more_from_a_crowd(
             sent = [threads.submit(payer.send, paid[n % nodes]) for n in range(80)]
             assert all(future.result() for future in sent)
 
-        assert (
-            owed_to_bob(running) == payer.fulfilled == payer.highest <= 20_200
-        )  # the packet that brings the last of it may bring a hundredth too much
+        # The packet that brings the last of it may bring a hundredth too much.
+        assert owed_to_bob(running) == payer.fulfilled == payer.highest <= 20_200
         # Nobody was refused who would have fitted.
         assert payer.refused
         assert min(payer.refused) > 20_000 - payer.fulfilled
