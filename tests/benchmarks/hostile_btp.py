@@ -275,15 +275,14 @@ async def peer(
     load.is_counting = False
     renewing.cancel()
     took, in_vain = await coming
-    unanswered = [age for age in source.sent_at.values() if rate]
+    a_second_ago = time.perf_counter_ns() - 10**9
+    overdue = sum(since < a_second_ago for since in source.sent_at.values()) if rate else 0
     return {
         "latencies": load.latencies,
-        "lost": load.others + load.broken + sum(
-            time.perf_counter_ns() - since > 10**9 for since in unanswered
-        ),
+        "lost": load.others + load.broken + overdue,
         "newcomers": took,
         "in_vain": in_vain,
-    }  # fmt: skip
+    }
 
 
 def peer_program(
