@@ -17,7 +17,17 @@ from core.control.reasons import advice, origin_of
 from core.control.words import counted
 from core.errors import PacketError, SettingError
 from core.node_address import NodeAddress
-from core.packet import AMOUNT_MAX, Address, Fulfill, Prepare, Reject, Reply, address, scheme
+from core.packet import (
+    AMOUNT_MAX,
+    Address,
+    ErrorCode,
+    Fulfill,
+    Prepare,
+    Reject,
+    Reply,
+    address,
+    scheme,
+)
 from core.routing.table import RoutingTable
 from core.service import Incoming, IncomingRequest, Outgoing, own_packet
 from core.services.echo import PING_CONDITION, Arrival, Pings, echo_request_data
@@ -26,6 +36,17 @@ PING_MS: Final = 10_000
 """How long an answer is waited for: there and back through several nodes, and a person is waiting."""
 COUNT_MAX: Final = 100
 """One after another: so many take a minute or two where each takes a second."""
+_KNOWS_NO_PINGS: Final = frozenset(
+    code.value
+    for code in (
+        ErrorCode.BAD_REQUEST,
+        ErrorCode.INVALID_PACKET,
+        ErrorCode.UNREACHABLE,
+        ErrorCode.WRONG_CONDITION,
+        ErrorCode.UNEXPECTED_PAYMENT,
+    )
+)
+"""What a node rejects a ping with whose kind it does not know; any other code is about this packet."""
 
 
 @final
@@ -164,9 +185,10 @@ class AddressPing:
                 f"What came back in {took} proves nothing: it fulfills another condition.",
             )
         if reply.triggered_by == target and target != self.node_address.current:
+            knows = bytes(reply.code) not in _KNOWS_NO_PINGS
+            why = "" if knows else " It does not answer pings of this kind."
             return True, (
-                f"{target} is there and answered in {took}, with a reject: it does not answer"
-                f" pings of this kind. {_said(reply)}"
+                f"{target} is there and answered in {took}, with a reject.{why} {_said(reply)}"
             )
         code = reply.code.decode("ascii", "replace")
         hop = None if next_hop is None else next_hop.ilp_address

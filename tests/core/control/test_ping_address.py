@@ -126,7 +126,21 @@ async def test_a_node_that_knows_no_pings_is_there_all_the_same(peered: Bench) -
 
     assert report.answered == 1
     assert "is there and answered in 0.0 ms, with a reject" in report.sentence
+    assert "It does not answer pings of this kind." in report.sentence
     assert "F02 from test.bob: unknown destination account." in report.sentence
+
+
+async def test_a_node_that_finds_the_packet_too_large_is_not_said_to_know_no_pings(
+    peered: Bench,
+) -> None:
+    rejects(peered, ErrorCode.AMOUNT_TOO_LARGE, "test.bob", "10 at most")
+
+    report = await ping(peered)
+
+    assert report.answered == 1
+    assert report.sentence == (
+        "test.bob is there and answered in 0.0 ms, with a reject. F08 from test.bob: 10 at most."
+    )
 
 
 async def test_a_reject_on_the_way_says_who_said_no_and_what_to_do(peered: Bench) -> None:
