@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import io
 import json
 import re
@@ -83,6 +84,7 @@ async def bench() -> Bench:
     return await make_bench()
 
 
+@contextlib.asynccontextmanager
 async def serving(operator: Operator) -> AsyncIterator[Shell]:
     options = ApiOptions(
         admin_token=Secret(TOKEN), account_by_token=lambda token: None, bind_host="127.0.0.1"
@@ -93,7 +95,7 @@ async def serving(operator: Operator) -> AsyncIterator[Shell]:
 
 @pytest.fixture
 async def shell(bench: Bench) -> AsyncIterator[Shell]:
-    async for made in serving(bench.control):
+    async with serving(bench.control) as made:
         yield made
 
 
@@ -126,12 +128,12 @@ async def test_the_clock_and_what_is_unsafe_are_part_of_the_status(bench: Bench)
         ),
         warnings=lambda: (NodeWarning(Topic.SECRETS, "It can be\x1b[2J guessed."),),
     )
-    async for shell in serving(bench.control_with(facts=known)):
+    async with serving(bench.control_with(facts=known)) as shell:
         shown = await shell.ok("status")
         assert fact(shown, "clock") == "−5.0 s, give or take 40 ms, by 2 peers"
         assert "warning: This machine's clock is 5.0 s behind" in shown
         assert "warning: It can be�[2J guessed.\n" in shown
-    async for shell in serving(bench.control):
+    async with serving(bench.control) as shell:
         assert fact(await shell.ok("status"), "clock").startswith("not known: no peer")
 
 
@@ -546,7 +548,7 @@ async def test_a_table_of_payments_comes_piece_by_piece_and_says_when_it_is_not_
     await begin(bench)
     row = await bench.control.payment("p")
     whole = Archive(bench.control, row, pages=1_500)
-    async for shell in serving(cast("Operator", whole)):
+    async with serving(cast("Operator", whole)) as shell:
         pieces: list[str] = []
         node = HttpNode(shell.url, Credentials(Secret(TOKEN)))
         asked = {"format": "csv"}
@@ -556,7 +558,7 @@ async def test_a_table_of_payments_comes_piece_by_piece_and_says_when_it_is_not_
         assert (await shell.ok("payments", "list", "--csv")) == "".join(pieces)
 
     broken = Archive(bench.control, row, pages=10, broken_at=5)
-    async for shell in serving(cast("Operator", broken)):
+    async with serving(cast("Operator", broken)) as shell:
         ran = await shell.run("payments", "list", "--csv")
         assert (ran.code, ran.err) == (
             3,

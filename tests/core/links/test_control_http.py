@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -37,6 +38,7 @@ ACCOUNT: dict[str, Any] = {
 }
 
 
+@contextlib.asynccontextmanager
 async def serve(operator: Operator, bench: Bench, **options: Any) -> AsyncIterator[ApiClient]:
     """Serve the API on a port of its own, and yield a client of it."""
 
@@ -68,7 +70,7 @@ async def bench() -> Bench:
 @pytest.fixture
 async def api(bench: Bench) -> AsyncIterator[ApiClient]:
     """Return a client of a node with no account."""
-    async for client in serve(bench.control, bench):
+    async with serve(bench.control, bench) as client:
         yield client
 
 
@@ -95,7 +97,7 @@ async def test_who_may_not_wait_for_a_payment_is_told_that_it_is_under_way(
     begun = payment(id="p-7", account=bench.id_of("alice"))
     control = bench.control_with(payer=Crowded(begun))
     order = {"receiver": "$bob.example", "source_amount": 5}
-    async for api in serve(control, bench):
+    async with serve(control, bench) as api:
         answer = await api.post("/accounts/alice/payments", order)
 
         assert answer.status == 409
@@ -677,7 +679,7 @@ async def archive(bench: Bench, **options: Any) -> Operator:
 async def test_a_table_of_payments_has_all_of_them_however_many_pages_they_are(
     bench: Bench,
 ) -> None:
-    async for api in serve(await archive(bench, pages=1_000), bench):
+    async with serve(await archive(bench, pages=1_000), bench) as api:
         answer = await api.get("/payments?format=csv")
 
         assert (answer.status, answer.kind) == (200, "text/csv")
@@ -687,7 +689,7 @@ async def test_a_table_of_payments_has_all_of_them_however_many_pages_they_are(
 @pytest.mark.logs_warning
 async def test_a_table_that_the_store_cuts_short_has_no_end(bench: Bench) -> None:
     control = await archive(bench, pages=10, broken_at=5)
-    async for api in serve(control, bench):
+    async with serve(control, bench) as api:
         with pytest.raises(ClientError):
             await api.get("/payments?format=csv")
         first = await api.get("/payments?format=csv&before=5")
@@ -907,7 +909,7 @@ async def test_a_token_is_a_bearer_token(api: ApiClient) -> None:
 
 
 async def test_routes_are_the_operator_s_where_other_machines_can_ask(bench: Bench) -> None:
-    async for api in serve(bench.control, bench, bind_host="0.0.0.0"):
+    async with serve(bench.control, bench, bind_host="0.0.0.0") as api:
         assert (await api.get("/routes", token=None)).status == 401
         assert (await api.get("/routes")).status == 200
         assert (await api.get("/", token=None)).status == 200
@@ -937,7 +939,7 @@ async def test_a_name_that_somebody_pointed_here_is_not_served(
 
 
 async def test_a_name_that_the_operator_gave_is_served(bench: Bench) -> None:
-    async for api in serve(bench.control, bench, hosts=("node.example",)):
+    async with serve(bench.control, bench, hosts=("node.example",)) as api:
         assert (await api.get("/", headers={"Host": "Node.Example:443"})).status == 200
         assert (await api.get("/", headers={"Host": "other.example"})).status == 421
 
@@ -1175,7 +1177,7 @@ class _Broken:
 @pytest.mark.logs_warning
 async def test_a_store_that_cannot_be_used_is_503(bench: Bench) -> None:
     broken: Any = _Broken(StoreUnavailable("the database is locked by another program"))
-    async for api in serve(broken, bench):
+    async with serve(broken, bench) as api:
         answer = await api.get("/accounts")
 
         assert answer.status == 503
@@ -1188,7 +1190,7 @@ async def test_what_nobody_thought_of_is_500_and_says_nothing_of_the_inside(
     bench: Bench,
 ) -> None:
     broken: Any = _Broken(RuntimeError("secret inside"))
-    async for api in serve(broken, bench):
+    async with serve(broken, bench) as api:
         answer = await api.get("/accounts")
 
         assert answer.status == 500
