@@ -17,11 +17,12 @@ from typing import Final
 
 from core.clock import WallClock
 from core.config import (
-    ENVIRONMENT_PREFIX,
+    CONFIG_VARIABLE,
     MEMORY,
     SETTINGS,
     NodeConfig,
     admin_token,
+    config_file,
     load_config,
     program_version,
     sqlite_path,
@@ -37,7 +38,6 @@ EXIT_FOUND: Final = 1
 """The audit found something."""
 EXIT_REFUSED: Final = 2
 """What was asked for cannot be done; stderr has a sentence."""
-CONFIG_VARIABLE: Final = ENVIRONMENT_PREFIX + "CONFIG"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 if (value := getattr(parsed, setting.name, None)) is not None
             },
             os.environ,
-            _config_file(parsed.config),
+            config_file(parsed.config, os.environ),
         )
         match parsed.command:
             case "check-config":
@@ -115,11 +115,6 @@ def _add_settings(command: argparse.ArgumentParser, only: Sequence[str] | None) 
                 metavar=setting.placeholder,
                 help=setting.help,
             )
-
-
-def _config_file(given: str | None) -> Path | None:
-    name = given or os.environ.get(CONFIG_VARIABLE)
-    return Path(name) if name else None
 
 
 def _check_config(config: NodeConfig) -> int:

@@ -27,6 +27,8 @@ from core.errors import PacketError, SettingError
 from core.packet import Address, address, scheme
 
 ENVIRONMENT_PREFIX: Final = "SIGNALBOX_"
+CONFIG_VARIABLE: Final = ENVIRONMENT_PREFIX + "CONFIG"
+"""Where the settings' file is, unless the command line says it."""
 HTTP_BIND_DEFAULT: Final = "127.0.0.1:7770"
 ILP_ADDRESS_DEFAULT: Final = "test.signalbox"
 ADMIN_TOKEN_CHARACTERS_ADVISED: Final = 16
@@ -429,6 +431,12 @@ def load_config(
             f"{config.route_broadcast_interval_ms} ms: peers would drop our routes between two signs of life",
         )
     return config
+
+
+def config_file(given: str | Path | None, environment: Mapping[str, str]) -> Path | None:
+    """Return the file that the command line names, or else the environment."""
+    name = given or environment.get(CONFIG_VARIABLE)
+    return Path(name) if name else None
 
 
 def _read_file(file: Path) -> dict[str, str]:

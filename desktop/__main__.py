@@ -10,7 +10,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from core.config import SETTINGS, load_config, program_version
+from core.config import (
+    CONFIG_VARIABLE,
+    SETTINGS,
+    config_file,
+    load_config,
+    program_version,
+)
 from core.errors import InterledgerError, SettingError
 from core.settlement.engines.json_rpc import host_of
 from core.telemetry.log import FORMAT, RedactingFormatter
@@ -49,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if (value := getattr(parsed, setting.name)) is not None
     }
     try:
-        config = load_config(given, os.environ, parsed.config)
+        config = load_config(given, os.environ, config_file(parsed.config, os.environ))
         if parsed.ethereum_rpc is not None:
             host_of(parsed.ethereum_rpc)
         if parsed.screenshots is not None:
@@ -132,7 +138,12 @@ def _parser() -> argparse.ArgumentParser:
         help="start the ethereum engine with the window, on the chain of this JSON-RPC address; kept for next time",
     )
     node = parser.add_argument_group("the node inside")
-    node.add_argument("--config", metavar="FILE", type=Path, help="a TOML file with settings")
+    node.add_argument(
+        "--config",
+        metavar="FILE",
+        type=Path,
+        help=f"a TOML file with settings (or {CONFIG_VARIABLE})",
+    )
     for setting in SETTINGS:
         node.add_argument(
             setting.option, dest=setting.name, metavar=setting.placeholder, help=setting.help

@@ -151,6 +151,19 @@ def test_what_cannot_be_is_told_before_anything_starts(
     assert sentence in capsys.readouterr().err
 
 
+def test_the_settings_file_may_be_named_by_the_environment(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "node.toml"
+    file.write_text("in_flight_mx = 5\n")
+    monkeypatch.setenv("SIGNALBOX_CONFIG", str(file))
+    monkeypatch.setenv("QT_QPA_PLATFORM", "offscreen")
+
+    # The other setting cannot be, either: without the file, it would be the one that is told.
+    assert main(["--http-bind", "nowhere"]) == 2
+    assert "in_flight_mx: there is no such setting; did you mean" in capsys.readouterr().err
+
+
 async def test_a_file_that_is_no_database_is_refused_with_a_sentence(program: Program) -> None:
     directory = program.home / "broken"
     directory.mkdir(mode=0o700)
