@@ -291,8 +291,8 @@ def _read_json(source: RateSource, octets: bytes) -> tuple[str, Iterable[_Entry]
             raise RateSourceError(
                 f"its prices are counted in {_shown(base)}, and not in {source.base}"
             )
-    found, around = _at_path(document, source.path)
-    at_ms = next((at_ms for one in reversed(around) if (at_ms := _stamp_ms(one))), None)
+    found, met = _at_path(document, source.path)
+    at_ms = next(filter(None, map(_stamp_ms, reversed(met))), None)
     if isinstance(found, dict):
         stamps = () if _stamp_ms(found) is None else STAMPS
         return source.base, (
@@ -392,15 +392,16 @@ def _stamp_ms(found: object) -> int | None:
     """Return the moment that an object of any JSON says it is of, or None where it says none."""
     if not isinstance(found, dict):
         return None
-    return next((at_ms for name in STAMPS if (at_ms := _moment_ms(found.get(name)))), None)
+    return next(filter(None, (_moment_ms(found.get(name)) for name in STAMPS)), None)
 
 
 def _moment_ms(value: object) -> int | None:
     """Read a moment in whichever way it is written: seconds, milliseconds, a time, or a day alone."""
     if isinstance(value, str) and _NUMBER.fullmatch(value) is None:
         at_ms = _iso_ms(value)
-        is_day = at_ms is not None and len(value) <= len("2026-11-24")
-        return at_ms - DAY_BEGINS_MS if at_ms is not None and is_day else at_ms
+        if at_ms is None or len(value) > len("2026-11-24"):
+            return at_ms
+        return at_ms - DAY_BEGINS_MS
     number = _number(value)
     if number is None or not number.is_finite() or number < SECONDS_MIN:
         return None  # a price, or a count
