@@ -74,11 +74,15 @@ def account_token_warnings(
         found = (directory.by_token_hash(digest) for digest in known)
         names = sorted({account.username for account in found if account is not None})
         if names:
-            whose = "log in with tokens" if len(names) > 1 else "logs in with a token"
+            log_in, they, anew = (
+                ("log in with tokens", "they", "new tokens with them")
+                if len(names) > 1
+                else ("logs in with a token", "it", "a new token with it")
+            )
             yield NodeWarning(
                 Topic.SECRETS,
-                f"{_names(names, NAMES_SHOWN)} {whose} out of examples, which strangers try first, and can "
-                "spend what it may owe you. Agree on a new token with it.",
+                f"{_names(names)} {log_in} out of examples, which strangers try first, and can "
+                f"spend what {they} may owe you. Agree on {anew}.",
             )
 
     return look
@@ -116,7 +120,7 @@ def _peers_sentence(wrong: Sequence[PeerClock]) -> str:
     where = "ahead" if first.offset_ms > 0 else "behind"
     words = f"The clock of {first.peer} is {span_words(first.offset_ms)} {where}, as the other peers say"
     if len(wrong) > 1:
-        others = _names([each.peer for each in wrong[1:]], NAMES_SHOWN)
+        others = _names([each.peer for each in wrong[1:]])
         words += f"; those of {others} are wrong too"
     effect = (
         "its packets seem to have more time than they have, and it rejects yours as late"
@@ -126,8 +130,9 @@ def _peers_sentence(wrong: Sequence[PeerClock]) -> str:
     return f"{words}: {effect}. Tell its operator."
 
 
-def _names(names: Sequence[str], most: int) -> str:
-    shown = list(names[:most])
-    if len(names) > most:
-        shown.append(f"{len(names) - most} more")
+def _names(names: Sequence[str]) -> str:
+    """Return the first of them in a row, and how many more there are: `alice, bob, carol and 2 more`."""
+    shown = list(names[:NAMES_SHOWN])
+    if len(names) > NAMES_SHOWN:
+        shown.append(f"{len(names) - NAMES_SHOWN} more")
     return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
