@@ -11,10 +11,11 @@ from typing import Final, TypeAlias, final
 
 from core.account import AccountId
 from core.stream.plain_text import plain_text
-from core.stream.receiver import DATA_OCTETS_MAX
 
+OCTETS_KEPT: Final = 4_096
+"""Of a connection: all that a text as long as any is shown can have. What is behind it is taken, and not kept."""
 CONNECTIONS_KEPT: Final = 1_000
-"""With at most twice the window each, 8 MiB: what senders can make a node remember is bounded."""
+"""With at most twice those octets each, 8 MiB: what senders can make a node remember is bounded."""
 
 _Key: TypeAlias = tuple[AccountId, str]
 
@@ -52,7 +53,7 @@ class StreamInbox:
 
 @final
 class _Connection:
-    """One connection's streams, which together have no more than the window that it was told."""
+    """One connection's streams, of which together no more is kept than there is room for."""
 
     __slots__ = ("_streams", "_text")
 
@@ -62,9 +63,10 @@ class _Connection:
 
     def add(self, stream: int, offset: int, data: bytes) -> None:
         others = sum(len(other) for name, other in self._streams.items() if name != stream)
-        if others + offset + len(data) > DATA_OCTETS_MAX:
+        kept = data[: max(0, OCTETS_KEPT - others - offset)]
+        if not kept:
             return
-        self._streams.setdefault(stream, _Data()).add(offset, data)
+        self._streams.setdefault(stream, _Data()).add(offset, kept)
         self._text = None
 
     def text(self) -> str:

@@ -43,8 +43,8 @@ from core.stream.packet import PacketType, StreamPacket
 
 STREAM_ID_MAX: Final = 19
 """The sender may open ten streams, as JavaScript's server lets it; more would swell every reply."""
-DATA_OCTETS_MAX: Final = 4_096
-"""What a stream's data may have in all: a message, not a download."""
+DATA_OCTETS_MAX: Final = 16_384
+"""What a stream's data may have in all: JavaScript's senders write so much before they hear of a window, and heed no smaller one."""
 SEQUENCE_MAX: Final = 2**31
 """As many packets may be encrypted with one key and random nonces; then the connection is over."""
 TOTALS_KEPT: Final = 10_000

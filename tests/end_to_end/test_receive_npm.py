@@ -187,3 +187,14 @@ async def test_ilp_protocol_stream_pays_on_several_streams_with_a_receipt_each(
     await scene.holds(paid)
     (row,) = (await scene.api.call("GET", "/payments/received"))["received"]
     assert row["payer_text"] == "rent"
+
+
+async def test_ilp_protocol_stream_writes_as_much_as_it_does_before_it_hears_of_our_window(
+    scene: Scene,
+) -> None:
+    paid = await scene.pay("stream", amounts=[str(AMOUNT)], text="rent " * 3_000)
+
+    assert int(paid["sent"]) == AMOUNT
+    await scene.holds(paid)
+    (row,) = (await scene.api.call("GET", "/payments/received"))["received"]
+    assert row["payer_text"].startswith("rent rent")

@@ -8,9 +8,8 @@ import string
 from hypothesis import given, strategies as st
 
 from core.account import AccountId
-from core.stream.inbox import CONNECTIONS_KEPT, StreamInbox
+from core.stream.inbox import CONNECTIONS_KEPT, OCTETS_KEPT, StreamInbox
 from core.stream.plain_text import TEXT_CHARACTERS_MAX
-from core.stream.receiver import DATA_OCTETS_MAX
 
 BOB = AccountId("bob")
 
@@ -69,16 +68,25 @@ def test_what_is_not_utf8_is_shown_as_well_as_it_can_be() -> None:
 def test_what_a_screen_would_obey_is_replaced_and_what_is_long_is_cut() -> None:
     inbox = StreamInbox()
     inbox.add(BOB, "c", 1, 0, "\x1b[2Jrent\u202e\n\0".encode())
-    inbox.add(BOB, "d", 1, 0, b"a" * DATA_OCTETS_MAX)
+    inbox.add(BOB, "d", 1, 0, b"a" * OCTETS_KEPT)
 
     assert inbox.text(BOB, "c") == "\ufffd[2Jrent\ufffd\n\ufffd"
     assert inbox.text(BOB, "d") == "a" * (TEXT_CHARACTERS_MAX - 1) + "…"
 
 
+def test_of_what_is_longer_than_what_is_kept_the_beginning_is_told() -> None:
+    inbox = StreamInbox()
+    inbox.add(BOB, "c", 1, 0, "€".encode() * OCTETS_KEPT)
+    inbox.add(BOB, "c", 1, 3 * OCTETS_KEPT, b"behind it")
+    inbox.add(BOB, "c", 3, 0, b"on another stream")
+
+    assert inbox.text(BOB, "c") == "€" * (TEXT_CHARACTERS_MAX - 1) + "…"
+
+
 def test_a_connections_streams_together_have_one_window() -> None:
     inbox = StreamInbox()
     inbox.add(BOB, "c", 1, 0, b"a" * 9)
-    inbox.add(BOB, "c", 3, DATA_OCTETS_MAX - 9 - 3, b"far")
+    inbox.add(BOB, "c", 3, OCTETS_KEPT - 9 - 3, b"far")
     inbox.add(BOB, "c", 5, 0, b"one too many")
     inbox.add(BOB, "c", 1, 9, b"!")
     inbox.add(BOB, "c", 3, 0, b"near")
