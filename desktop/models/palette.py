@@ -12,7 +12,6 @@ SHOWN_MAX: Final = 50
 """Who sees more than these types another letter."""
 TYPED_MAX: Final = 1_100
 """Longer than any ILP address; nothing is found for more than this."""
-
 LOOSE_MAX: Final = 1_200
 """Letters that are scattered are looked for in so many entries, the first: in all, a frame would be missed."""
 

@@ -29,8 +29,8 @@ class NodeNamesPresenter(QObject):
         self._watch = watch
         self._default_account = default_account
         self._pointer = ""
-        watch.looked.connect(self._tell)
         self._told: Sequence[NodeName] = ()
+        watch.looked.connect(self._tell)
 
     @property
     def names(self) -> Sequence[NodeName]:

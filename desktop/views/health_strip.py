@@ -148,7 +148,6 @@ class HealthStrip(QWidget):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        self.pulse.setVisible(self.width() >= STRIP_WIDTH_FOR_PULSE)
         self.fulfilled.setVisible(self.width() >= STRIP_WIDTH_FOR_SHARE)
         self.address.set_length(
             ADDRESS_LENGTH_MAX if self.width() >= STRIP_WIDTH_FOR_PULSE else ADDRESS_LENGTH_MIN
