@@ -176,7 +176,9 @@ def _routes(commands: _Group, common: argparse.ArgumentParser) -> None:
         help="the account that its packets go to",
     )
     all_ = _add(group, "set-all", "replace all static routes", node.replace_routes, common)
-    _pair(all_, "PREFIX", "USERNAME")
+    _pair(
+        all_, "PREFIX", "USERNAME", "once for each route; without any there is none afterwards"
+    )
     delete = _add(group, "delete", "remove a static route", node.delete_route, common)
     delete.add_argument("prefix", help="an address and all that is under it, as test.far")
     default = _add(group, "set-default", "where the rest goes", node.set_default_route, common)
@@ -317,9 +319,13 @@ def _rates(commands: _Group, common: argparse.ArgumentParser) -> None:
     group = _group(_add(commands, "rates", "prices and the spread", None, None), "action")
     _add(group, "list", "prices and the spread", node.rates, common)
     set_all = _add(
-        group, "set-all", "set prices, which win over sources", node.set_rates, common
+        group,
+        "set-all",
+        "replace all prices that are set, which win over sources",
+        node.set_rates,
+        common,
     )
-    _pair(set_all, "CODE", "RATE")
+    _pair(set_all, "CODE", "RATE", "once for each price; without any there is none afterwards")
     spread = _add(group, "set-spread", "our share of each conversion", node.set_spread, common)
     spread.add_argument("spread", help="as 0.01 or 1/100")
     _rate_feed(group, common)
@@ -487,6 +493,7 @@ def _settlement(commands: _Group, common: argparse.ArgumentParser) -> None:
         _add(group, "set-all", "add or replace default engines", node.set_engine_urls, common),
         "CODE",
         "URL",
+        "once for each asset; the others keep theirs",
     )
     _add(commands, "engines", "the engine processes", node.engines, common)
     group = _group(
@@ -568,10 +575,8 @@ def _add(
     return added
 
 
-def _pair(command: argparse.ArgumentParser, name: str, value: str) -> None:
-    command.add_argument(
-        "--pair", nargs=2, action="append", metavar=(name, value), help="once for each"
-    )
+def _pair(command: argparse.ArgumentParser, name: str, value: str, words: str) -> None:
+    command.add_argument("--pair", nargs=2, action="append", metavar=(name, value), help=words)
 
 
 def _details(
