@@ -274,6 +274,7 @@ class Theme(QObject):
         held, self._held = self._held, []
         for window in held:
             _let_go(window)
+            _ask_to_paint(window)
         self.changed.emit()
 
 
@@ -287,6 +288,15 @@ def _let_go(widget: QWidget) -> None:
     """Have a widget painted again, if it is still there."""
     if shiboken6.isValid(widget):
         widget.setUpdatesEnabled(True)
+
+
+def _ask_to_paint(window: QWidget) -> None:
+    """Have Qt paint a window, also where it came to that while the window was held.
+
+    It painted nothing then, and believes ever since that it still has a request to paint.
+    """
+    if shiboken6.isValid(window):
+        QApplication.postEvent(window, QEvent(QEvent.Type.UpdateRequest))
 
 
 def _take_palette(widget: QWidget) -> None:

@@ -5,7 +5,7 @@ from importlib.resources import files
 
 import pytest
 import shiboken6
-from PySide6.QtGui import QImage
+from PySide6.QtGui import QImage, QPaintEvent
 from PySide6.QtWidgets import (
     QApplication,
     QLabel,
@@ -14,6 +14,7 @@ from PySide6.QtWidgets import (
     QPushButton,
     QWidget,
 )
+from pytestqt.qtbot import QtBot
 
 from desktop.theme import (
     CONTRAST_MIN,
@@ -132,6 +133,39 @@ def test_a_window_is_not_painted_before_all_that_is_seen_has_its_colours(
     assert label.palette().color(label.foregroundRole()).name() == DARK.text
     window.close()
     theme.deleteLater()
+
+
+def test_a_window_with_something_to_paint_as_its_theme_changes_is_painted_afterwards(
+    qapp: QApplication, qtbot: QtBot
+) -> None:
+    theme = Theme(qapp, "", ThemeChoice.LIGHT)
+    window = _Painted()
+    window.show()
+    qtbot.waitUntil(lambda: window.times > 0)
+    seen = window.times
+
+    window.update()
+    theme.choose(ThemeChoice.DARK)
+    qapp.processEvents()  # Qt comes to it while the window is held
+    theme.finish()
+
+    qtbot.waitUntil(lambda: window.times > seen)
+    seen = window.times
+    window.update()
+    qtbot.waitUntil(lambda: window.times > seen)
+    window.close()
+    theme.deleteLater()
+
+
+class _Painted(QWidget):
+    """Counts how often it is painted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.times = 0
+
+    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 # as Qt calls it
+        self.times += 1
 
 
 def test_tables_are_painted_after_the_rest_of_their_window_one_by_one(
