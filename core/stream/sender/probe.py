@@ -48,6 +48,9 @@ STEP_DOWN: Final = 10
 SAME_MAX: Final = 2
 """So often the same relative reject is taken from the same hop: no waiting makes our packets fit."""
 
+HURRIED_SECONDS: Final = 4.0
+"""A probe that leaves so shortly before the time for probes is over may be R02 for that alone."""
+
 SEND_ONLY: Final = "private.SEND_ONLY_CLIENT"
 """Our address for receivers that read no empty one: nothing can be sent to it."""
 
@@ -131,6 +134,10 @@ class Probe:
             self._hear_asset(answer)
         if sent.amount == 0:
             return  # about the asset: it is good to know, and no payment needs it
+        is_hurried = self._ends_at - sent.sent_at < HURRIED_SECONDS
+        if is_hurried and answer.code == "R02" and self._last is not None:
+            self._pauses.refused(now)
+            return  # it is what the others were told that says how the path is
         self._same = self._same + 1 if _is_same(answer, self._last) else 1
         self._last = answer
         if answer.authentic is not None:

@@ -150,6 +150,21 @@ def test_a_path_that_stays_down_is_given_up_with_who_said_what() -> None:
     assert world.now == pytest.approx(10)
 
 
+def test_a_last_probe_that_has_no_time_left_does_not_hide_what_the_others_were_told() -> None:
+    def answers(prepare: Prepare, now: float) -> Reply:
+        left_ms = prepare.expires_at_ms - START_MS - now * 1000
+        late = left_ms < 2_500
+        return says(ErrorCode.INSUFFICIENT_TIMEOUT if late else ErrorCode.PEER_UNREACHABLE)
+
+    world = World(Path(answers=answers))
+
+    with pytest.raises(
+        QuoteFailed, match="no probe reached the receiver in 10 seconds"
+    ) as failed:
+        world.quote(terms(source_amount=5_000))
+    assert failed.value.reject_code == "T01"
+
+
 @pytest.mark.parametrize("code", ["F00", "F02", "F06", "F99"])
 def test_a_final_reject_ends_it_at_once(code: str) -> None:
     path = Path(answers=lambda prepare, now: says(ErrorCode(code.encode())))
