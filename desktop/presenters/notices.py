@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, final
 
 from core.control.node_warnings import NodeWarning, Topic
+from core.control.views import NodeStatus
 from core.telemetry.peer_time import WRONG_MS, ClockReading
 from desktop.engine_supervisor import ProcessState
 from desktop.models.overview import Mood, Notice
@@ -24,7 +25,7 @@ class Notices:
     def of(self, seen: Snapshot, problem: str) -> Sequence[Notice]:
         """Return them; `problem` says why the node cannot be looked at, or is empty."""
         self._note_clock(seen.status.clock)
-        return (*self._faults(seen, problem), *self._warnings(seen.status.warnings))
+        return (*self._faults(seen, problem), *self._warnings(seen.status))
 
     def _faults(self, seen: Snapshot, problem: str) -> Iterable[Notice]:
         if problem:
@@ -42,23 +43,23 @@ class Notices:
                     key=sentence, text=sentence, mood=Mood.BAD, label="Show log", page="logs"
                 )
 
-    def _warnings(self, warnings: Iterable[NodeWarning]) -> Iterable[Notice]:
-        for warning in warnings:
+    def _warnings(self, status: NodeStatus) -> Iterable[Notice]:
+        for warning in status.warnings:
             is_about_peers = warning.topic is Topic.PEER_CLOCK
             yield Notice(
-                key=self._key(warning),
+                key=self._key(warning, status.clock),
                 text=warning.sentence,
                 mood=_MOODS.get(warning.topic, Mood.WARN),
                 label="Show peers" if is_about_peers else "",
                 page="peers" if is_about_peers else "",
             )
 
-    def _key(self, warning: NodeWarning) -> str:
+    def _key(self, warning: NodeWarning, reading: ClockReading | None) -> str:
         # The sentences about clocks have figures that move all the time, and are hidden all the same.
         if warning.topic is Topic.CLOCK:
             return f"clock {self._clock_told_ms}"
-        if warning.topic is Topic.PEER_CLOCK:
-            return f"peer clock {warning.sentence.partition(' is ')[0]}"
+        if warning.topic is Topic.PEER_CLOCK and reading is not None and reading.wrong:
+            return f"peer clock {reading.wrong[0].peer}"
         return warning.sentence
 
     def _note_clock(self, reading: ClockReading | None) -> None:
