@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from core.control.node_warnings import offset_words, span_words
+from core.control.node_warnings import NAMES_SHOWN, offset_words, span_words
 from core.control.views import NodeStatus
 from core.telemetry.peer_time import ClockReading
 from desktop import formatting
@@ -60,7 +60,7 @@ def _sentence(reading: ClockReading, now_ms: int) -> str:
     bound = span_words(reading.bound_ms)
     told = formatting.ago(now_ms, reading.told_at_ms)
     found = [f"The node's clock {where} {whose}, give or take {bound}; told last {told}."]
-    for each in reading.wrong[:3]:
+    for each in reading.wrong[:NAMES_SHOWN]:
         side = "ahead" if each.offset_ms > 0 else "behind"
         found.append(f"That of {each.peer} is {span_words(each.offset_ms)} {side}.")
     return "\n".join(found)
