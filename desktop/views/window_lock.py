@@ -10,7 +10,8 @@ from PySide6.QtWidgets import QApplication, QDialog, QMainWindow, QMenu, QWidget
 from shiboken6 import isValid
 
 from desktop.presenters.lock import LockPresenter
-from desktop.views.lock_button import LockButton
+from desktop.views.eye_button import KEYS as EYE_KEYS
+from desktop.views.lock_button import KEYS as LOCK_KEYS, LockButton
 from desktop.views.lock_cover import QUIT_KEYS, LockCover
 from desktop.views.passphrase_dialog import PassphraseDialog
 
@@ -61,7 +62,7 @@ class WindowLock(QObject):
         """Lock now, or ask for the passphrase first where there is none."""
         if self.presenter.has_passphrase:
             self.presenter.lock()
-        else:
+        elif not isinstance(QApplication.activeModalWidget(), PassphraseDialog):
             dialog = self._ask_passphrase("Set it and lock")
             dialog.accepted.connect(self.presenter.lock)
 
@@ -94,6 +95,13 @@ class WindowLock(QObject):
             # Every event of the program passes through it: only while there is something to see.
             self._filtering = filters
             (application.installEventFilter if filters else application.removeEventFilter)(self)
+
+    def _share_keys(self) -> None:
+        """Have the keys that hide something work in a dialog too, which has all keys for itself."""
+        dialog = QApplication.activeModalWidget()
+        if dialog is not None:
+            both, actions = (EYE_KEYS, LOCK_KEYS), self._window.actions()
+            dialog.addActions([each for each in actions if each.shortcut().toString() in both])
 
     # --- Covering
 
@@ -169,6 +177,8 @@ class WindowLock(QObject):
         kind = event.type()
         if kind in _INPUT:
             self.presenter.note_input()
+        elif watched is self._window and kind == QEvent.Type.WindowBlocked:
+            self._share_keys()
         elif not self._covered:
             return False
         elif watched is self._window and kind == QEvent.Type.Resize:

@@ -13,14 +13,14 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QMenu, QWidget
 from pytestqt.qtbot import QtBot
 
-from desktop import passphrase
+from desktop import formatting, passphrase
 from desktop.settings import SettingsFile
 from desktop.theme import Theme
 from desktop.views.confirm_dialog import ConfirmDialog
 from desktop.views.main_window import HEIGHT_MIN, WIDTH_MIN, MainWindow
 from desktop.views.passphrase_dialog import PassphraseDialog
 from tests.desktop.fake_operator import FakeOperator
-from tests.desktop.waiting import until
+from tests.desktop.waiting import activated, until
 from tests.desktop.whole_window import WholeWindow
 
 WORD = "correct horse"
@@ -223,6 +223,24 @@ async def test_a_dialog_goes_aside_with_what_was_typed_and_comes_back(shown: Sho
     assert dialog.isModal()
     assert dialog.typed_edit.text() == "bo"
     dialog.reject()
+
+
+async def test_the_keys_that_hide_something_work_while_a_dialog_is_open(shown: Shown) -> None:
+    shown.window.show_node_names()
+    dialog = _dialogs()[0]
+    await activated(dialog)
+
+    QTest.keyClick(dialog, Qt.Key.Key_H, CONTROL)
+    assert formatting.amounts_hidden()
+    QTest.keyClick(dialog, Qt.Key.Key_K, CONTROL)
+    assert shown.window.palette_over.isHidden()
+    QTest.keyClick(dialog, Qt.Key.Key_L, CONTROL)
+
+    assert shown.is_locked()
+    assert _dialogs() == []
+    await shown.open()
+    assert _dialogs() == [dialog]
+    dialog.close()
 
 
 async def test_a_dialog_that_comes_while_it_is_locked_waits_until_it_is_open(
