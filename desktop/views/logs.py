@@ -26,6 +26,7 @@ from desktop.views.widgets import (
     TextLabel,
     Tone,
     action_button,
+    type_into,
 )
 
 ROW_HEIGHT: Final = 24
@@ -94,8 +95,7 @@ class LogsPage(Page):
         self._filter()
 
     def focus_filter(self) -> None:
-        self.filter_line.setFocus()
-        self.filter_line.selectAll()
+        type_into(self.filter_line)
 
     # --- How it is built
 

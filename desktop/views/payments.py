@@ -51,6 +51,7 @@ from desktop.views.widgets import (
     TextLabel,
     Tone,
     action_button,
+    type_into,
 )
 
 HISTORY, REQUESTS, RECEIVED = range(3)
@@ -123,13 +124,14 @@ class PaymentsPage(Page):
 
     def focus_filter(self) -> None:
         self.tabs.setCurrentIndex(HISTORY)
-        self.filter_line.setFocus()
-        self.filter_line.selectAll()
+        type_into(self.filter_line)
 
     def deeds(self) -> Sequence[Deed]:
         return (
             Deed(
-                title="Pay", act=self._begin_payment, words="send money payment pointer quote"
+                title="Pay",
+                act=lambda: type_into(self.pay_card.receiver),
+                words="send money payment pointer quote",
             ),
             Deed(
                 title="New request for money",
@@ -238,10 +240,6 @@ class PaymentsPage(Page):
         self.tables[REQUESTS].select_key(invoice_id)
 
     # --- What the operator does
-
-    def _begin_payment(self) -> None:
-        self.pay_card.receiver.setFocus()
-        self.pay_card.receiver.selectAll()
 
     def _begin_request(self) -> None:
         self.tabs.setCurrentIndex(REQUESTS)

@@ -31,6 +31,7 @@ from desktop.views.widgets import (
     TableView,
     TextLabel,
     action_button,
+    type_into,
 )
 
 KEYS: Final = "p ping · s settle · e edit · o pause or resume · v packets · Del delete"
@@ -93,8 +94,7 @@ class PeersPage(Page):
         self._wanted = "" if self.table.select_key(target) else target
 
     def focus_filter(self) -> None:
-        self.filter_line.setFocus()
-        self.filter_line.selectAll()
+        type_into(self.filter_line)
 
     def add(self) -> None:
         """Open the editor with an empty form."""

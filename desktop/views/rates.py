@@ -43,6 +43,7 @@ from desktop.views.widgets import (
     TextLabel,
     Tone,
     action_button,
+    type_into,
 )
 
 PRICES, SOURCES, SPREADS, HISTORY = range(4)
@@ -113,7 +114,11 @@ class RatesPage(Page):
 
     def deeds(self) -> Sequence[Deed]:
         return (
-            Deed(title="Convert an amount", act=self._begin_conversion, words="rate calculate"),
+            Deed(
+                title="Convert an amount",
+                act=lambda: type_into(self.converter.amount),
+                words="rate calculate",
+            ),
             Deed(
                 title="Add a rate source…",
                 act=functools.partial(self._open_source, None),
@@ -319,12 +324,7 @@ class RatesPage(Page):
     def _edit_price(self, row: PriceRow) -> None:
         self.code.setText(row.code)
         self.price.setText(row.price)
-        self.price.setFocus()
-        self.price.selectAll()
-
-    def _begin_conversion(self) -> None:
-        self.converter.amount.setFocus()
-        self.converter.amount.selectAll()
+        type_into(self.price)
 
     def _begin_price(self) -> None:
         self.tabs.setCurrentIndex(PRICES)

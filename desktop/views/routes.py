@@ -38,6 +38,7 @@ from desktop.views.widgets import (
     TableView,
     TextLabel,
     action_button,
+    type_into,
 )
 
 NOBODY = ("", "nobody: turned away")
@@ -108,14 +109,13 @@ class RoutesPage(Page):
             self._look_up()
 
     def focus_filter(self) -> None:
-        self.filter_line.setFocus()
-        self.filter_line.selectAll()
+        type_into(self.filter_line)
 
     def deeds(self) -> Sequence[Deed]:
         return (
             Deed(
                 title="Look up a route",
-                act=self._begin_look_up,
+                act=lambda: type_into(self.destination),
                 words="where would a packet go explain",
             ),
             Deed(title="Ping any address…", act=self._ping, words="echo test latency"),
@@ -304,10 +304,6 @@ class RoutesPage(Page):
         )
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.open()
-
-    def _begin_look_up(self) -> None:
-        self.destination.setFocus()
-        self.destination.selectAll()
 
     def _begin_route(self) -> None:
         self.tabs.setCurrentIndex(0)

@@ -36,6 +36,7 @@ from desktop.views.widgets import (
     TableView,
     TextLabel,
     action_button,
+    type_into,
 )
 
 VERDICTS: Final = (
@@ -133,8 +134,7 @@ class TrafficPage(Page):
         super().pose()
 
     def focus_filter(self) -> None:
-        self.filter_line.setFocus()
-        self.filter_line.selectAll()
+        type_into(self.filter_line)
 
     # --- How it is built
 

@@ -602,6 +602,12 @@ def draw_sparkline(
     painter.restore()
 
 
+def type_into(line: QLineEdit) -> None:
+    """Put the cursor into a line: what is typed takes the place of what is there."""
+    line.setFocus()
+    line.selectAll()
+
+
 # --- Tables
 
 
