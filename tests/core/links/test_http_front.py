@@ -736,6 +736,8 @@ async def test_a_peer_gives_its_place_to_no_stranger(serving: Serve) -> None:
 
 FEW = HttpLimits(strangers_per_second=0.001, strangers_at_once=3)
 """A few turns, and no more of them within a test."""
+STRANGE = b"POST /ilp HTTP/1.1\r\nContent-Length: 0\r\n\r\n"
+"""A request of somebody who does not say who it is."""
 
 
 async def test_requests_of_strangers_have_turns_and_those_of_peers_have_none(
@@ -743,8 +745,7 @@ async def test_requests_of_strangers_have_turns_and_those_of_peers_have_none(
 ) -> None:
     served = await serving(FEW)
     stranger, peer = wired(served, "192.0.2.1"), wired(served, "192.0.2.2")
-    strange = b"POST /ilp HTTP/1.1\r\nContent-Length: 0\r\n\r\n"
-    stranger[0].data_received(strange * 20)
+    stranger[0].data_received(STRANGE * 20)
     in_a_turn = []
     for _ in range(20):
         before = stranger[1].written.count(b" 401 ")
@@ -766,12 +767,11 @@ async def test_of_requests_that_wait_for_their_turn_those_of_one_host_hold_up_no
     serving: Serve,
 ) -> None:
     served = await serving(replace(FEW, strangers_at_once=6, waiting_max=10))
-    strange = b"POST /ilp HTTP/1.1\r\nContent-Length: 0\r\n\r\n"
     many = [wired(served, "192.0.2.1") for _ in range(20)]
     for connection, _ in many:
-        connection.data_received(strange * 20)
+        connection.data_received(STRANGE * 20)
     other = wired(served, "192.0.2.2")
-    other[0].data_received(strange * 3 + post(PACKET))
+    other[0].data_received(STRANGE * 3 + post(PACKET))
     await until(lambda: b" 200 " in other[1].written)
 
     assert other[1].written.count(b" 401 ") == 3
@@ -851,11 +851,10 @@ async def test_what_comes_at_once_is_read_in_slices_and_others_have_their_turns(
 ) -> None:
     served = await serving(HttpLimits(requests_at_once=8))
     connection, wire = wired(served)
-    strange = b"POST /ilp HTTP/1.1\r\nContent-Length: 0\r\n\r\n"
 
-    connection.data_received(strange * 100)
+    connection.data_received(STRANGE * 100)
     connection.data_received(
-        b"\r\n" * 9 + strange * 20
+        b"\r\n" * 9 + STRANGE * 20
     )  # as from a transport that does not stop at once
     turns = [wire.written.count(b" 401 ")]
     while sum(turns) < 120:
