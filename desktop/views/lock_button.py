@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final, final
 
-from PySide6.QtCore import Signal
-from PySide6.QtGui import QAction, QActionGroup
-from PySide6.QtWidgets import QMenu, QToolButton
+from PySide6.QtCore import QEvent, Qt, Signal
+from PySide6.QtGui import QAction, QActionGroup, QCursor
+from PySide6.QtWidgets import QApplication, QMenu, QToolButton
 
 from desktop.views.widgets import IconButton
 
@@ -51,8 +51,15 @@ class LockButton(IconButton):
         menu.addSeparator()
         self.passphrase_action = menu.addAction("")
         self.passphrase_action.triggered.connect(lambda _checked: self.passphrase_wanted.emit())
+        menu.aboutToHide.connect(self._look_for_pointer, Qt.ConnectionType.QueuedConnection)
         self.setMenu(menu)
         self.mark(minutes=0, has_passphrase=False)
+
+    def _look_for_pointer(self) -> None:
+        """Look as where the pointer is now: Qt does not tell where it went while the menu was open."""
+        if not self.rect().contains(self.mapFromGlobal(QCursor.pos())):
+            self.setAttribute(Qt.WidgetAttribute.WA_UnderMouse, on=False)
+            QApplication.sendEvent(self, QEvent(QEvent.Type.Leave))
 
     def mark(self, *, minutes: int, has_passphrase: bool) -> None:
         """Show what is chosen."""

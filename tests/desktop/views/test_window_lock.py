@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import QEvent, QPoint, QRect, Qt
-from PySide6.QtGui import QColor, QImage, QKeyEvent
+from PySide6.QtGui import QColor, QCursor, QImage, QKeyEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QMenu, QWidget
 from pytestqt.qtbot import QtBot
@@ -406,3 +406,14 @@ async def test_all_of_it_has_a_name_for_who_cannot_see_it(shown: Shown) -> None:
     assert cover.quit_button.text() == "Quit"
     cover.quit_button.click()
     assert shown.closings == [True]
+
+
+async def test_its_button_looks_untouched_once_its_menu_is_closed(shown: Shown) -> None:
+    button = shown.window.strip.lock_button
+    QCursor.setPos(shown.window.mapToGlobal(QPoint(300, 400)))
+    button.setAttribute(Qt.WidgetAttribute.WA_UnderMouse)
+
+    button.menu().popup(QPoint(10, 10))
+    button.menu().close()
+
+    await until(lambda: not button.underMouse())
