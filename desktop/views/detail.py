@@ -12,10 +12,12 @@ from PySide6.QtWidgets import (
     QGridLayout,
     QHBoxLayout,
     QScrollArea,
+    QToolButton,
     QVBoxLayout,
     QWidget,
 )
 
+from desktop import formatting
 from desktop.theme import heading
 from desktop.views.tables import copy
 from desktop.views.widgets import (
@@ -47,6 +49,7 @@ class FactsGrid(QWidget):
         super().__init__()
         self._copied = frozenset(copied)
         self._labels: list[tuple[str, TextLabel]] = []
+        self._buttons: dict[str, QToolButton] = {}
         self._grid = QGridLayout(self)
         self._grid.setContentsMargins(0, 0, 0, 0)
         self._grid.setHorizontalSpacing(12)
@@ -60,6 +63,11 @@ class FactsGrid(QWidget):
         for (title, label), (_, value) in zip(self._labels, facts, strict=True):
             label.setText(breakable(value))
             label.setAccessibleName(f"{title}: {value}")
+            if title in self._buttons:
+                # What has spaces is said of an address or a hash that is not there.
+                self._buttons[title].setVisible(
+                    " " not in value and value != formatting.NOTHING
+                )
 
     def text_of(self, title: str) -> str:
         """Return the value beside this title; empty where there is none."""
@@ -72,6 +80,7 @@ class FactsGrid(QWidget):
                 widget.hide()
                 widget.deleteLater()
         self._labels = []
+        self._buttons = {}
         top = Qt.AlignmentFlag.AlignTop
         for i, title in enumerate(titles):
             value = TextLabel(wrap=True)
@@ -83,6 +92,7 @@ class FactsGrid(QWidget):
                 button.setFixedSize(COPY_SIZE, COPY_SIZE)
                 button.setIconSize(QSize(COPY_SIZE - 6, COPY_SIZE - 6))
                 button.clicked.connect(lambda _=False, label=value: copy(plain(label.text())))
+                self._buttons[title] = button
                 self._grid.addWidget(button, i, 2, top)
 
 

@@ -245,7 +245,8 @@ class CurrentCard(Card):
     def show_payment(self, row: PaymentRow) -> None:
         """Show how far it is."""
         self.pill.set(row.state_text, PAYMENT_TONES.get(row.state, Tone.PLAIN), row.reason)
-        self.sentence.setText(f"{row.receiver}: {row.sentence}")
+        # What may be cut off at the end is whom it is paid to: a sum without its end is another.
+        self.sentence.setText(f"{row.sentence} To {row.receiver}")
         self.bar.setValue(row.progress_percent)
         rejects = formatting.counted(row.rejects, "reject")
         words = [f"{formatting.counted(row.packets, 'packet')}, {rejects}"]

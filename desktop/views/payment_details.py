@@ -86,7 +86,7 @@ def show_invoice(panel: DetailPanel, row: InvoiceRow) -> None:
     """Show one request for money in an inspector."""
     facts = [
         ("Pay to", row.handed_out),
-        ("URL", row.url),
+        *([("URL", row.url)] if row.url != row.handed_out else []),
         ("For", row.name),
         ("Asked", row.amount_text),
         ("Received", row.received_text),

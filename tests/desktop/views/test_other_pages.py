@@ -408,6 +408,12 @@ async def test_a_packet_that_is_selected_tells_its_transfer_and_its_rate(
 
     page.table.selectRow(place)
     assert facts.text_of("Transfer") == str(transfer)
+    [to_copy] = [
+        button
+        for button in facts.findChildren(QAbstractButton)
+        if button.accessibleName() == "Copy: Transfer"
+    ]
+    assert not to_copy.isHidden()
     assert facts.text_of("Rate") == "…"
     await page.traffic.tasks.finish()
     assert facts.text_of("Rate") == "Nothing was converted."
@@ -416,6 +422,7 @@ async def test_a_packet_that_is_selected_tells_its_transfer_and_its_rate(
     page.table.selectRow(lost)
     await page.traffic.tasks.finish()
     assert facts.text_of("Transfer") == "none: it was not booked"
+    assert to_copy.isHidden(), "there is nothing to copy"
     assert facts.text_of("Rate") == ""
 
 

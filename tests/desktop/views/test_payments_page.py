@@ -17,6 +17,7 @@ from desktop.presenters.payments import PaymentsPresenter
 from desktop.presenters.rates import RatesPresenter
 from desktop.views.detail import plain
 from desktop.views.pay_card import DELIVERED
+from desktop.views.payment_details import show_invoice
 from desktop.views.payments import HISTORY, RECEIVED, REQUESTS, PaymentsPage
 from desktop.views.rate_source_dialog import RateSourceDialog
 from desktop.views.rates import HISTORY as RATE_HISTORY, RatesPage
@@ -124,6 +125,9 @@ async def test_a_payment_is_watched_and_can_be_cancelled(
     await quoted(page)
     page.pay_card.pay_button.click()
     await until(lambda: page.current_card.isVisible() and page.current_card.bar.value() > 0)
+    sums, _, receiver = page.current_card.sentence.text().partition(" To ")
+    assert sums.endswith("."), "what may be cut off is not a sum"
+    assert receiver == "$wallet.example/bob"
 
     page.current_card.cancel_wanted.click()
     await until(lambda: page.current_card.pill.text == "Cancelled")
@@ -175,7 +179,13 @@ async def test_a_request_for_money_is_made_and_shown_with_what_to_hand_out(
     [(order,)] = called(operator, "create_invoice")
     assert (getattr(order, "username", ""), getattr(order, "amount", 0)) == ("bob", 1250)
     assert page.tabs.currentIndex() == REQUESTS
-    assert page.detail.facts.text_of("Pay to") == "$node.example/bob/invoice-1"
+    facts = page.detail.facts
+    assert facts.text_of("Pay to") == "$node.example/bob/invoice-1"
+    assert facts.text_of("URL") == "https://node.example/bob/invoice-1"
+    row = page.tables[REQUESTS].selected_rows[0]
+    show_invoice(page.detail, replace(row, payment_pointer=""))
+    assert facts.text_of("Pay to") == "https://node.example/bob/invoice-1"
+    assert facts.text_of("URL") == "", "it is not said twice"
     assert bar.amount.text() == ""
 
     page.payments.cancel_invoice("invoice-1")
