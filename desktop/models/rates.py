@@ -156,7 +156,9 @@ PRICE_COLUMNS: Final[Sequence[Column[PriceRow]]] = (
     ),
     Column(
         title="From",
-        text=lambda row: "you" if row.by_operator else ", ".join(row.sources),
+        text=lambda row: (
+            "you" if row.by_operator else ", ".join(row.sources) or formatting.NOTHING
+        ),
         width=180,
         stretch=True,
         gives_way=1,

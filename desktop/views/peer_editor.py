@@ -73,7 +73,7 @@ class PeerEditor(QWidget):
         form = QWidget()
         form.setMaximumWidth(FORM_WIDTH_MAX)
         column = QVBoxLayout(form)
-        column.setContentsMargins(MARGIN, 0, MARGIN, MARGIN)
+        column.setContentsMargins(MARGIN, 0, SPACE, MARGIN)
         column.setSpacing(12)
         for section in SECTIONS:
             column.addWidget(self._section(section))
@@ -105,7 +105,7 @@ class PeerEditor(QWidget):
         side.setMinimumWidth(SIDE_WIDTH_MIN)
         side.setMaximumWidth(SIDE_WIDTH_MAX)
         layout = QVBoxLayout(side)
-        layout.setContentsMargins(0, 12, MARGIN, MARGIN)
+        layout.setContentsMargins(SPACE, 12, MARGIN, MARGIN)
         layout.setSpacing(12)
         self._summary_card.body.addWidget(self.summary)
         self._summary_card.body.addWidget(self.warnings)
