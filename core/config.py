@@ -47,7 +47,13 @@ NO_STORE: Final = (
     "names no store; use sqlite:///PATH (an absolute path has four slashes) or memory:"
 )
 _SQLITE: Final = "sqlite:///"
-_INTEGER: Final = re.compile(r"-?[0-9]+")
+_INTEGER: Final = re.compile(r"-?[0-9]{1,40}")
+"""Python refuses to read some thousands of digits, and no setting has so many."""
+_SHARE_CHARACTERS_MAX: Final = 60
+_SHARE_DENOMINATOR_MAX: Final = 10**18
+"""As finely as a spread is set while a node runs: it is multiplied on the packet's path."""
+_EXPONENT: Final = re.compile(r"[eE][+-]?[0-9_]{3}")
+"""One of three digits and more: 1e-99999999 would be reckoned for minutes."""
 _HOST_CHARACTERS_MAX: Final = 253
 _HOST: Final = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 _FORWARDED_NOWHERE: Final = ("peer", "self")
@@ -229,7 +235,7 @@ def _address(name: str, text: str) -> Address:
 def _bind(name: str, text: str) -> Bind:
     host, colon, digits = text.strip().rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
-    if not colon or not host or not digits.isascii() or not digits.isdigit():
+    if not colon or not host or _INTEGER.fullmatch(digits) is None or digits.startswith("-"):
         raise SettingError(
             name, f"{text!r} is no address to listen on; it is HOST:PORT, as 127.0.0.1:7770"
         )
@@ -282,12 +288,19 @@ def _secret(name: str, text: str) -> Secret:
 def parse_spread(name: str, text: str) -> Fraction:
     """Return a share: `0.01`, `1/100` or `1%`, exact."""
     plain = text.strip()
+    if len(plain) > _SHARE_CHARACTERS_MAX or _EXPONENT.search(plain) is not None:
+        raise SettingError(
+            name,
+            f"{plain[:_SHARE_CHARACTERS_MAX]!r} is no share; it is written as 0.01 or 1%",
+        )
     try:
         spread = Fraction(plain.removesuffix("%")) / (100 if plain.endswith("%") else 1)
     except (ValueError, ZeroDivisionError):
         raise SettingError(name, f"{text!r} is no share; it is written as 0.01 or 1%") from None
     if not 0 <= spread < 1:
         raise SettingError(name, f"a spread is at least 0 and below 1, not {text}")
+    if spread.denominator > _SHARE_DENOMINATOR_MAX:
+        raise SettingError(name, f"{plain} has more than 18 decimals")
     return spread
 
 
@@ -295,7 +308,7 @@ def _number(least: int, most: int) -> _Parse:
     def parse(name: str, text: str) -> int:
         plain = text.strip().replace("_", "")
         if _INTEGER.fullmatch(plain) is None:
-            raise SettingError(name, f"{text!r} is no whole number")
+            raise SettingError(name, f"{text[:60]!r} is no whole number")
         number = int(plain)
         if not least <= number <= most:
             raise SettingError(name, f"{number} is not between {least} and {most}")

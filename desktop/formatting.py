@@ -18,6 +18,8 @@ NOTHING: Final = "–"
 HIDDEN: Final = "\u2022\u2022\u2022"
 """What stands in place of an amount's digits while amounts are hidden; its asset is kept."""
 CODES_MAX: Final = 1_000
+CHARACTERS_MAX: Final = 1_000
+"""As long as what is typed may be: the finest asset has 255 decimals, and Python reads no number of 4,300 digits."""
 
 _SPACES: Final = re.compile("[\\s\u00a0\u202f\u2009']")
 _GROUPED: Final = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+")
@@ -90,6 +92,8 @@ def parse_amount(
         AmountProblem: it is none, has more decimals than the asset, or is out of range.
     """
     bare = _SPACES.sub("", text)
+    if len(bare) > CHARACTERS_MAX:
+        raise AmountProblem(f"“{bare[:20]}…” is too long to be an amount.")
     if code and bare.upper().endswith(code.upper()):
         bare = bare[: -len(code)]
     negative = bare.startswith(("-", MINUS))

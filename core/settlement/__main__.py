@@ -18,7 +18,7 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Final
 
 from core.clock import Clock, WallClock
@@ -493,9 +493,9 @@ def _ether(text: str) -> int:
 def _scaled(text: str, unit: int, name: str) -> int:
     try:
         amount = Decimal(text) * unit
-    except InvalidOperation:
+    except ArithmeticError:
         amount = Decimal(-1)
-    if not amount.is_finite() or amount < 0 or amount != int(amount) or amount > 10**30:
+    if not amount.is_finite() or not 0 <= amount <= 10**30 or amount != int(amount):
         raise argparse.ArgumentTypeError(f"{text!r} is no amount of {name}")
     return int(amount)
 

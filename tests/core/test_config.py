@@ -121,6 +121,12 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
         ("spread", "nan", "no share"),
         ("spread", "inf", "no share"),
         ("spread", "1/0", "no share"),
+        ("spread", "1e-99999999", "no share"),
+        ("spread", "1e-1_0_0_0_0_0_0", "no share"),
+        ("spread", "0." + "9" * 5000, "no share"),
+        ("spread", "1e-19", "more than 18 decimals"),
+        ("in_flight_max", "9" * 5000, "no whole number"),
+        ("http_bind", "127.0.0.1:" + "9" * 5000, "HOST:PORT"),
         ("min_message_window_ms", "-1", "-1 is not between 0 and 60000"),
         ("drain_seconds", "--1", "no whole number"),
         ("min_message_window_ms", "1.5", "no whole number"),
@@ -151,6 +157,7 @@ def test_hosts_are_names_between_commas_in_any_case() -> None:
         ("0.001", Fraction(1, 1000)),
         ("1%", Fraction(1, 100)),
         ("1/3", Fraction(1, 3)),
+        ("1e-3", Fraction(1, 1000)),
     ],
 )
 def test_a_spread_is_exact(text: str, spread: Fraction) -> None:

@@ -79,6 +79,7 @@ def test_an_amount_is_read_exactly(typed: str, value: int) -> None:
         ("0.005", "has 2 decimals"),
         ("-1", "out of range"),
         ("99999999999999999999", "out of range"),
+        ("9" * 5000, "too long to be an amount"),
     ],
 )
 def test_what_is_no_amount_is_refused_with_a_sentence(typed: str, why: str) -> None:

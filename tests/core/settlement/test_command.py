@@ -154,6 +154,7 @@ def test_a_ledgers_node_that_cannot_be_reached_is_told_in_a_sentence(
         (["address", "--store", "x", "--name", "A B"], "is no name"),
         (["chain", "--fund", "0x12"], "is not an Ethereum address"),
         (["chain", "--fund", "0x" + "1" * 40 + "=-1"], "is no amount of ETH"),
+        (["chain", "--fund", "0x" + "1" * 40 + "=1e999999"], "is no amount of ETH"),
         (["chain", "--block-seconds", "0"], "is no number of seconds"),
         (["ethereum", "--store", "x", "--rpc", "x", "--confirmations", "0"], "from 1 to 1000"),
         (["ethereum", "--store", "x", "--rpc", "x", "--fee-limit", "nan"], "no amount of gwei"),
