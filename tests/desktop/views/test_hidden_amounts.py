@@ -204,6 +204,7 @@ async def test_no_amount_is_painted_on_any_page_while_they_are_hidden(
 ) -> None:
     if dark:
         whole.window.strip.theme_chosen.emit(ThemeChoice.DARK)
+        whole.theme.finish()  # nothing is painted before
     seen: list[tuple[str, str]] = []
     hidden: list[tuple[str, str]] = []
     for texts in (seen, hidden):
