@@ -21,6 +21,8 @@ CODES_MAX: Final = 1_000
 CHARACTERS_MAX: Final = 1_000
 """As long as what is typed may be: the finest asset has 255 decimals, and Python reads no number of 4,300 digits."""
 
+DIGITS_MAX: Final = 40
+
 _SPACES: Final = re.compile("[\\s\u00a0\u202f\u2009']")
 _GROUPED: Final = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+")
 _NUMBER: Final = re.compile(r"([0-9]*)(?:\.([0-9]*))?")
@@ -115,6 +117,11 @@ def parse_amount(
             f"{amount(limit, code, scale)}."
         )
     return value
+
+
+def whole_number(digits: str) -> int | None:
+    """Return a whole number that was typed in plain digits; None for what is none, and for more digits than any has."""
+    return int(digits) if digits.isdecimal() and len(digits) <= DIGITS_MAX else None
 
 
 def _ungrouped(bare: str) -> str:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, final
 
+from desktop import formatting
+
 KEYS: Final = ("state", "asset", "relation", "code", "balance")
 """What may stand before a colon or a comparison."""
 
@@ -74,9 +76,10 @@ def _keyed(key: str, sign: str, value: str) -> tuple[Test | None, str]:
     if key not in KEYS:
         return None, f"`{key}` is no column to filter by: use {', '.join(KEYS)}"
     if key == "balance":
-        if not value.rstrip("%").isdecimal():
+        percent = formatting.whole_number(value.rstrip("%"))
+        if percent is None:
             return None, "`balance` is compared with a percentage of the limit: balance>80"
-        return _percent(_COMPARISONS[sign], int(value.rstrip("%"))), ""
+        return _percent(_COMPARISONS[sign], percent), ""
     if sign != ":":
         return None, f"`{key}` is written with a colon: {key}:{value or '…'}"
     tests: dict[str, Test] = {

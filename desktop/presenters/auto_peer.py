@@ -91,11 +91,13 @@ def request_of(form: AutoPeerForm) -> AutoPeerRequest:
 
 def _scale(text: str) -> int:
     bare = text.strip()
-    if not bare.isdecimal() or not 0 <= int(bare) <= SCALE_MAX:
+    scale = formatting.whole_number(bare)
+    if scale is None or scale > SCALE_MAX:
         raise SettingError(
-            "asset_scale", f"{bare!r} was found; it needs a whole number from 0 to {SCALE_MAX}"
+            "asset_scale",
+            f"{bare[:40]!r} was found; it needs a whole number from 0 to {SCALE_MAX}",
         )
-    return int(bare)
+    return scale
 
 
 def _amount(field: str, text: str, code: str, scale: int, *, minimum: int) -> int | None:

@@ -8,10 +8,11 @@ from typing import Final
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from core.account import Account
+from core.account import SCALE_MAX, Account
 from core.control.operator import Operator
 from core.control.views import AccountDetails
 from core.errors import AccountExists, SettingError, StoreUnavailable
+from desktop import formatting
 from desktop.models.peer_editor import FIELDS, NEW_PEER, Difference, FormCheck
 from desktop.presenters import peer_form
 from desktop.tasks import TaskScope, sentence
@@ -72,11 +73,11 @@ class PeerEditorPresenter(QObject):
 
     @property
     def asset(self) -> tuple[str, int | None]:
-        """The asset as it is typed; its scale is None where it is no number."""
-        scale = self._texts.get("asset_scale", "").strip()
+        """The asset as it is typed; its scale is None where it is none that can be."""
+        scale = formatting.whole_number(self._texts.get("asset_scale", "").strip())
         return (
             self._texts.get("asset_code", "").strip().upper(),
-            int(scale) if scale.isdecimal() else None,
+            None if scale is None or scale > SCALE_MAX else scale,
         )
 
     @property

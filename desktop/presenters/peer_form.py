@@ -308,9 +308,10 @@ def _number(
         bare = (
             text.replace(" ", "").replace(formatting.GROUP, "").replace(formatting.MINUS, "-")
         )
-        if not bare.removeprefix("-").isdecimal():
-            raise ValueError(f"“{text}” is no whole number.")
-        value = int(bare)
+        size = formatting.whole_number(bare.removeprefix("-"))
+        if size is None:
+            raise ValueError(f"“{text[:40]}” is no whole number.")
+        value = -size if bare.startswith("-") else size
         if value < minimum:
             raise ValueError(f"{text} is too little: {minimum} is the least.")
         if value > maximum:

@@ -114,6 +114,7 @@ def ping_shown(report: PingReport, named: Callable[[str], str]) -> PingShown:
 
 def _count(text: str) -> int:
     bare = text.strip() or "1"
-    if not bare.isdecimal() or not 1 <= int(bare) <= COUNT_MAX:
-        raise SettingError("count", f"{bare!r} was found; it needs 1 to {COUNT_MAX}")
-    return int(bare)
+    count = formatting.whole_number(bare)
+    if count is None or not 1 <= count <= COUNT_MAX:
+        raise SettingError("count", f"{bare[:40]!r} was found; it needs 1 to {COUNT_MAX}")
+    return count

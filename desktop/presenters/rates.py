@@ -420,9 +420,10 @@ def _pairs(field: str, text: str) -> dict[str, str]:
 
 def _number(field: str, text: str, what: str = "seconds") -> int | None:
     bare = text.strip()
-    if bare and not bare.isdecimal():
-        raise SettingError(field, f"{bare!r} was found; it needs a whole number of {what}")
-    return int(bare) if bare else None
+    number = formatting.whole_number(bare)
+    if bare and number is None:
+        raise SettingError(field, f"{bare[:40]!r} was found; it needs a whole number of {what}")
+    return number
 
 
 def _age(age_ms: int | None) -> str:

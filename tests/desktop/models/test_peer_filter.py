@@ -40,6 +40,7 @@ def test_terms_are_joined(typed: str, expected: int) -> None:
     [
         ("colour:red", "`colour` is no column to filter by"),
         ("balance>lots", "a percentage"),
+        ("balance>" + "9" * 5000, "a percentage"),
         ("state>up", "with a colon"),
     ],
 )

@@ -72,6 +72,7 @@ def test_what_was_typed_becomes_an_exact_request() -> None:
         ({"asset_code": ""}, "asset_code"),
         ({"asset_scale": "two"}, "asset_scale"),
         ({"asset_scale": "256"}, "asset_scale"),
+        ({"asset_scale": "9" * 5000}, "asset_scale"),
         ({"credit": "1.005"}, "credit"),
         ({"max_packet": "0"}, "max_packet"),
     ],

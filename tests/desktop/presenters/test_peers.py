@@ -308,6 +308,17 @@ async def test_nothing_is_saved_while_there_is_a_problem(
     assert called(operator, "create_account") == []
 
 
+@pytest.mark.parametrize("scale", ["256", "9" * 5000])
+async def test_an_asset_has_no_units_while_its_decimals_cannot_be(
+    peers: PeersPresenter, scale: str
+) -> None:
+    peers.editor.begin_new()
+    peers.editor.set_text("asset_code", "USD")
+    peers.editor.set_text("asset_scale", scale)
+
+    assert peers.editor.asset == ("USD", None)
+
+
 async def test_a_fault_that_the_node_finds_last_stands_under_its_field(
     operator: FakeOperator, peers: PeersPresenter
 ) -> None:

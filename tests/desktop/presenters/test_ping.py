@@ -80,6 +80,7 @@ async def test_who_says_no_on_the_way_is_named(pinged: Pinged) -> None:
         (PingForm(destination=" "), None, "destination"),
         (PingForm(destination="g.a", count="21"), None, "count"),
         (PingForm(destination="g.a", count="some"), None, "count"),
+        (PingForm(destination="g.a", count="9" * 5000), None, "count"),
         (PingForm(destination="g.a", amount="1"), None, "username"),
         (PingForm(destination="g.a", amount="1.005"), ("USD", 2), "amount"),
     ],
