@@ -27,11 +27,13 @@ from core.stream.frames import (
     UINT_MAX,
     ConnectionAssetDetails,
     ConnectionClose,
+    ConnectionDataBlocked,
     ConnectionMaxData,
     ConnectionMaxStreamId,
     ConnectionNewAddress,
     Frame,
     StreamData,
+    StreamDataBlocked,
     StreamErrorCode,
     StreamMaxData,
     StreamMaxMoney,
@@ -43,8 +45,8 @@ from core.stream.packet import PacketType, StreamPacket
 
 STREAM_ID_MAX: Final = 19
 """The sender may open ten streams, as JavaScript's server lets it; more would swell every reply."""
-DATA_OCTETS_MAX: Final = 16_384
-"""What a stream's data may have in all: JavaScript's senders write so much before they hear of a window, and heed no smaller one."""
+DATA_WINDOW: Final = 16_384
+"""How many octets a sender may write behind those that came: JavaScript's write so many before they hear of a window."""
 SEQUENCE_MAX: Final = 2**31
 """As many packets may be encrypted with one key and random nonces; then the connection is over."""
 TOTALS_KEPT: Final = 10_000
@@ -101,7 +103,7 @@ class Heard:
 
     def streams(self) -> list[int]:
         """Return the streams that the packet is about, in their order."""
-        kinds = (StreamMoney, StreamData, StreamMaxMoney, StreamMaxData)
+        kinds = (StreamMoney, StreamData, StreamDataBlocked, StreamMaxMoney, StreamMaxData)
         found = {frame.stream_id for frame in self.packet.frames if isinstance(frame, kinds)}
         return sorted(found)
 
@@ -198,18 +200,17 @@ class Heard:
                     StreamErrorCode.STREAM_ID_ERROR,
                     f"Stream {stream} cannot be opened: the highest is {STREAM_ID_MAX}",
                 )
-        for data in self.packet.of(StreamData):
-            if data.offset + len(data.data) > DATA_OCTETS_MAX:
-                return ConnectionClose(
-                    StreamErrorCode.FLOW_CONTROL_ERROR,
-                    f"Stream {data.stream_id} takes {DATA_OCTETS_MAX} octets of data, and no more",
-                )
         return None
 
     def _reply_frames(
         self, totals: Mapping[int, int], receivable: int | None
     ) -> Iterator[Frame]:
-        yield ConnectionMaxData(DATA_OCTETS_MAX)
+        ends = self._data_ends()
+        wanted = [
+            sum(ends.values()),
+            *(frame.max_offset for frame in self.packet.of(ConnectionDataBlocked)),
+        ]
+        yield ConnectionMaxData(min(UINT_MAX, max(wanted) + DATA_WINDOW))
         # Whoever connects says where it is, and learns what our amounts count; the first packet may not say.
         if self.packet.sequence <= 1 or any(self.packet.of(ConnectionNewAddress)):
             yield ConnectionMaxStreamId(STREAM_ID_MAX)
@@ -220,7 +221,20 @@ class Heard:
             total = totals.get(stream, 0)
             most = UINT_MAX if receivable is None else min(UINT_MAX, total + receivable)
             yield StreamMaxMoney(stream, most, min(UINT_MAX, total))
-            yield StreamMaxData(stream, DATA_OCTETS_MAX)
+            yield StreamMaxData(stream, min(UINT_MAX, ends.get(stream, 0) + DATA_WINDOW))
+
+    def _data_ends(self) -> Mapping[int, int]:
+        """Return how far each stream's data comes or would come; what was before this packet is not known here.
+
+        So the window moves on with every packet: whatever is behind what is kept is taken all the same.
+        """
+        ends: dict[int, int] = {}
+        for data in self.packet.of(StreamData):
+            end = data.offset + len(data.data)
+            ends[data.stream_id] = max(end, ends.get(data.stream_id, 0))
+        for blocked in self.packet.of(StreamDataBlocked):
+            ends[blocked.stream_id] = max(blocked.max_offset, ends.get(blocked.stream_id, 0))
+        return ends
 
     def _receipts(self, totals: Mapping[int, int]) -> Iterator[Frame]:
         terms = self.connection.terms.receipts

@@ -21,11 +21,13 @@ from core.stream.frames import (
     UINT_MAX,
     ConnectionAssetDetails,
     ConnectionClose,
+    ConnectionDataBlocked,
     ConnectionMaxData,
     ConnectionMaxStreamId,
     ConnectionNewAddress,
     Frame,
     StreamData,
+    StreamDataBlocked,
     StreamErrorCode,
     StreamMaxData,
     StreamMaxMoney,
@@ -37,7 +39,7 @@ from core.stream.inbox import StreamInbox
 from core.stream.packet import PacketType, StreamPacket
 from core.stream.receipt import Receipt, ReceiptTerms
 from core.stream.receiver import (
-    DATA_OCTETS_MAX,
+    DATA_WINDOW,
     SEQUENCE_MAX,
     TOTALS_KEPT,
     Heard,
@@ -156,9 +158,9 @@ async def test_money_is_fulfilled_and_told_to_the_books_as_a_part_of_its_connect
     said = stream_reply(bobs, reply)
     assert (said.sequence, said.packet_type, said.amount) == (7, PacketType.FULFILL, 250)
     assert said.frames == (
-        ConnectionMaxData(DATA_OCTETS_MAX),
+        ConnectionMaxData(DATA_WINDOW),
         StreamMaxMoney(1, UINT_MAX, 250),
-        StreamMaxData(1, DATA_OCTETS_MAX),
+        StreamMaxData(1, DATA_WINDOW),
     )
     assert receiver.link.requests == []
 
@@ -382,8 +384,6 @@ async def test_a_known_frame_that_cannot_be_read_is_unexpected(receiver: Receive
         ((StreamMoney(0, 1),), 1, StreamErrorCode.PROTOCOL_VIOLATION),
         ((StreamMoney(21, 1),), 1, StreamErrorCode.STREAM_ID_ERROR),
         ((StreamMoney(UINT_MAX, 1),), 1, StreamErrorCode.STREAM_ID_ERROR),
-        ((StreamData(1, DATA_OCTETS_MAX, b"x"),), 1, StreamErrorCode.FLOW_CONTROL_ERROR),
-        ((StreamData(1, UINT_MAX, b""),), 1, StreamErrorCode.FLOW_CONTROL_ERROR),
         ((StreamMoney(1, 1),), SEQUENCE_MAX + 1, StreamErrorCode.PROTOCOL_VIOLATION),
     ],
 )
@@ -402,14 +402,36 @@ async def test_what_a_sender_may_not_do_ends_its_connection(
     assert request.received is None
 
 
-async def test_data_within_the_window_is_taken(receiver: Receiver) -> None:
+@pytest.mark.parametrize(
+    ("frames", "connection", "stream"),
+    [
+        ((StreamData(1, 0, bytes(20_000)),), 20_000, 20_000),
+        ((StreamData(1, 90_000, b"xyz"),), 90_003, 90_003),
+        ((StreamDataBlocked(1, 70_000),), 70_000, 70_000),
+        ((StreamMoney(1, 1), ConnectionDataBlocked(70_000)), 70_000, 0),
+        ((StreamData(1, 5, b"x"), StreamData(1, 2, b"x"), StreamData(3, 9, b"")), 15, 6),
+    ],
+)
+async def test_the_windows_of_data_move_on_with_what_is_written(
+    receiver: Receiver, frames: tuple[Any, ...], connection: int, stream: int
+) -> None:
     bobs = receiver.issue()
-    whole = StreamData(1, 0, bytes(DATA_OCTETS_MAX))
 
-    reply, _ = await receiver.send(stream_prepare(bobs, 0, whole))
+    reply, _ = await receiver.send(stream_prepare(bobs, 0, *frames))
 
     assert isinstance(reply, Fulfill)
-    assert StreamMaxData(1, DATA_OCTETS_MAX) in stream_reply(bobs, reply).frames
+    said = stream_reply(bobs, reply).frames
+    assert ConnectionMaxData(connection + DATA_WINDOW) in said
+    assert StreamMaxData(1, stream + DATA_WINDOW) in said
+
+
+async def test_no_window_is_told_that_is_more_than_can_be_written(receiver: Receiver) -> None:
+    bobs = receiver.issue()
+
+    reply, _ = await receiver.send(stream_prepare(bobs, 0, StreamData(1, UINT_MAX, b"")))
+
+    said = stream_reply(bobs, reply).frames
+    assert {ConnectionMaxData(UINT_MAX), StreamMaxData(1, UINT_MAX)} <= {*said}
 
 
 async def test_what_is_written_on_a_stream_is_kept_with_its_connection(
