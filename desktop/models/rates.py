@@ -47,6 +47,10 @@ class PriceRow:
             return "jump held"
         return "set by you" if self.by_operator else "in force"
 
+    @property
+    def said_by(self) -> str:
+        return "you" if self.by_operator else ", ".join(self.sources) or formatting.NOTHING
+
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,9 +160,7 @@ PRICE_COLUMNS: Final[Sequence[Column[PriceRow]]] = (
     ),
     Column(
         title="From",
-        text=lambda row: (
-            "you" if row.by_operator else ", ".join(row.sources) or formatting.NOTHING
-        ),
+        text=lambda row: row.said_by,
         width=180,
         stretch=True,
         gives_way=1,

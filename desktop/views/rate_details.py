@@ -50,7 +50,7 @@ def _show_price(panel: DetailPanel, row: PriceRow, reference: str) -> None:
     facts = [
         ("Price", f"{row.price} {reference}".strip()),
         ("Age", row.age),
-        ("From", "you" if row.by_operator else ", ".join(row.sources)),
+        ("From", row.said_by),
     ]
     panel.show_details(
         row.code, _state(row.state), facts, advice=row.sentence, advice_title="How it stands"
