@@ -29,6 +29,8 @@ from core.packet import Address, address, scheme
 ENVIRONMENT_PREFIX: Final = "SIGNALBOX_"
 CONFIG_VARIABLE: Final = ENVIRONMENT_PREFIX + "CONFIG"
 """Where the settings' file is, unless the command line says it."""
+MISSPELT: Final = 0.8
+"""How alike, of 1, a variable's name and a setting's are where the one is taken for the other."""
 HTTP_BIND_DEFAULT: Final = "127.0.0.1:7770"
 ILP_ADDRESS_DEFAULT: Final = "test.signalbox"
 ADMIN_TOKEN_CHARACTERS_ADVISED: Final = 16
@@ -424,6 +426,7 @@ def load_config(
     texts: dict[str, str] = {}
     if file is not None:
         texts |= _read_file(file)
+    _refuse_misspelt(environment)
     for setting in SETTINGS:
         if (text := environment.get(setting.variable)) is not None:
             texts[setting.name] = text
@@ -450,6 +453,19 @@ def config_file(given: str | Path | None, environment: Mapping[str, str]) -> Pat
     """Return the file that the command line names, or else the environment."""
     name = given or environment.get(CONFIG_VARIABLE)
     return Path(name) if name else None
+
+
+def _refuse_misspelt(environment: Mapping[str, str]) -> None:
+    """Refuse a variable that is nearly a setting's; what is not near to any is some other program's."""
+    settings = {setting.variable for setting in SETTINGS}
+    for variable in environment:
+        if not variable.startswith(ENVIRONMENT_PREFIX) or variable in settings:
+            continue
+        name = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
+        for near in get_close_matches(name, _BY_NAME, 1, MISSPELT):
+            raise SettingError(
+                variable, f"there is no such setting; did you mean {_BY_NAME[near].variable}?"
+            )
 
 
 def _read_file(file: Path) -> dict[str, str]:

@@ -28,6 +28,24 @@ def written(folder: Path, text: str) -> Path:
     return file
 
 
+@pytest.mark.parametrize(
+    ("variable", "meant"),
+    [
+        ("SIGNALBOX_IN_FLIGHT_MX", "SIGNALBOX_IN_FLIGHT_MAX"),
+        ("SIGNALBOX_store", "SIGNALBOX_STORE"),
+    ],
+)
+def test_a_misspelt_variable_is_refused_with_what_was_meant(variable: str, meant: str) -> None:
+    with pytest.raises(SettingError, match=f"{variable}: .* did you mean {meant}\\?"):
+        load_config({}, {variable: "5"})
+
+
+def test_variables_that_are_near_to_no_setting_are_others() -> None:
+    others = ("CONFIG", "PASSPHRASE", "NODE_URL", "SEED")
+
+    assert load_config({}, {f"SIGNALBOX_{name}": "5" for name in others}) == load_config({}, {})
+
+
 def test_the_command_line_wins_over_the_environment_and_that_over_the_file(
     tmp_path: Path,
 ) -> None:
