@@ -24,7 +24,7 @@ LADDER_TEXTS: Final = {
     "reversed": "Reversed",
 }
 LADDER_COLUMN: Final = 2
-_HASH_LENGTH: Final = 16
+_HASH_LENGTH: Final = 14
 
 
 @final

@@ -29,6 +29,7 @@ from desktop.views.widgets import (
 )
 
 RAIL_WIDTH: Final = 176
+BADGE_MAX: Final = 99
 RAIL_WIDTH_COLLAPSED: Final = 52
 
 
@@ -169,7 +170,7 @@ class RailButton(QToolButton):
         if self._collapsed:
             painter.drawEllipse(self.width() - 16, 6, 8, 8)
             return
-        text = str(min(self._badge, 99))
+        text = str(self._badge) if self._badge <= BADGE_MAX else f"{BADGE_MAX}+"
         font = figures(self.font())
         font.setPointSizeF(font.pointSizeF() * 0.85)
         painter.setFont(font)

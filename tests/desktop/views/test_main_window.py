@@ -229,6 +229,11 @@ async def test_badges_and_pills_tell_of_trouble_to_eyes_and_ears(shown: Shown) -
     assert pill is not None
     assert pill.accessibleName().startswith("Node up")
 
+    button.show_badge(99)
+    all_of_them = button.grab().toImage()
+    button.show_badge(102)
+    assert button.grab().toImage() != all_of_them, "it is not said to be 99"
+
 
 async def test_the_banner_stays_until_it_is_over_or_hidden_until_it_changes(
     shown: Shown,
