@@ -14,6 +14,7 @@ from typing import Final, final
 from urllib.parse import unquote_to_bytes
 
 from core.account import Account, AccountDirectory
+from core.control.usernames import canonical_username
 from core.errors import PacketError
 from core.links.http_message import (
     BODY_OCTETS_MAX,
@@ -183,7 +184,7 @@ class IlpEndpoint:
             segment = path[len(b"/accounts/") : -len(b"/ilp")]
             if not segment or b"/" in segment:
                 return None
-            username = unquote_to_bytes(segment).lower()
+            username = username_in(segment).encode()
         else:
             return None
         token = _token(head)
@@ -212,6 +213,11 @@ class IlpEndpoint:
         ):
             return account
         return None
+
+
+def username_in(segment: bytes) -> str:
+    """Return the username that a segment of a path names, in its one form."""
+    return canonical_username(unquote_to_bytes(segment).decode("utf-8", "replace"))
 
 
 def _token(head: RequestHead) -> str | None:

@@ -10,10 +10,10 @@ import ssl
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Final, final
-from urllib.parse import unquote_to_bytes
 
 from core.account import Account, AccountDirectory, AccountId
 from core.clock import Clock
+from core.control.usernames import canonical_username
 from core.errors import SettingError
 from core.links.btp import websocket as ws
 from core.links.btp.connection import BtpConnection
@@ -22,7 +22,7 @@ from core.links.btp.exchange import Login
 from core.links.btp.limits import BtpLimits
 from core.links.descriptors import raised_limit
 from core.links.http_message import RequestHead
-from core.links.http_server import Problem
+from core.links.http_server import Problem, username_in
 from core.links.link_states import LinkStates
 from core.links.names import NameLookups
 from core.links.strangers import QuietLog, Shares
@@ -301,7 +301,7 @@ class BtpLink:
     ) -> tuple[Account, bytes] | str:
         digest = self._hash_token(login.token)
         account = self._directory.by_btp_token_hash(digest) if login.token else None
-        names = {name.lower() for name in (path_username, login.username) if name}
+        names = {canonical_username(name) for name in (path_username, login.username) if name}
         if account is None or names - {account.username}:
             self._note_refusal(path_username or login.username, origin)
             return "the token is not the one that this node's operator has set for this account"
@@ -381,7 +381,7 @@ class BtpLink:
 
     def _note_refusal(self, username: str | None, origin: str) -> None:
         """Tell the operator: perhaps it is a peer with an old token, perhaps somebody who guesses."""
-        account = self._directory.by_username((username or "").lower())
+        account = self._directory.by_username(canonical_username(username or ""))
         if (
             account is not None
             and account.ilp_over_btp_url is None
@@ -517,4 +517,4 @@ def _username(path: bytes) -> str | None:
     segment = path[len(b"/accounts/") : -len(b"/ilp/btp")]
     if not segment or b"/" in segment:
         return None
-    return unquote_to_bytes(segment).decode("utf-8", "replace").lower()
+    return username_in(segment)

@@ -131,6 +131,17 @@ async def test_a_token_is_accepted_with_and_without_the_word_bearer(
     assert (await client.response()).status == 200
 
 
+@pytest.mark.parametrize("username", ["Alice", "%41LICE", "%EF%BC%A1lice", "alice%20"])
+async def test_a_username_in_the_path_is_found_in_whichever_form(
+    served: Served, username: str
+) -> None:
+    client = await served.connect()
+
+    await client.send(post(PACKET, path=f"/accounts/{username}/ilp", token="a-token"))
+
+    assert (await client.response()).status == 200
+
+
 async def test_without_a_username_in_the_path_the_token_says_who_sends(served: Served) -> None:
     client = await served.connect()
 

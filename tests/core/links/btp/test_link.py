@@ -77,7 +77,7 @@ async def test_whoever_is_named_by_its_token_alone_may_dial_any_of_the_short_pat
 
 
 async def test_the_dialler_says_its_username_or_leaves_it_empty(scene: Scene) -> None:
-    for username in ("alice", "", "Alice"):
+    for username in ("alice", "", "Alice", "\uff21lice"):
         socket = await scene.dial("/btp")
         await socket.say(login("a-token", username))
         assert (await socket.hear()).kind == btp.RESPONSE
