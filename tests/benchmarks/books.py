@@ -8,8 +8,8 @@ Each row has so many packets in flight. `loop` is the event loop's thread, the c
 
 from __future__ import annotations
 
+import argparse
 import asyncio
-import sys
 import tempfile
 import time
 from dataclasses import replace
@@ -97,4 +97,8 @@ def main(seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    main(float(sys.argv[1]) if len(sys.argv) > 1 else 2.0)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "seconds", nargs="?", type=float, default=2.0, help="a run; default: %(default)s"
+    )
+    main(parser.parse_args().seconds)

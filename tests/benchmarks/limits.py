@@ -5,8 +5,8 @@ python -m tests.benchmarks.limits [PACKETS]
 
 from __future__ import annotations
 
+import argparse
 import asyncio
-import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from decimal import Decimal
@@ -114,9 +114,8 @@ async def spent(work: Callable[[R], Awaitable[Reply]], requests: Sequence[R]) ->
     return (time.process_time() - started) / len(requests) * 1e6
 
 
-async def main() -> None:
+async def main(count: int) -> None:
     """Print a row for each service."""
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else PACKETS
     plain, end = account("alice"), End()
     rows: list[tuple[str, Callable[[], Awaitable[float]]]] = [
         ("nothing", lambda: incoming(end, plain, count)),
@@ -161,4 +160,8 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "packets", nargs="?", type=int, default=PACKETS, help="a round; default: %(default)s"
+    )
+    asyncio.run(main(parser.parse_args().packets))
