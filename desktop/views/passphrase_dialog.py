@@ -64,6 +64,8 @@ class PassphraseDialog(QDialog):
         lock.refused.connect(self._refuse)
         lock.passphrase_set.connect(self.accept)
         lock.changed.connect(self._enable)
+        self.resize(WIDTH, 0)
+        grow_to_fit(self)
         self.lines[0].setFocus()
 
     def _next(self) -> None:

@@ -291,6 +291,9 @@ async def test_the_first_lock_asks_for_a_passphrase_twice_and_says_what_it_is_fo
     assert "against onlookers, not against who has your files" in words
     assert str(path) in words
     assert dialog.current not in dialog.lines
+    layout = dialog.layout()
+    assert layout is not None
+    assert dialog.height() == layout.totalHeightForWidth(dialog.width()), "nothing is empty"
 
     dialog.new.setText(WORD)
     dialog.again.setText("correct house")
