@@ -48,21 +48,27 @@ _Same: TypeAlias = tuple[int, bytes, str, int, int]
 class _Halves:
     """The newest transfer of each packet, by what makes two the same; a number, not the row, is kept."""
 
-    __slots__ = ("_kept_ms", "_turned_at_ms", "newer", "older")
+    __slots__ = ("_kept_ms", "_newer", "_older", "_turned_at_ms")
 
     def __init__(self, kept_ms: int) -> None:
         self._kept_ms = kept_ms
         self._turned_at_ms = 0
-        self.newer: dict[int, int] = {}
-        self.older: dict[int, int] = {}
+        self._newer: dict[int, int] = {}
+        self._older: dict[int, int] = {}
 
     def __len__(self) -> int:
-        return len(self.newer) + len(self.older)
+        return len(self._newer) + len(self._older)
+
+    def find(self, key: int) -> int | None:
+        return self._newer.get(key) or self._older.get(key)
+
+    def keep(self, key: int, transfer_id: int) -> None:
+        self._newer[key] = transfer_id
 
     def turn(self, now_ms: int) -> None:
         """Forget the older half, if its time is up or the newer one is full."""
-        if self._turned_at_ms <= now_ms - self._kept_ms or len(self.newer) >= ROWS_MAX:
-            self.older, self.newer, self._turned_at_ms = self.newer, {}, now_ms
+        if self._turned_at_ms <= now_ms - self._kept_ms or len(self._newer) >= ROWS_MAX:
+            self._older, self._newer, self._turned_at_ms = self._newer, {}, now_ms
 
 
 @final
@@ -120,7 +126,7 @@ class Copies:
             self._batch, self._unwritten = batch, {}
         self._unwritten[transfer_id] = same = _same(source, transfer)
         self._far_off.turn(now_ms)
-        self._far_off.newer[hash(same)] = transfer_id
+        self._far_off.keep(hash(same), transfer_id)
         self.is_empty = False
 
     def refuse_copy(
@@ -139,15 +145,9 @@ class Copies:
         """
         if now_ms - self._turned_at_ms >= KEPT_MS:
             self._turn(now_ms)
-        lately, far_off = self._lately, self._far_off
         same = _same(source, transfer)
         key = hash(same)
-        found = (
-            lately.newer.get(key)
-            or lately.older.get(key)
-            or far_off.newer.get(key)
-            or far_off.older.get(key)
-        )
+        found = self._lately.find(key) or self._far_off.find(key)
         if found is None:
             return
         row = connection.execute(_FIND, (found, *same)).fetchone()
@@ -171,11 +171,11 @@ class Copies:
                 "now_ms": now_ms,
             },
         )
-        lately, far_off = self._lately.newer, self._far_off.newer
+        lately, far_off = self._lately, self._far_off
         # What was rejected may come again, and is not read. So of packets that are alike, at whatever
         # nodes, this leaves the one to ask: it was only sent because those before it were rejected.
         for transfer_id, is_far_off, *same in rows:
-            (far_off if is_far_off else lately)[hash(tuple(same))] = transfer_id
+            (far_off if is_far_off else lately).keep(hash(tuple(same)), transfer_id)
         return int(newest)
 
     def _turn(self, now_ms: int) -> None:
