@@ -29,7 +29,7 @@ from desktop.views.routes import RoutesPage
 from desktop.views.settlements import SettlementsPage
 from desktop.views.traffic import TrafficPage
 from tests.desktop.fake_operator import FakeOperator
-from tests.desktop.waiting import activated
+from tests.desktop.waiting import until
 
 
 class WholeWindow:
@@ -65,9 +65,12 @@ class WholeWindow:
         """Show it after its first look at the node, and have the keys go to it."""
         self.window.show()
         await self.watch.update_and_report()
-        # Only now: an inspector in a window of its own has come meanwhile, and took the keys.
+        await until(self._has_keys)
+
+    def _has_keys(self) -> bool:
+        """Tell whether the keys go to it; if not, ask for them: an inspector in a window of its own takes them."""
         self.window.activateWindow()
-        await activated(self.window)
+        return self.window.isActiveWindow()
 
     async def close(self) -> None:
         """As the application does, with the inspectors that were not looked at."""
