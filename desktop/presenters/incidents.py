@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, final
 
@@ -28,6 +28,8 @@ from desktop.presenters.names import Names
 PACKETS_TELLING: Final = 20
 """Of fewer packets in a minute, their rejects say nothing about the node."""
 NEAR_LIMIT_PERCENT: Final = 90
+FAR_FROM_LIMIT_PERCENT: Final = 80
+"""A peer that was told to be near its limit is told so until it is below this: each packet moves its balance."""
 AT_LIMIT_PERCENT: Final = 97
 FAILED_SHOWN_MS: Final = 7 * 86_400_000
 """A failed settlement needs somebody until it is this old; then it is history."""
@@ -54,8 +56,11 @@ class Snapshot:
     """Engines that this window started."""
 
 
-def find_incidents(seen: Snapshot) -> Sequence[Incident]:
-    """Return everything that needs somebody, what risks the most first."""
+def find_incidents(seen: Snapshot, told: Collection[str] = ()) -> Sequence[Incident]:
+    """Return everything that needs somebody, what risks the most first.
+
+    told: the keys of what was found before; what only wavers stays until it is clearly over.
+    """
     names = Names()
     names.learn(seen.accounts)
     found = [
@@ -65,7 +70,7 @@ def find_incidents(seen: Snapshot) -> Sequence[Incident]:
         *_settlements(seen.settlements, seen.status.now_ms, names),
         *_unmatched(seen.unmatched),
         *_unknown(seen.unknown, names),
-        *_limits(seen.accounts),
+        *_limits(seen.accounts, told),
         *_links(seen.accounts),
         *_rates(seen.rate_problems),
     ]
@@ -229,11 +234,21 @@ def _unknown(rows: Sequence[UnknownRow], names: Names) -> Iterable[Incident]:
     )
 
 
-def _limits(views: Iterable[AccountView]) -> Iterable[Incident]:
+def limit_key(username: str) -> str:
+    """Return the key of the incident that a peer is near its limit."""
+    return f"limit:{username}"
+
+
+def _limits(views: Iterable[AccountView], told: Collection[str]) -> Iterable[Incident]:
     near = [
         (used, view)
         for view in views
-        if (used := percent_used(view) or 0) >= NEAR_LIMIT_PERCENT
+        if (used := percent_used(view) or 0)
+        >= (
+            FAR_FROM_LIMIT_PERCENT
+            if limit_key(view.account.username) in told
+            else NEAR_LIMIT_PERCENT
+        )
     ]
     for used, view in sorted(near, key=lambda pair: -pair[0]):
         account = view.account
@@ -241,7 +256,7 @@ def _limits(views: Iterable[AccountView]) -> Iterable[Incident]:
             -(account.min_balance or 0), account.asset.code, account.asset.scale
         )
         yield Incident(
-            key=f"limit:{account.username}",
+            key=limit_key(account.username),
             mood=Mood.BAD if used >= AT_LIMIT_PERCENT else Mood.WARN,
             title=f"{account.name} has used {used} % of the credit you give",
             detail=f"{view.summary}, of {credit}; beyond that its packets are rejected (T04)",

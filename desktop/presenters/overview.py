@@ -23,12 +23,7 @@ from desktop.models.overview import (
     QueueState,
 )
 from desktop.presenters import graphs
-from desktop.presenters.incidents import (
-    AT_LIMIT_PERCENT,
-    NEAR_LIMIT_PERCENT,
-    Snapshot,
-    percent_used,
-)
+from desktop.presenters.incidents import Snapshot, limit_key, percent_used
 from desktop.presenters.page import PagePresenter
 from desktop.presenters.pieces import next_frame
 from desktop.presenters.watch import NodeWatch
@@ -207,9 +202,13 @@ class OverviewPresenter(PagePresenter):
             (percent, view) for view in views if (percent := percent_used(view)) is not None
         ]
         ranked = sorted(used, key=lambda pair: (-pair[0], pair[1].account.username))
-        return tuple(self._limit_row(view, percent) for percent, view in ranked[:LIMITS_SHOWN])
+        moods = {incident.key: incident.mood for incident in self.watch.incidents}
+        return tuple(
+            self._limit_row(view, percent, moods.get(limit_key(view.account.username), Mood.OK))
+            for percent, view in ranked[:LIMITS_SHOWN]
+        )
 
-    def _limit_row(self, view: AccountView, percent: int) -> LimitRow:
+    def _limit_row(self, view: AccountView, percent: int, mood: Mood) -> LimitRow:
         account = view.account
         asset = account.asset
         username = account.username
@@ -224,11 +223,7 @@ class OverviewPresenter(PagePresenter):
             percent=percent,
             words=f"{owes} of {credit}",
             pace=pace_words(view, self.watch.pace(username)),
-            mood=Mood.BAD
-            if percent >= AT_LIMIT_PERCENT
-            else Mood.WARN
-            if percent >= NEAR_LIMIT_PERCENT
-            else Mood.OK,
+            mood=mood,
             trend=trend,
         )
 

@@ -124,7 +124,11 @@ class NodeWatch(PagePresenter):
     def _show(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
         self.names.learn(snapshot.accounts)
-        self.incidents = [*rejecting(*self.last_minute()), *find_incidents(snapshot)]
+        told = {incident.key for incident in self.incidents}
+        self.incidents = [
+            *rejecting(*self.last_minute()),
+            *find_incidents(snapshot, told),
+        ]
         self.looked.emit()
 
     def _remember(self, now: float, snapshot: Snapshot, *, with_nets: bool) -> None:

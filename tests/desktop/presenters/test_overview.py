@@ -6,10 +6,12 @@ from collections.abc import AsyncIterator
 import pytest
 
 from core.errors import Conflict
+from core.ledger.books import Balance
 from desktop.models.graph import GraphData
-from desktop.models.overview import Mood, OverviewState
+from desktop.models.overview import Mood, OverviewState, ShellState
 from desktop.presenters.overview import OverviewPresenter, pace_words
-from desktop.presenters.watch import NodeWatch
+from desktop.presenters.shell import ShellPresenter
+from desktop.presenters.watch import DETAILS_SECONDS, NodeWatch
 from tests.desktop.fake_operator import FakeOperator
 
 
@@ -57,6 +59,28 @@ async def test_peers_come_by_how_near_their_limit_is(overview: Overview) -> None
     assert (limits[0].username, limits[0].mood) == ("bob", Mood.BAD)
     assert limits[0].words.replace("\u00a0", " ") == "97.00 of 100.00 USD"
     assert "zurich" not in [row.username for row in limits]
+
+
+async def test_a_peer_that_wavers_about_its_limit_is_told_until_it_is_clearly_below(
+    overview: Overview,
+) -> None:
+    operator, watch = overview.operator, overview.watch
+    shell = ShellPresenter(watch)
+    frames: list[ShellState] = []
+    shell.state_changed.connect(frames.append)
+    told: list[tuple[bool, Mood, int]] = []
+    for owed in (8_900, 9_000, 8_900, 8_000, 7_900, 8_900):
+        operator.replace_view("bob", balance=Balance(receivable=owed))
+        operator.clock.advance(DETAILS_SECONDS)
+        await watch.update()
+        await overview.presenter.update()
+        listed = "limit:bob" in [incident.key for incident in overview.state.incidents]
+        mood = next(row.mood for row in overview.state.limits if row.username == "bob")
+        told.append((listed, mood, frames[-1].badges.get("peers", 0)))
+
+    away = (False, Mood.OK, told[0][2])
+    there = (True, Mood.WARN, told[0][2] + 1)
+    assert told == [away, there, there, there, away, away]
 
 
 async def test_a_pace_says_when_the_credit_is_used_up() -> None:
