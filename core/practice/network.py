@@ -46,7 +46,9 @@ FUNDING_ETH: Final = 1000
 
 CREDIT_GWEI: Final = 60_000_000
 THRESHOLD_GWEI: Final = 20_000_000
-CREDIT_CENTS: Final = 5_000
+CAROLS_PACKET_CENTS: Final = 400
+CREDIT_CENTS: Final = 100_000
+"""Carol earns what she spends, on average; her luck of an hour is a fifth of this, and the rest can be paid with."""
 
 PAID_CENTS: Final = 345
 PAYMENT_SLIPPAGE: Final = Fraction(1, 20)
@@ -201,7 +203,12 @@ class PracticeNetwork:
             await self._add_shop(neighbour, payee_url)
         await self._add_carol(payee_url)
 
-        lanes = self._lanes(neighbours, carol=str(child_address(status.ilp_address, "carol")))
+        lanes = traffic_lanes(
+            neighbours,
+            our_url=self._our_url,
+            carol=str(child_address(status.ilp_address, "carol")),
+            token=self._token,
+        )
         await self._children[-1].say(
             json.dumps({"lanes": [json.loads(lane.to_json()) for lane in lanes]})
         )
@@ -308,7 +315,7 @@ class PracticeNetwork:
                 asset_code="USD",
                 asset_scale=USD_SCALE,
                 routing_relation="Child",
-                max_packet_amount=400,
+                max_packet_amount=CAROLS_PACKET_CENTS,
                 min_balance=-CREDIT_CENTS,
                 ilp_over_http_url=f"{payee_url}/carol",
                 ilp_over_http_outgoing_token=self._token("from", "carol"),
@@ -318,44 +325,6 @@ class PracticeNetwork:
                 notes=f"{NOTES}: a customer of ours, in dollars",
             )
         )
-
-    def _lanes(self, neighbours: Mapping[str, Neighbour], *, carol: str) -> list[Lane]:
-        """Return who pays whom: mostly alice's customers in bob's shop, so that debts grow and settle."""
-        alice, bob = neighbours["alice"], neighbours["bob"]
-
-        def shop(neighbour: Neighbour) -> str:
-            return f"{neighbour.ilp_address}.shop.till"
-
-        def lane(source: str, destination: str, low: int, high: int, rate: float) -> Lane:
-            if source == "carol":
-                url, token = f"{self._our_url}/accounts/carol/ilp", self._token("to", "carol")
-            else:
-                url = f"{neighbours[source].url}/accounts/shop/ilp"
-                token = self._token("pay", source)
-            return Lane(
-                url=url,
-                token=token,
-                destination=destination,
-                amount_min=low,
-                amount_max=high,
-                packets_per_second=rate,
-            )
-
-        return [
-            lane("alice", shop(bob), 100_000, 900_000, 6.0),
-            lane("bob", shop(alice), 100_000, 900_000, 2.5),
-            lane("carol", shop(bob), 20, 220, 1.2),
-            lane("alice", f"{carol}.wallet", 80_000, 700_000, 0.9),
-            # What goes wrong on any network, so that it can be seen: a typing error, and too much at once.
-            lane(
-                "bob",
-                f"{alice.ilp_address.partition('.')[0]}.nowhere.at-all",
-                1_000,
-                9_000,
-                0.12,
-            ),
-            lane("carol", shop(alice), 500, 900, 0.08),
-        ]
 
     async def _show_payments(self, bob: Neighbour) -> None:
         """Pay a shop of bob's by its pointer, out of dollars into ether, and ask for money: to see both."""
@@ -422,6 +391,48 @@ class PracticeNetwork:
 
     def _token(self, direction: str, name: str) -> str:
         return f"{self._tokens[direction]}-{name}"
+
+
+def traffic_lanes(
+    neighbours: Mapping[str, Neighbour],
+    *,
+    our_url: str,
+    carol: str,
+    token: Callable[[str, str], str],
+) -> Sequence[Lane]:
+    """Return who pays whom: mostly alice's customers in bob's shop, so that debts grow and settle.
+
+    Carol settles with nobody, so she is paid as much as she pays, a little more: 5184 USD an hour out, 5211 in.
+    """
+    alice, bob = neighbours["alice"], neighbours["bob"]
+
+    def shop(neighbour: Neighbour) -> str:
+        return f"{neighbour.ilp_address}.shop.till"
+
+    def lane(source: str, destination: str, low: int, high: int, rate: float) -> Lane:
+        from_carol = source == "carol"
+        return Lane(
+            url=f"{our_url}/accounts/carol/ilp"
+            if from_carol
+            else f"{neighbours[source].url}/accounts/shop/ilp",
+            token=token("to" if from_carol else "pay", source),
+            destination=destination,
+            amount_min=low,
+            amount_max=high,
+            packets_per_second=rate,
+        )
+
+    return [
+        lane("alice", shop(bob), 100_000, 900_000, 6.0),
+        lane("bob", shop(alice), 100_000, 900_000, 2.5),
+        lane("carol", shop(bob), 20, 220, 1.2),
+        lane("alice", f"{carol}.wallet", 80_000, 700_000, 1.5),
+        # What goes wrong on any network, so that it can be seen: a typing error, and too much at once.
+        lane(
+            "bob", f"{alice.ilp_address.partition('.')[0]}.nowhere.at-all", 1_000, 9_000, 0.12
+        ),
+        lane("carol", shop(alice), 500, 900, 0.08),
+    ]
 
 
 async def _post(neighbour: Neighbour, path: str, account: Mapping[str, object]) -> None:
