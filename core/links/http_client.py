@@ -41,6 +41,7 @@ from core.links.link_states import (
 )
 from core.links.names import Host, NameLookups
 from core.links.strangers import QuietLog
+from core.links.transports import abort
 from core.links.urls import read_endpoint
 from core.node_address import NodeAddress
 from core.packet import ErrorCode, Reject, Reply, parse_reply
@@ -618,9 +619,7 @@ class _Connection(asyncio.Protocol):
 
     def abort(self) -> None:
         if self._transport is not None:
-            # Until Python 3.12 a TLS transport that is closed already fails here, and there is nothing to abort.
-            with contextlib.suppress(AttributeError):
-                self._transport.abort()
+            abort(self._transport)
 
     # --- What the transport calls
 

@@ -41,6 +41,7 @@ from core.links.http_server import (
     reply_response,
 )
 from core.links.strangers import neighbourhood
+from core.links.transports import abort
 from core.packet import Prepare, Reject
 
 _LINGER_OCTETS_MAX: Final = 1024 * 1024
@@ -285,7 +286,7 @@ class HttpConnection(asyncio.Protocol):
     def give_way(self) -> None:
         """Make room for another one, whoever has it now."""
         if self._transport is not None:
-            self._transport.abort()
+            abort(self._transport)
 
     def time_out(self) -> None:
         """End what has taken too long."""
@@ -319,7 +320,7 @@ class HttpConnection(asyncio.Protocol):
     def abort(self) -> None:
         """Drop the connection as it is."""
         if self._transport is not None and self._delegate is None:
-            self._transport.abort()
+            abort(self._transport)
 
     def say_last(self, exchange: HttpExchange) -> None:
         """Let the answer say that no other follows, where it is the last one due."""

@@ -37,6 +37,7 @@ from core.links.http_message import (
 )
 from core.links.link_states import Failure, LinkHistory, LinkStates, asks_itself
 from core.links.strangers import neighbourhood
+from core.links.transports import abort
 from core.node_address import NodeAddress
 from core.packet import ErrorCode, Prepare, Reject, Reply, parse_reply
 from core.service import OutgoingRequest
@@ -292,7 +293,7 @@ class BtpConnection(asyncio.Protocol):
         if self.stage is not Stage.OVER:
             self._end_exchange(reason)
         if self._transport is not None:
-            self._transport.abort()
+            abort(self._transport)
 
     def _send(self, octets: bytes, kind: int = ws.BINARY) -> None:
         self._out.append(self._frames_out.frame(octets, kind))
