@@ -61,7 +61,7 @@ class OwnAddress:
         return self._address.current if stored is None else address(stored)
 
     def adopt(self, latest: Address) -> None:
-        """Be called so from now on."""
+        """Put into force in memory what the store holds."""
         if latest != self._address.current:
             log.info("this node was %s and is %s now", self._address.current, latest)
             self._address.current = latest
@@ -76,9 +76,8 @@ class OwnAddress:
             PacketError: an account's address would be longer than one may be; nothing was changed.
             StoreError: it cannot be written.
         """
-        old = self._address.current
         async with self._changing:
-            stores = self._stores
+            stores, old = self._stores, self._address.current
             static = await stores.routes.load_routes()
             found = moves(await stores.accounts.load_accounts(), static, old=old, new=new)
             left = await self._move_accounts(found.accounts)
