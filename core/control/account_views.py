@@ -14,6 +14,7 @@ from core.control.sources import LinkSource, TrafficSource
 from core.control.views import AccountView
 from core.control.words import balance_words, settling_words
 from core.ledger.books import Balance, Books
+from core.node_address import NodeAddress
 from core.settlement.records import Direction, Settlement, SettlementState, SettlementView
 from core.telemetry.history import HistoryPoint, HistoryStore, Resolution
 
@@ -67,6 +68,7 @@ class AccountViews:
     traffic: TrafficSource
     links: LinkSource
     recent: RecentNets
+    node_address: NodeAddress
 
     async def of(self, accounts: Sequence[Account]) -> tuple[AccountView, ...]:
         """Return the views of these accounts, in their order."""
@@ -123,6 +125,8 @@ class AccountViews:
             engine_url=engine_url,
             open_settlement=settling is not None,
             recent_net=(*recent_net, balance.net) if recent_net else (),
+            last_reject_is_ours=bool(counters.last_reject)
+            and counters.last_reject_by in (None, self.node_address.current),
         )
 
 

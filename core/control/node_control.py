@@ -98,6 +98,7 @@ class NodeControl(Operator):
             sources.traffic,
             sources.links,
             RecentNets(sources.history, sources.clock),
+            sources.node_address,
         )
         self._accounts = AccountDesk(
             directory=sources.directory,

@@ -86,6 +86,8 @@ class AccountView:
     open_settlement: bool
     recent_net: Sequence[int] = ()
     """Its net balance of the last minutes, oldest first, for a sparkline."""
+    last_reject_is_ours: bool = False
+    """Whether this node wrote the text of the last reject."""
 
 
 @final

@@ -38,12 +38,12 @@ class _Tally:
         self.fulfills = 0
         self.rejects = 0
         self.last_at_ms: int | None = None
-        self.last_reject: tuple[str, str] | None = None
+        self.last_reject: tuple[str, str, str | None] | None = None
 
     def counters(self, packets_per_second: float) -> TrafficCounters:
-        last_reject = ""
+        last_reject, by = "", None
         if self.last_reject is not None:
-            code, message = self.last_reject
+            code, message, by = self.last_reject
             last_reject = f"{code} {error_words(code)}: {message}".removesuffix(": ")
         return TrafficCounters(
             prepares=self.fulfills + self.rejects,
@@ -52,6 +52,7 @@ class _Tally:
             packets_per_second=packets_per_second,
             last_packet_at_ms=self.last_at_ms,
             last_reject=last_reject,
+            last_reject_by=by,
         )
 
 
@@ -147,7 +148,11 @@ class Recorder:
                 message = reply.message[:MESSAGE_CHARACTERS_KEPT]
             tally.rejects += 1
             self._total.rejects += 1
-            tally.last_reject = self._total.last_reject = (code, message)
+            tally.last_reject = self._total.last_reject = (
+                code,
+                message,
+                None if reply is None else triggered_by,
+            )
             self._codes[code] += 1
             if step.codes is None:
                 step.codes = Counter()

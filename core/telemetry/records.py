@@ -21,6 +21,8 @@ class TrafficCounters:
     last_packet_at_ms: int | None = None
     last_reject: str = ""
     """Code, name and message of the last reject; empty where there was none."""
+    last_reject_by: str | None = None
+    """The address of who says that it rejected it; None where the node itself failed, or there was none."""
 
 
 @final

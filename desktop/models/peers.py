@@ -51,7 +51,8 @@ class PeerRow:
     rejects: int
     reject_code: str
     last_reject: str
-    """Remote text."""
+    """Remote text, unless the node itself wrote it."""
+    last_reject_is_ours: bool
     last_packet: str
     last_packet_at_ms: int | None
     settling: bool

@@ -60,6 +60,7 @@ def peer_row_of(view: AccountView, now_ms: int) -> PeerRow:
         rejects=view.rejects,
         reject_code=view.last_reject[:_CODE_LENGTH],
         last_reject=view.last_reject,
+        last_reject_is_ours=view.last_reject_is_ours,
         last_packet=formatting.ago(now_ms, view.last_packet_at_ms),
         last_packet_at_ms=view.last_packet_at_ms,
         settling=view.open_settlement,

@@ -182,4 +182,5 @@ class PeerInspector(QScrollArea):
 
 def _reject_words(detail: PeerDetail) -> str:
     said = formatting.shortened(detail.row.last_reject, REMOTE_LENGTH)
-    return f"Last reject, its text is not verified: “{said}”"
+    of_others = "" if detail.row.last_reject_is_ours else ", its text is not verified"
+    return f"Last reject{of_others}: “{said}”"

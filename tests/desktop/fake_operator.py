@@ -995,6 +995,7 @@ def _peers(operator: FakeOperator, count: int) -> Iterable[AccountView]:
             ]
             if busy
             else (),
+            last_reject_is_ours=name == "bob",
         )
 
 

@@ -17,6 +17,7 @@ from core.errors import (
     UnknownAccount,
 )
 from core.packet import ErrorCode, Reject
+from core.service import Trace
 from core.telemetry.history import HistoryPoint
 from tests.core.control.bench import Bench, details
 
@@ -279,6 +280,18 @@ async def test_what_the_link_and_the_counters_say_is_in_the_view(bench: Bench) -
     assert (view.prepares, view.fulfills, view.rejects, view.last_reject) == (0, 0, 0, "")
     assert view.engine_url == "signalbox:ethereum"
     assert not view.open_settlement
+
+
+async def test_whether_this_node_wrote_the_last_reject_is_in_the_view(bench: Bench) -> None:
+    account = (await bench.add("bob")).account
+    assert not (await bench.control.account("bob")).last_reject_is_ours
+
+    for by, is_ours in (("test.node", True), ("test.node.bob.far", False), (None, True)):
+        reject = None
+        if by is not None:
+            reject = Reject.build(ErrorCode.UNREACHABLE, triggered_by=by, message="no route")
+        bench.node.recorder.ended(account.id, Trace(100), "test.far", reject, 250)
+        assert (await bench.control.account("bob")).last_reject_is_ours is is_ours
 
 
 async def test_a_sparkline_has_even_steps_and_ends_with_what_is_owed_now(bench: Bench) -> None:

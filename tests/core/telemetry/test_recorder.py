@@ -78,7 +78,12 @@ def test_the_last_reject_is_told_with_code_name_and_message() -> None:
     traffic.packet(reject())
     traffic.packet()
 
-    assert traffic.recorder.counters(ALICE).last_reject == "F02 Unreachable: no route"
+    counters = traffic.recorder.counters(ALICE)
+    assert counters.last_reject == "F02 Unreachable: no route"
+    assert counters.last_reject_by == "test.far"
+
+    traffic.packet(failed=True)
+    assert traffic.recorder.counters(ALICE).last_reject_by is None
 
 
 def test_packets_are_numbered_and_a_reader_gets_what_came_since() -> None:

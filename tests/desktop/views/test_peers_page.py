@@ -66,6 +66,22 @@ def type_into(row: FormRow, text: str) -> None:
     row.editor.setText(text)
 
 
+# --- The inspector
+
+
+async def test_only_what_others_said_of_a_reject_is_not_verified(
+    page: PeersPage, operator: FakeOperator
+) -> None:
+    page.peers.select("bob")
+    assert page.peer_inspector.reject.text().startswith("Last reject: “T04 ")
+
+    operator.replace_view("bob", last_reject_is_ours=False)
+    await page.peers.update()
+    assert page.peer_inspector.reject.text().startswith(
+        "Last reject, its text is not verified: “T04 "
+    )
+
+
 # --- The table
 
 
