@@ -397,9 +397,7 @@ class Packets(Batch[Operation, int]):
             deciding.was_too_late, received = True, None
             decision, result = when_too_late(ends_here=held.ends_here, fulfillment=result)
             following = NEXT[state, decision]
-        receivable = None
-        if received is not None:
-            receivable = work.receivable(connection, held.target, received)
+        receivable = work.receivable(connection, held.target, received)
         if receivable is not None and not receivable.takes(
             held.incoming_amount, held.outgoing_amount
         ):
@@ -451,9 +449,7 @@ class Packets(Batch[Operation, int]):
             raise TransferDecided(transfer_id, "is not in the books")
         held, result = found
         received = deciding.received
-        receivable = None
-        if received is not None:
-            receivable = work.receivable(connection, held.target, received)
+        receivable = work.receivable(connection, held.target, received)
         if OUTCOME[deciding.decision] is held.state and (
             deciding.result is None or deciding.result == result
         ):
@@ -548,10 +544,10 @@ class _Work:
         return found[0]
 
     def receivable(
-        self, connection: sqlite3.Connection, account: int, received: Received
+        self, connection: sqlite3.Connection, account: int, received: Received | None
     ) -> Receivable | None:
         """Return how much more its request for money takes, or None where it pays none."""
-        if received.invoice is None:
+        if received is None or received.invoice is None:
             return None
         paid = self.paid.get((account, received.invoice), 0)
         saved = receivable_of(connection, account, received.invoice, self.now_ms)
