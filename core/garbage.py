@@ -18,8 +18,7 @@ since they are in the processor's cache no longer."""
 def calm_garbage_collector() -> None:
     """Take what start-up has made out of the collector's sight, and let it look at little at a time.
 
-    Its full passes are what makes a loaded window stutter: half the worst frame, and a fifth of the
-    throughput, is won by this.
+    Its full passes, over all that a start has loaded, are what makes a loaded window stutter.
     """
     gc.collect()
     gc.freeze()
