@@ -512,7 +512,7 @@ class _LimitLine(Discreet, QWidget):
         self.trend = Sparkline(width=56)
         self.words = TextLabel(role="muted", elide=True)
         self.words.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Preferred)
-        self.pace = TextLabel(role="warn")
+        self.pace = TextLabel(role="muted")
         for widget, stretch in (
             (self.name, 0), (self.bar, 1), (self.percent, 0), (self.trend, 0), (self.words, 0),
             (self.pace, 0),
@@ -540,6 +540,7 @@ class _LimitLine(Discreet, QWidget):
         self.trend.show_values(row.trend)
         self.words.setText(row.words)
         self.pace.setText(row.pace)
+        self.pace.set_role("muted" if row.mood.value == "ok" else row.mood.value)
         self.setAccessibleName(
             f"{row.name}: {row.percent} % of its limit, {row.words} {row.pace}"
         )

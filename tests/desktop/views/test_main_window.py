@@ -13,7 +13,7 @@ from pytestqt.qtbot import QtBot
 
 from core.errors import StoreUnavailable
 from core.telemetry.peer_time import ClockReading, PeerClock
-from desktop.models.overview import OverviewState
+from desktop.models.overview import Mood, OverviewState
 from desktop.presenters.overview import OverviewPresenter
 from desktop.presenters.page import PagePresenter
 from desktop.presenters.shell import ShellPresenter
@@ -120,6 +120,20 @@ async def test_the_whole_overview_is_seen_in_the_window_as_it_opens(shown: Shown
     for line in content.limits.lines:
         assert line.words.text() == line.words.toolTip(), "an amount is cut"
         assert line.words.geometry().right() < line.pace.x(), "an amount is covered"
+
+
+@pytest.mark.parametrize("mood", [Mood.OK, Mood.WARN, Mood.BAD])
+async def test_when_a_limit_is_reached_is_a_warning_only_where_it_is_near(
+    shown: Shown, mood: Mood
+) -> None:
+    states: list[OverviewState] = []
+    shown.overview.overview.state_changed.connect(states.append)
+    shown.watch.looked.emit()
+    row = dataclasses.replace(states[-1].limits[0], mood=mood, pace="full in 6 h 7 min")
+    shown.overview.overview.state_changed.emit(dataclasses.replace(states[-1], limits=(row,)))
+
+    line = shown.overview.content.limits.lines[0]
+    assert line.pace._role == ("muted" if mood is Mood.OK else mood.value)
 
 
 async def test_nothing_of_the_overview_is_out_of_reach_in_a_small_window(shown: Shown) -> None:
