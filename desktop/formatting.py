@@ -290,6 +290,12 @@ def moment(at_ms: int, zone: tzinfo | None = None) -> str:
     return f"{datetime.fromtimestamp(at_ms // 1000, UTC).astimezone(zone):%Y-%m-%d %H:%M:%S %Z}"
 
 
+def exact_moment(at_ms: int, zone: tzinfo | None = None) -> str:
+    """Return a moment to the millisecond, for what is told so in its row: `2026-11-24 12:00:03.250 UTC`."""
+    at = datetime.fromtimestamp(at_ms // 1000, UTC).astimezone(zone)
+    return f"{at:%Y-%m-%d %H:%M:%S}.{at_ms % 1000:03} {at:%Z}"
+
+
 def short_moment(at_ms: int, zone: tzinfo | None = None) -> str:
     """Return day and minute, for a column: `11-24 12:00`."""
     return f"{datetime.fromtimestamp(at_ms // 1000, UTC).astimezone(zone):%m-%d %H:%M}"

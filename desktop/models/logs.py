@@ -68,7 +68,7 @@ COLUMNS: Final[Sequence[Column[LogRow]]] = (
         title="Time",
         text=lambda row: formatting.clock_time(row.at_ms),
         sort_key=lambda row: row.sequence,
-        tooltip=lambda row: formatting.moment(row.at_ms),
+        tooltip=lambda row: formatting.exact_moment(row.at_ms),
         width=132,
     ),
     Column(

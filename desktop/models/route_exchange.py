@@ -185,7 +185,7 @@ CHANGE_COLUMNS: Final[Sequence[Column[ChangeRow]]] = (
         title="Time",
         text=lambda row: formatting.clock_time(row.at_ms),
         sort_key=lambda row: row.sequence,
-        tooltip=lambda row: formatting.moment(row.at_ms),
+        tooltip=lambda row: formatting.exact_moment(row.at_ms),
         width=110,
     ),
     Column(title="Change", text=lambda row: row.kind, width=116),

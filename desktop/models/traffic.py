@@ -118,7 +118,7 @@ COLUMNS: Final[Sequence[Column[PacketRow]]] = (
         title="Time",
         text=lambda row: formatting.clock_time(row.at_ms),
         sort_key=lambda row: row.sequence,
-        tooltip=lambda row: formatting.moment(row.at_ms),
+        tooltip=lambda row: formatting.exact_moment(row.at_ms),
         width=110,
     ),
     Column(title="From → to", text=lambda row: row.path, width=130, stretch=True),

@@ -198,7 +198,7 @@ class LogsPage(Page):
         self.line_inspector.show_details(
             row.component,
             (row.level.capitalize(), _TONES.get(row.level, Tone.PLAIN)),
-            (("Time", formatting.moment(row.at_ms)), ("Text", row.text)),
+            (("Time", formatting.exact_moment(row.at_ms)), ("Text", row.text)),
         )
 
     def _only_component(self) -> None:

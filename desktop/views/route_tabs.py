@@ -305,7 +305,7 @@ def show_change(panel: DetailPanel, row: ChangeRow) -> None:
         row.prefix,
         (row.kind.capitalize(), CHANGE_TONES.get(row.kind, Tone.PLAIN)),
         [
-            ("Time", formatting.moment(row.at_ms)),
+            ("Time", formatting.exact_moment(row.at_ms)),
             ("Before", row.before or "no route"),
             ("After", row.after or "no route"),
             ("Path", " → ".join(row.path) or formatting.NOTHING),

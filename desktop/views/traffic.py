@@ -337,7 +337,7 @@ def show_packet(
     """Show one packet in an inspector, with what is known of its rate."""
     transfer = "none: it was not booked" if row.transfer is None else str(row.transfer)
     facts = [
-        ("Time", formatting.moment(row.at_ms)),
+        ("Time", formatting.exact_moment(row.at_ms)),
         ("From", row.from_name),
         ("To", row.to_name or "nobody: it was turned away before a next hop was chosen"),
         ("Destination", row.destination),

@@ -123,6 +123,7 @@ def test_a_moment_past_is_told_in_one_unit(seconds: int, shown: str) -> None:
 
 def test_times_carry_their_zone() -> None:
     assert f.moment(1_795_521_600_000, UTC) == "2026-11-24 12:00:00 UTC"
+    assert f.exact_moment(1_795_521_600_007, UTC) == "2026-11-24 12:00:00.007 UTC"
     assert f.short_moment(1_795_521_600_000, UTC) == "11-24 12:00"
     assert f.timestamp(1_795_521_600_000, UTC) == "2026-11-24 12:00:00+00:00"
     assert f.clock_time(1_795_521_600_250, UTC) == "12:00:00.250"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import re
 from collections.abc import AsyncIterator, Callable
 from fractions import Fraction
 from itertools import pairwise
@@ -408,6 +409,7 @@ async def test_a_packet_that_is_selected_tells_its_transfer_and_its_rate(
 
     page.table.selectRow(place)
     assert facts.text_of("Transfer") == str(transfer)
+    assert re.search(r"\d\d:\d\d:\d\d\.\d{3} ", facts.text_of("Time")), "as exact as its row"
     [to_copy] = [
         button
         for button in facts.findChildren(QAbstractButton)
