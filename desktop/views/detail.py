@@ -37,8 +37,10 @@ JOIN: Final = "\u2060"
 """Qt breaks lines behind a point, were it not for this."""
 _AMOUNT: Final = re.compile(r"[+\u2212-]?[0-9\u202f]+(?:\.[0-9]+)?\u00a0\S+")
 _LONG: Final = re.compile(
-    r"(?<=\S)[./:_-](?=[^\s\d])|(?<=[0-9a-f]{4})-(?=[0-9a-f]{4}-)|[0-9A-Za-z]{8}(?=[0-9A-Za-z]{8})"
+    r"(?<=\S)[./:_-](?=[^\s\d]|[0-9A-Za-z]{16})|(?<=[0-9a-f]{4})-(?=[0-9a-f]{4}-)|[0-9A-Za-z]{16,}"
 )
+_PIECE: Final = re.compile(r"[0-9A-Za-z]{4}(?=[0-9A-Za-z]{4})")
+"""What stays together of a hash: the longer, the less even are its lines."""
 
 
 @final
@@ -184,7 +186,13 @@ def breakable(text: str) -> str:
     """Return text with places to break long hashes, URLs and addresses at; they are not seen. An amount has none."""
     if _AMOUNT.fullmatch(text):
         return text.replace(".", f"{JOIN}.{JOIN}")
-    return _LONG.sub(lambda run: run[0] + BREAK, text)
+    return _LONG.sub(_broken, text)
+
+
+def _broken(run: re.Match[str]) -> str:
+    if len(run[0]) == 1:
+        return run[0] + BREAK
+    return _PIECE.sub(lambda piece: piece[0] + BREAK, run[0])
 
 
 def plain(text: str) -> str:
