@@ -6,19 +6,28 @@ import socket
 from core.links.transports import abort
 
 
-async def test_one_that_is_gone_is_given_up_without_an_error() -> None:
+class Lost(asyncio.Protocol):
+    """Says when its connection is gone."""
+
+    def __init__(self) -> None:
+        self.gone = asyncio.get_running_loop().create_future()
+
+    def connection_lost(self, _why: Exception | None) -> None:
+        self.gone.set_result(None)
+
+
+async def with_octets_left_to_write() -> tuple[asyncio.Transport, Lost, socket.socket]:
+    """Return a connection, and the other side, which reads nothing by itself."""
     ours, theirs = socket.socketpair()
-    ours.setblocking(False)
-    lost = asyncio.get_running_loop().create_future()
-
-    class Lost(asyncio.Protocol):
-        def connection_lost(self, _why: Exception | None) -> None:
-            lost.set_result(None)
-
-    transport, _ = await asyncio.get_running_loop().create_connection(Lost, sock=ours)
+    transport, lost = await asyncio.get_running_loop().create_connection(Lost, sock=ours)
     transport.write(bytes(4_000_000))
+    return transport, lost, theirs
+
+
+async def test_one_that_is_gone_is_given_up_without_an_error() -> None:
+    transport, lost, theirs = await with_octets_left_to_write()
     transport.close()
-    while not lost.done():
+    while not lost.gone.done():
         await asyncio.to_thread(theirs.recv, 1_000_000)
 
     abort(transport)
@@ -28,18 +37,10 @@ async def test_one_that_is_gone_is_given_up_without_an_error() -> None:
 
 
 async def test_one_that_has_octets_left_to_write_is_gone_at_once() -> None:
-    ours, theirs = socket.socketpair()
-    lost = asyncio.get_running_loop().create_future()
-
-    class Lost(asyncio.Protocol):
-        def connection_lost(self, _why: Exception | None) -> None:
-            lost.set_result(None)
-
-    transport, _ = await asyncio.get_running_loop().create_connection(Lost, sock=ours)
-    transport.write(bytes(4_000_000))
+    transport, lost, theirs = await with_octets_left_to_write()
 
     abort(transport)
 
     async with asyncio.timeout(5):
-        await lost
+        await lost.gone
     theirs.close()
