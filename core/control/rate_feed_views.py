@@ -72,7 +72,7 @@ def feed_view(
         rate_id=None if snapshot is None else snapshot.id,
         rate_at_ms=None if snapshot is None else snapshot.at_ms,
         polled_here=polled_here,
-        problems=tuple(_problems(prices, views, held.values(), served)),
+        problems=tuple(_problems(prices, views, held.values(), served, reference)),
     )
 
 
@@ -216,6 +216,7 @@ def _problems(
     sources: Sequence[RateSourceView],
     held: Collection[HeldJumpView],
     served: Collection[str],
+    reference: str,
 ) -> Iterator[str]:
     for price in prices:
         if price.stale and price.code in served:
@@ -232,4 +233,10 @@ def _problems(
     known = {price.code for price in prices}
     if len(served) > 1:
         for code in sorted(set(served) - known):
-            yield f"There is no price of {code}, in which an account counts: add a source, or set one."
+            # What is set by hand may be counted in anything: that it is the reference is not guessed.
+            way_out = (
+                "all prices are counted in it, so set it to 1, or add a source."
+                if code == reference
+                else "add a source, or set one."
+            )
+            yield f"There is no price of {code}, in which an account counts: {way_out}"

@@ -104,6 +104,19 @@ async def test_a_source_that_is_added_is_asked_at_once_and_its_prices_convert_pa
     assert bench.link.fake.requests[-1].prepare.amount == 800
 
 
+async def test_that_the_reference_has_no_price_of_its_own_is_said_and_not_guessed(
+    bench: Bench,
+) -> None:
+    await bench.control.set_rates({"EUR": Decimal("1.07")})
+
+    (problem,) = (await bench.control.rate_feed()).problems
+
+    assert problem == (
+        "There is no price of USD, in which an account counts: "
+        "all prices are counted in it, so set it to 1, or add a source."
+    )
+
+
 async def test_each_packet_names_the_prices_by_which_it_was_converted(
     bench: Bench, answers: Answers
 ) -> None:
