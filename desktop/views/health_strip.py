@@ -155,9 +155,11 @@ class HealthStrip(QWidget):
         self._fit_pills()
 
     def _fit_pills(self) -> None:
-        is_wide = self.width() >= STRIP_WIDTH_FOR_RATES
+        quiet = (
+            () if self.width() >= STRIP_WIDTH_FOR_RATES else (*self._quiet_ones(("rates",)),)
+        )
         for key, widget in self._pills.items():
-            widget.setVisible(key in self._wanted and (is_wide or key != "rates"))
+            widget.setVisible(key in self._wanted and widget not in quiet)
         # What is wrong stays; the pace of packets is on the overview too.
         self.rate.setVisible(True)
         self.pulse.setVisible(self.width() >= STRIP_WIDTH_FOR_PULSE)
@@ -167,6 +169,7 @@ class HealthStrip(QWidget):
             *self._quiet_ones(PILLS_THAT_GIVE_WAY),
             self.rate,
             *self._quiet_ones(engines),
+            *self._quiet_ones(("peers", "node")),
         ):
             if not self._fits:
                 gives_way.setVisible(False)

@@ -24,6 +24,7 @@ from desktop.views.main_window import HEIGHT_MIN, WIDTH_MIN, MainWindow
 from desktop.views.overview import OverviewPage
 from desktop.views.page import Page
 from desktop.views.pictures import take_pictures
+from desktop.views.widgets import Tone
 from tests.desktop.fake_operator import FakeOperator
 
 
@@ -167,6 +168,7 @@ async def test_the_window_may_be_as_small_as_it_says_and_rates_have_their_pill_w
 ) -> None:
     rates = shown.window.strip.pill("rates")
     assert rates is not None
+    rates.set("Rates fine", Tone.OK, "")
 
     shown.window.resize(WIDTH_MIN, HEIGHT_MIN)
     QApplication.processEvents()
@@ -178,6 +180,21 @@ async def test_the_window_may_be_as_small_as_it_says_and_rates_have_their_pill_w
     assert shown.window.width() == 1280
     assert rates.isVisible()
     shown.watch.looked.emit()
+    assert rates.isVisible()
+
+
+async def test_a_pill_of_rates_that_warns_is_seen_however_narrow_the_window_is(
+    shown: Shown,
+) -> None:
+    await shown.look()
+    rates = shown.window.strip.pill("rates")
+    assert rates is not None
+    assert rates.tone is Tone.WARN
+
+    shown.window.resize(WIDTH_MIN, HEIGHT_MIN)
+    QApplication.processEvents()
+
+    assert shown.window.width() == WIDTH_MIN
     assert rates.isVisible()
 
 
