@@ -28,6 +28,7 @@ from desktop.models.peer_editor import (
     Kind,
 )
 from desktop.presenters.peer_editor import PeerEditorPresenter
+from desktop.views.confirm_dialog import ConfirmDialog
 from desktop.views.form_row import FormRow
 from desktop.views.inputs import AmountEdit, SecretEdit
 from desktop.views.widgets import MARGIN, SPACE, Card, Heading, TextLabel, action_button
@@ -234,6 +235,17 @@ class PeerEditor(QWidget):
     def _leave(self) -> None:
         if self._differences_card.isVisibleTo(self):
             self._back()
+        elif self._presenter.dirty:
+            # A form is long, and Esc is hit by accident.
+            dialog = ConfirmDialog(
+                "Leave the form?",
+                ["What you have typed is not saved."],
+                "Leave",
+                self,
+            )
+            dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+            dialog.confirmed.connect(self._presenter.cancel)
+            dialog.open()
         else:
             self._presenter.cancel()
 

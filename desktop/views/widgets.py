@@ -64,6 +64,7 @@ SPACE: Final = 8
 MARGIN: Final = 16
 ROW_HEIGHT: Final = 28
 STRETCH_WIDTH_MIN: Final = 90
+NOTHING_MATCHES: Final = "Nothing matches the filter."
 ICON_SIZE: Final = 20
 
 
@@ -691,6 +692,19 @@ class TableView(Discreet, QTableView):
         self.activated.connect(lambda index: self.opened.emit(model.row(index.row())))
         self.selectionModel().selectionChanged.connect(self._choose)
         model.modelReset.connect(self._choose)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        super().paintEvent(event)
+        if self.table_model.total and not self.table_model.shown:
+            painter = QPainter(self.viewport())
+            painter.setPen(QColor(colours(_application_palette(self)).muted))
+            place = self.viewport().rect().adjusted(MARGIN, MARGIN, -MARGIN, -MARGIN)
+            painter.drawText(
+                place,
+                Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop,
+                NOTHING_MATCHES,
+            )
+            painter.end()
 
     def _set_up_header(self) -> None:
         header = self.horizontalHeader()

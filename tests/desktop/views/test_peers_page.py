@@ -132,6 +132,15 @@ async def test_without_peers_the_way_to_add_one_is_offered(qtbot: QtBot) -> None
     await page.peers.close()
 
 
+async def test_a_filter_that_matches_nothing_says_so_in_the_table(page: PeersPage) -> None:
+    page.filter_line.filtered.emit("name-that-nobody-has")
+    assert page.count.text() == "0 of 12 peers"
+
+    seen = page.table.viewport().grab().toImage()
+    top = range(min(60, seen.height()))
+    assert len({seen.pixel(x, y) for x in range(seen.width()) for y in top}) > 1, "no words"
+
+
 async def test_the_filter_says_how_many_are_left_and_what_it_does_not_understand(
     page: PeersPage,
 ) -> None:
@@ -335,6 +344,21 @@ async def test_what_cannot_be_settled_says_why(page: PeersPage) -> None:
 
 
 # --- The editor
+
+
+async def test_esc_leaves_a_form_that_was_typed_into_only_after_a_question(
+    page: PeersPage,
+) -> None:
+    page.add()
+    type_into(page.editor.rows["username"], "nina")
+    page.editor._leave()
+    opened(page, ConfirmDialog).cancel_button.click()
+    assert page.editor.isVisible()
+    assert page.editor.rows["username"].text == "nina"
+
+    page.editor._leave()
+    opened(page, ConfirmDialog).action_button.click()
+    assert not page.editor.isVisible()
 
 
 async def test_a_peer_is_added_after_its_faults_were_mended(
