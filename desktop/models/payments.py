@@ -183,7 +183,7 @@ class PaymentRow:
     def theirs(self, amount: int) -> str:
         """Return an amount in what the receiver counts."""
         if self.receiver_asset is None:
-            return f"{formatting.count(amount)} of its units"
+            return f"{formatting.count(amount)} of its units" if amount else "nothing"
         return formatting.amount(amount, *self.receiver_asset)
 
 

@@ -11,7 +11,7 @@ from PySide6.QtCore import QObject, Signal
 from core.account import Asset
 from core.clock import Clock
 from core.control.operator import Operator
-from core.control.views import AccountView, Exposure, History, SettlementRow
+from core.control.views import AccountView, Exposure, History, NodeStatus, SettlementRow
 from core.settlement.records import SettlementState
 from desktop import formatting
 from desktop.engine_supervisor import EngineSupervisor
@@ -190,10 +190,7 @@ class OverviewPresenter(PagePresenter):
                 exposures=tuple(exposure_row(row) for row in seen.exposures),
                 limits=self._limits(seen.accounts),
                 queue=queue_of(seen),
-                since_start=(
-                    f"{formatting.count(status.prepares)} packets since the node started, "
-                    f"{formatting.percent(status.fulfills, status.fulfills + status.rejects)} fulfilled"
-                ),
+                since_start=_since_start(status),
             )
         )
 
@@ -226,6 +223,12 @@ class OverviewPresenter(PagePresenter):
             mood=mood,
             trend=trend,
         )
+
+
+def _since_start(status: NodeStatus) -> str:
+    ended = status.fulfills + status.rejects
+    share = f", {formatting.percent(status.fulfills, ended)} fulfilled" if ended else ""
+    return f"{formatting.count(status.prepares)} packets since the node started{share}"
 
 
 def pace_words(view: AccountView, units_a_second: float) -> str:
