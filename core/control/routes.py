@@ -90,7 +90,14 @@ class RouteDesk:
         Raises:
             SettingError: as `_checked_prefix`, or no packet could ever go there.
         """
-        checked, ours = _checked_prefix(prefix), scheme(self.node_address.current)
+        checked, own = _checked_prefix(prefix), self.node_address.current
+        if checked == own:
+            raise SettingError(
+                "prefix",
+                f"{checked!r} is this node's own address, and its accounts have what is under it; "
+                "a route is to an address of somebody else",
+            )
+        ours = scheme(own)
         if scheme(checked) != ours:
             raise SettingError(
                 "prefix",

@@ -72,6 +72,7 @@ async def test_one_bad_line_changes_no_route(bench: Bench) -> None:
         ("peer.config", "never forwarded"),
         ("self", "never forwarded"),
         ("g.far", "forwards nothing to another one"),
+        ("test.node", "this node's own address"),
     ],
 )
 async def test_a_prefix_that_cannot_be_says_why(
