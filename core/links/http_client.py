@@ -476,12 +476,12 @@ class _Pool:
 
     def told_time(self, head: ResponseHead, asked_at: float) -> None:
         """Note when an answer was made, by the peer's clock."""
-        date_ms = date_of(head.headers)
-        if date_ms is not None:
-            now = self.link.clock.monotonic()
-            self.link.states.times.tell(
-                self.account.username, date_ms, asked_at=asked_at, answered_at=now
-            )
+        self.link.states.times.tell(
+            self.account.username,
+            date_of(head.headers),
+            asked_at=asked_at,
+            answered_at=self.link.clock.monotonic(),
+        )
 
     def misunderstood(self, reason: str) -> Reject:
         """Return the reply for an answer that is none."""

@@ -112,16 +112,18 @@ class PeerTimes:
         self._looked_at = 0.0
         self._wall_beside_monotonic: float | None = None
 
-    def tell(self, peer: str, date_ms: int, *, asked_at: float, answered_at: float) -> None:
+    def tell(
+        self, peer: str, date_ms: int | None, *, asked_at: float, answered_at: float
+    ) -> None:
         """Take what a peer's answer says the time is.
 
         Args:
             peer: Its name, for the operator.
-            date_ms: The Date of its answer, which has whole seconds.
+            date_ms: The Date of its answer, which has whole seconds; None where it has none.
             asked_at: When it was asked, on the clock's monotonic hand.
             answered_at: When its answer had come.
         """
-        if not 0.0 <= answered_at - asked_at <= ANSWER_SECONDS_MAX:
+        if date_ms is None or not 0.0 <= answered_at - asked_at <= ANSWER_SECONDS_MAX:
             return
         self._look_at_clock()
         low = date_ms - answered_at * 1000

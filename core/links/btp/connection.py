@@ -481,20 +481,17 @@ class BtpConnection(asyncio.Protocol):
             if problem is not None:
                 self.abort(f"It {problem}.")
                 return None
-            self._told_time(date_ms)
+            self._owner.states.times.tell(
+                self.name,
+                date_ms,
+                asked_at=self._asked_at,
+                answered_at=self._owner.clock.monotonic(),
+            )
             self.stage = Stage.LOGIN
             self._send(self._exchange.login(*self._login))
         else:
             self.stage = Stage.LOGIN
         return data[end:]
-
-    def _told_time(self, date_ms: int | None) -> None:
-        owner = self._owner
-        if date_ms is not None:
-            now = owner.clock.monotonic()
-            owner.states.times.tell(
-                self.name, date_ms, asked_at=self._asked_at, answered_at=now
-            )
 
     def _log_in(self, login: Login) -> None:
         found = self._owner.who(login, self._path_username, self.origin)

@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 _PATHS: Final = frozenset({b"/", b"/btp", b"/ilp/btp"})
 """Where the token alone says who it is, as JavaScript's peers dial."""
 _BUSY: Final = Problem(503, "this node takes no BTP connections now")
+_HALF_OPEN_SHARE: Final = 8
+"""Of so many files that the process may have open, strangers who have not logged in have one."""
 _BOOKING_SECONDS: Final = 1.5
 """How long the end of a packet that is given up may take to be written down: a node is gone within 35 s."""
 
@@ -493,7 +495,9 @@ class _Refusal(asyncio.Protocol):
 def _usual_limits() -> BtpLimits:
     """Return the defaults, with no more half-open handshakes than there are files for them."""
     usual = BtpLimits()
-    return replace(usual, half_open_max=min(usual.half_open_max, raised_limit() // 8))
+    return replace(
+        usual, half_open_max=min(usual.half_open_max, raised_limit() // _HALF_OPEN_SHARE)
+    )
 
 
 def _report(task: asyncio.Task[None]) -> None:
