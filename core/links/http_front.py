@@ -156,6 +156,10 @@ class HttpFront:
         self._door.close()
         if self._server is not None:
             self._server.close()
+        if self._openings:
+            # A turn of the loop, in which each finds no room and is closed: one cancelled before
+            # its first step would leave its socket open.
+            await asyncio.wait(self._openings)
         for connection in tuple(self._connections):
             connection.drain()
         if self._tasks:
@@ -183,8 +187,6 @@ class HttpFront:
                 await asyncio.wait_for(self._gone.wait(), _FLUSH_SECONDS)
         for connection in tuple(self._connections):
             connection.abort()
-        for opening in tuple(self._openings):
-            opening.cancel()
         if self._sweeper is not None:
             self._sweeper.cancel()
         if self._ticker is not None:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import math
+import socket
 import sys
 import time
 from collections.abc import Callable
@@ -991,6 +992,18 @@ async def test_closing_does_not_wait_for_ever_and_rejects_what_has_no_answer(
         assert reject.message == "This node stopped before the next hop had answered."
     assert last.headers["connection"] == "close"
     assert await client.ends()
+
+
+async def test_closing_answers_a_connection_that_was_only_just_taken(served: Served) -> None:
+    with socket.create_connection(("127.0.0.1", served.front.port)) as newcomer:
+        newcomer.setblocking(False)
+        # Accepted, let in, and not yet a connection of the loop: a turn of the loop for each.
+        for _ in range(3):
+            await asyncio.sleep(0)
+
+        await served.front.close(0)
+
+        assert newcomer.recv(1024).startswith(b"HTTP/1.1 503 ")
 
 
 async def test_a_port_in_use_is_named(served: Served) -> None:
