@@ -48,6 +48,11 @@ def last_id(node: int) -> int:
     return first_id(node + 1) - 1
 
 
+def node_of(transfer_id: int) -> int:
+    """Return the node process that made this transfer."""
+    return transfer_id >> TRANSFERS_PER_NODE_BITS
+
+
 class TransferState(enum.IntEnum):
     """Where a transfer stands; each is in exactly one."""
 

@@ -169,6 +169,11 @@ COPIES_KNOWN_MS: Final = 600_000
 """So long after a packet was prepared the books know a copy of it, unless it expires before."""
 
 
+def far_off_ms(prepared_at_ms: int) -> int:
+    """Return the last expiry that is not far off for a packet prepared then; later ones the books remember."""
+    return prepared_at_ms + FAR_OFF_MS
+
+
 def refuse_copy(first: TransferId, state: TransferState, result: bytes | None) -> None:
     """Refuse a packet that was prepared before, by what became of the first; what was rejected may come again.
 

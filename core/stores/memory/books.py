@@ -18,7 +18,6 @@ from core.errors import (
 )
 from core.ledger.audit import Audit, AuditedAccount, TransferRow
 from core.ledger.books import (
-    TRANSFERS_PER_NODE_BITS,
     AuditReport,
     Balance,
     Books,
@@ -27,9 +26,10 @@ from core.ledger.books import (
     TransferId,
     TransferState,
     UnknownTransfer,
+    first_id,
+    node_of,
 )
 from core.ledger.postings import (
-    FAR_OFF_MS,
     FINAL_STATES,
     NEXT,
     NOT_ASKED_FOR,
@@ -41,6 +41,7 @@ from core.ledger.postings import (
     Total,
     add,
     enter,
+    far_off_ms,
     hold,
     is_proven,
     is_too_late,
@@ -130,7 +131,7 @@ class MemoryBooks(Books):
             sums.add(TransferState.PENDING, transfer.incoming_amount)
             save_sums(self._state, sums, self._clock.now_ms())
         self._lines[payer.id], self._lines[payee.id] = source, target
-        transfer_id = TransferId((own << TRANSFERS_PER_NODE_BITS) + self._transfers_made)
+        transfer_id = TransferId(first_id(own) + self._transfers_made)
         self._transfers_made += 1
         self._journal.rows[transfer_id] = _Row(transfer, self._clock.now_ms())
         self._journal.copies[_same(transfer)] = transfer_id
@@ -254,7 +255,7 @@ class MemoryBooks(Books):
         unknown = [
             UnknownTransfer(
                 id=transfer_id,
-                node=transfer_id >> TRANSFERS_PER_NODE_BITS,
+                node=node_of(transfer_id),
                 from_account=row.transfer.from_account,
                 to_account=row.transfer.to_account,
                 incoming_amount=row.transfer.incoming_amount,
@@ -284,15 +285,14 @@ class MemoryBooks(Books):
         left = {
             transfer_id: row
             for transfer_id, row in self._journal.rows.items()
-            if (row.state, Decision.STRAND) in NEXT
-            and transfer_id >> TRANSFERS_PER_NODE_BITS in ended
+            if (row.state, Decision.STRAND) in NEXT and node_of(transfer_id) in ended
         }
         for transfer_id, row in left.items():
             ends_here = row.transfer.ends_here
             decision = when_its_node_is_gone(row.state, ends_here=ends_here)
             self._decide(decision, transfer_id, TIMED_OUT if ends_here else None)
         return Recovery(
-            nodes=len({transfer_id >> TRANSFERS_PER_NODE_BITS for transfer_id in left}),
+            nodes=len({node_of(transfer_id) for transfer_id in left}),
             transfers=len(left),
             voided=sum(row.transfer.ends_here for row in left.values()),
             unknown=sum(
@@ -378,8 +378,8 @@ class MemoryBooks(Books):
         if first is None:
             return
         row = self._journal.rows[first]
-        is_far_off = transfer.expires_at_ms - row.created_at_ms > FAR_OFF_MS
-        if is_far_off or first >> TRANSFERS_PER_NODE_BITS != own:
+        is_far_off = transfer.expires_at_ms > far_off_ms(row.created_at_ms)
+        if is_far_off or node_of(first) != own:
             refuse_copy(first, row.state, row.result)
 
     def _own(self) -> int:
@@ -411,7 +411,7 @@ class MemoryBooks(Books):
         result: bytes | None,
         received: Received | None = None,
     ) -> None:
-        own, node = self._own(), transfer_id >> TRANSFERS_PER_NODE_BITS
+        own, node = self._own(), node_of(transfer_id)
         row = self._journal.rows.get(transfer_id)
         if node != own and row is not None and row.state not in FINAL_STATES:
             raise NodeFenced(f"transfer {transfer_id} is of node {node}, and this is {own}")

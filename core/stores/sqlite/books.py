@@ -13,7 +13,6 @@ from core.account import AccountId
 from core.clock import Clock
 from core.errors import TransferDecided
 from core.ledger.books import (
-    TRANSFERS_PER_NODE_BITS,
     AuditReport,
     Balance,
     Books,
@@ -22,6 +21,7 @@ from core.ledger.books import (
     TransferId,
     TransferState,
     UnknownTransfer,
+    node_of,
 )
 from core.ledger.postings import (
     NEXT,
@@ -191,7 +191,7 @@ def _read_unknown(
     return [
         UnknownTransfer(
             id=TransferId(row[0]),
-            node=row[0] >> TRANSFERS_PER_NODE_BITS,
+            node=node_of(row[0]),
             from_account=AccountId(row[1]),
             to_account=AccountId(row[2]),
             incoming_amount=row[3],

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any, Final, TypeAlias
 
-from core.ledger.books import TRANSFERS_PER_NODE_BITS, TransferState
+from core.ledger.books import TransferState, first_id, node_of
 from core.ledger.postings import Total
 
 _FIRST: Final = "SELECT id FROM transfer WHERE id >= ? ORDER BY id LIMIT 1"
@@ -103,7 +103,7 @@ def _old_rows(
     found = 0
     at = 0
     while (first := connection.execute(_FIRST, (at,)).fetchone()) is not None:
-        at = ((first[0] >> TRANSFERS_PER_NODE_BITS) + 1) << TRANSFERS_PER_NODE_BITS
+        at = first_id(node_of(first[0]) + 1)
         for row in connection.execute(_OLD, (first[0], at)):
             created_at_ms, final_at_ms = row[9:11]
             if created_at_ms >= before_ms:

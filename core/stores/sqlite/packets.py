@@ -29,14 +29,13 @@ from core.errors import (
     UnknownAccount,
 )
 from core.ledger.books import (
-    TRANSFERS_PER_NODE_BITS,
     Transfer,
     TransferState,
     first_id,
     last_id,
+    node_of,
 )
 from core.ledger.postings import (
-    FAR_OFF_MS,
     FINAL_STATES,
     NEXT,
     NOT_ASKED_FOR,
@@ -44,6 +43,7 @@ from core.ledger.postings import (
     Decision,
     Line,
     add,
+    far_off_ms,
     hold,
     is_proven,
     is_too_late,
@@ -468,7 +468,7 @@ class Packets(Batch[Operation, int]):
         ):
             deciding.was_too_late = True
             return transfer_id
-        node = transfer_id >> TRANSFERS_PER_NODE_BITS
+        node = node_of(transfer_id)
         if node != own and held.state not in FINAL_STATES:
             raise NodeFenced(f"transfer {transfer_id} is of node {node}, and this is {own}")
         raise TransferDecided(
@@ -521,7 +521,7 @@ class _Work:
 
     def __init__(self, now_ms: int, monotonic_ms: int) -> None:
         self.now_ms = now_ms
-        self.far_off_ms = now_ms + FAR_OFF_MS
+        self.far_off_ms = far_off_ms(now_ms)
         self.monotonic_ms = monotonic_ms
         self.changed: dict[int, Line] = {}
         """The accounts that are written."""
