@@ -118,10 +118,19 @@ class ParentAddress:
             self._may_change_at = 0.0  # the operator has said something new of it
         if is_news or self._clock.monotonic() >= self._due:
             self._asked, self._ups = parent, ups
-            await self.ask(parent)
+            await self._ask(parent)
 
     async def ask(self, parent: Account) -> None:
-        """Ask it now; `problem` says what came of it. Raises StoreError where a new address cannot be kept."""
+        """Ask it now, for the operator, and take what it says; `problem` says what came of it.
+
+        Raises:
+            StoreError: a new address cannot be kept.
+        """
+        # The minute between two changes is for links that come and go, not for one who waits for it.
+        self._may_change_at = 0.0
+        await self._ask(parent)
+
+    async def _ask(self, parent: Account) -> None:
         self.asked_at_ms = self._clock.now_ms()
         # Whatever comes of it, even an error on the way: not again at once.
         self._due = self._clock.monotonic() + RETRY_SECONDS_FIRST

@@ -151,6 +151,17 @@ async def test_an_address_changes_once_a_minute_however_often_the_link_is_back(
     assert setting.parent.problem == ""
 
 
+async def test_whoever_asks_by_hand_does_not_wait_out_the_minute() -> None:
+    setting = Setting()
+    await setting.parent.step()
+    setting.link.reply = told("test.mum.other")
+
+    await setting.parent.ask(PARENT)
+
+    assert setting.adopted == [GIVEN, "test.mum.other"]
+    assert setting.parent.problem == ""
+
+
 @pytest.mark.logs_warning
 @pytest.mark.parametrize(
     ("given", "words"),
