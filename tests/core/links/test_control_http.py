@@ -569,6 +569,23 @@ async def test_it_is_explained_where_a_packet_would_go(api: ApiClient, bench: Be
     assert "0 to 18446744073709551615" in beyond.text
 
 
+async def test_the_own_address_is_no_route_one_by_one_or_with_all_others(
+    api: ApiClient,
+) -> None:
+    await api.post("/accounts", ACCOUNT)
+    await api.put("/routes/static/test.far", text="alice")
+    ours, before = "test.node", (await api.get("/routes")).json
+
+    for answer in (
+        await api.put(f"/routes/static/{ours}", text="alice"),
+        await api.put("/routes/static", {"test.x": "alice", ours: "alice"}),
+    ):
+        assert answer.status == 400
+        assert "this node's own address" in answer.json["detail"]
+
+    assert (await api.get("/routes")).json == before
+
+
 @pytest.mark.parametrize(
     ("value", "words"),
     [
