@@ -11,8 +11,8 @@ B = TypeVar("B")
 
 FRAME_SECONDS: Final = 0.02
 """What is drawn this much apart is painted in frames of its own, each of them short."""
-PIECE: Final = 500
-"""So many take a few milliseconds."""
+PIECE: Final = 200
+"""So many take two or three milliseconds where the processor is slow: packets have their turn before a frame is over."""
 
 
 async def next_frame() -> None:
